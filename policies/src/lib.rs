@@ -1,0 +1,11 @@
+//! What is allowed: packages, rules, facts and decisions.
+//!
+//! Pure by construction: no file, no network, no clock, no async, no logging. The caller gathers
+//! facts (`now` included), and gets the same decision for the same input for ever.
+
+pub mod decide;
+pub mod decision;
+pub mod facts;
+pub mod package;
+pub mod rules;
+pub mod versions;

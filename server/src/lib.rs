@@ -1,0 +1,15 @@
+//! garth: the walled garden for an organisation's dependencies.
+//!
+//! Start at [`app`], which puts the parts together; a request's way is `registries` → `gate` →
+//! `pull` → `upstream` and `blobs`.
+
+pub mod app;
+pub mod blobs;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod gate;
+pub mod metadata;
+pub mod pull;
+pub mod registries;
+pub mod upstream;

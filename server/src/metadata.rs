@@ -1,0 +1,92 @@
+//! What garth knows, as ordered keys: the engine's contract.
+//!
+//! An engine maps keys to values in byte order, scans by prefix and commits batches. A batch takes
+//! effect whole or not at all, and only if all its expectations hold. An acknowledged commit is
+//! durable. Engines know nothing of what the keys mean; that is [`records`].
+
+pub mod records;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// One key with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub key: Bytes,
+    pub value: Bytes,
+}
+
+/// Changes that take effect together, if every expectation holds.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub expectations: Vec<Expectation>,
+    pub changes: Vec<Change>,
+}
+
+/// What must be true at the moment of the commit: `None` means that the key is absent.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    pub key: Bytes,
+    pub value: Option<Bytes>,
+}
+
+/// `None` removes the key.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub key: Bytes,
+    pub value: Option<Bytes>,
+}
+
+impl Batch {
+    pub fn expect(mut self, key: impl Into<Bytes>, value: Option<Bytes>) -> Self {
+        self.expectations.push(Expectation { key: key.into(), value });
+        self
+    }
+
+    pub fn put(mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
+        self.changes.push(Change { key: key.into(), value: Some(value.into()) });
+        self
+    }
+
+    pub fn remove(mut self, key: impl Into<Bytes>) -> Self {
+        self.changes.push(Change { key: key.into(), value: None });
+        self
+    }
+}
+
+/// By what the caller does next.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MetadataError {
+    /// Read again and decide anew.
+    #[error("the record {key} was changed meanwhile")]
+    Conflict { key: String },
+    /// Nothing was changed; answer 507.
+    #[error("the metadata store is full: {0}")]
+    Full(String),
+    /// Nothing was acknowledged; answer 503.
+    #[error("the metadata store is unavailable: {0}")]
+    Unavailable(String),
+    /// A stored record cannot be read; answer 503 and alarm.
+    #[error("the record {key} is damaged: {cause}")]
+    Damaged { key: String, cause: String },
+}
+
+#[async_trait]
+pub trait Metadata: Send + Sync + std::fmt::Debug {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, MetadataError>;
+
+    /// At most `limit` entries whose keys start with `prefix`, in key order, beginning behind
+    /// `after` where it is given.
+    async fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, MetadataError>;
+
+    /// Applies the batch and returns when it is durable.
+    async fn commit(&self, batch: Batch) -> Result<(), MetadataError>;
+
+    /// Bytes on disk, for the metrics.
+    async fn size(&self) -> Result<u64, MetadataError>;
+}
