@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod disk;
 pub mod gate;
 pub mod metadata;
 pub mod pull;

@@ -5,6 +5,7 @@
 //! durable. Engines know nothing of what the keys mean; that is [`records`].
 
 pub mod records;
+pub mod sled;
 
 use async_trait::async_trait;
 use bytes::Bytes;

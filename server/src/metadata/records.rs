@@ -12,3 +12,429 @@
 //! Each part of a key is percent-encoded, so a `/` in a package name never shifts the parts. A
 //! value is one byte of encoding version followed by JSON; a reader refuses a version that it does
 //! not know, and says so.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use policies::decision::Effect;
+use policies::package::Digest;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Batch, Metadata, MetadataError};
+
+/// Where the store says what wrote it; an engine refuses a directory that says something else.
+pub const FORMAT_KEY: &[u8] = b"meta/format";
+pub const FORMAT: &[u8] = b"garth 1";
+
+const ENCODING: u8 = 1;
+
+/// Everything but what is readable and cannot part a key. `%` itself is encoded, so the spelling
+/// of a part is unique.
+const PART: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A kind of value with a place of its own in the key space.
+pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
+    const KIND: &'static str;
+    /// How many parts a key has behind the kind.
+    const PARTS: usize;
+}
+
+/// The key of one record of type `R`.
+pub struct Key<R> {
+    bytes: Bytes,
+    record: PhantomData<fn() -> R>,
+}
+
+/// The beginning that some keys of type `R` share; it ends at a border between parts.
+pub struct Prefix<R> {
+    bytes: Bytes,
+    record: PhantomData<fn() -> R>,
+}
+
+/// A record together with the bytes it was read from, which an expectation needs.
+#[derive(Clone, Debug)]
+pub struct Stored<R> {
+    pub record: R,
+    pub raw: Bytes,
+}
+
+/// The newest bytes of a document that the upstream gave, unfiltered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DocumentRecord {
+    pub blob: Digest,
+    pub size: u64,
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+    pub media_type: Option<String>,
+    /// When these bytes came.
+    pub fetched: Timestamp,
+    /// When the upstream last said that they are still the newest.
+    pub checked: Timestamp,
+}
+
+/// A cached or published file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArtifactRecord {
+    pub blob: Digest,
+    pub size: u64,
+    /// Other digests of the same bytes, as the ecosystem names them.
+    pub digests: Vec<Digest>,
+    pub version: String,
+    /// Where it came from, without user information; absent for a published file.
+    pub source: Option<String>,
+    pub fetched: Timestamp,
+    /// Published here, so no upstream has it.
+    pub own: bool,
+}
+
+/// What this garden remembers of one version of an upstream's package.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VersionRecord {
+    /// By our own clock.
+    pub first_seen: Timestamp,
+    /// By the upstream's word.
+    pub published: Option<Timestamp>,
+    /// Pinned at first sight: other bytes under this version are refused.
+    pub digests: Vec<Digest>,
+    /// Since when the upstream does not list it any more.
+    pub vanished: Option<Timestamp>,
+    /// When the upstream first gave other digests than the pinned ones.
+    pub conflict: Option<Timestamp>,
+}
+
+/// Something that changed at the upstream, with its date.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    pub at: Timestamp,
+    pub what: ObservationKind,
+    pub version: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObservationKind {
+    Appeared,
+    Vanished,
+    Returned,
+    Deprecated,
+    Undeprecated,
+    TagMoved { tag: String, from: Option<String>, to: Option<String> },
+    BytesChanged { from: Vec<Digest>, to: Vec<Digest> },
+}
+
+/// A rule that was made through the API; it decides like one from a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleRecord {
+    pub effect: Effect,
+    pub packages: Vec<String>,
+    pub versions: Option<String>,
+    pub reason: Option<String>,
+    pub expires: Option<Timestamp>,
+    pub created: Timestamp,
+    pub created_by: String,
+}
+
+impl Record for DocumentRecord {
+    const KIND: &'static str = "document";
+    const PARTS: usize = 3;
+}
+
+impl Record for VersionRecord {
+    const KIND: &'static str = "version";
+    const PARTS: usize = 3;
+}
+
+impl Record for ArtifactRecord {
+    const KIND: &'static str = "artifact";
+    const PARTS: usize = 3;
+}
+
+impl Record for Observation {
+    const KIND: &'static str = "observation";
+    const PARTS: usize = 3;
+}
+
+impl Record for RuleRecord {
+    const KIND: &'static str = "rule";
+    const PARTS: usize = 1;
+}
+
+impl DocumentRecord {
+    pub fn key(registry: &str, package: &str, document: &str) -> Key<Self> {
+        Key::of(&[registry, package, document])
+    }
+}
+
+impl VersionRecord {
+    pub fn key(registry: &str, package: &str, version: &str) -> Key<Self> {
+        Key::of(&[registry, package, version])
+    }
+
+    pub fn of_package(registry: &str, package: &str) -> Prefix<Self> {
+        Prefix::of(&[registry, package])
+    }
+}
+
+impl ArtifactRecord {
+    pub fn key(registry: &str, package: &str, file: &str) -> Key<Self> {
+        Key::of(&[registry, package, file])
+    }
+
+    pub fn of_package(registry: &str, package: &str) -> Prefix<Self> {
+        Prefix::of(&[registry, package])
+    }
+}
+
+impl Observation {
+    pub fn key(registry: &str, package: &str, n: u64) -> Key<Self> {
+        Key::of(&[registry, package, &format!("{n:020}")])
+    }
+
+    pub fn of_package(registry: &str, package: &str) -> Prefix<Self> {
+        Prefix::of(&[registry, package])
+    }
+}
+
+impl RuleRecord {
+    pub fn key(name: &str) -> Key<Self> {
+        Key::of(&[name])
+    }
+}
+
+impl<R: Record> Key<R> {
+    fn of(parts: &[&str]) -> Self {
+        debug_assert_eq!(parts.len(), R::PARTS);
+        let mut key = String::from(R::KIND);
+        for part in parts {
+            key.push('/');
+            key.extend(utf8_percent_encode(part, PART));
+        }
+        Self { bytes: Bytes::from(key), record: PhantomData }
+    }
+
+    /// A key read back from the store; `None` where it is not a key of this kind.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let (kind, parts) = parse_key(bytes)?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        if kind != R::KIND || parts.len() != R::PARTS {
+            return None;
+        }
+        // A key that is not spelt as this code spells it would be a second name for one record.
+        let key = Self::of(&parts);
+        (key.bytes == bytes).then_some(key)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn to_bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
+    /// The decoded parts behind the kind.
+    pub fn parts(&self) -> Vec<String> {
+        parse_key(&self.bytes).map(|(_, parts)| parts).unwrap_or_default()
+    }
+}
+
+impl<R: Record> Prefix<R> {
+    /// Every record of the kind.
+    pub fn all() -> Self {
+        Self::of(&[])
+    }
+
+    /// Every record of one registry.
+    pub fn of_registry(registry: &str) -> Self {
+        Self::of(&[registry])
+    }
+
+    fn of(parts: &[&str]) -> Self {
+        debug_assert!(parts.len() < R::PARTS);
+        let mut prefix = format!("{}/", R::KIND);
+        for part in parts {
+            prefix.extend(utf8_percent_encode(part, PART));
+            prefix.push('/');
+        }
+        Self { bytes: Bytes::from(prefix), record: PhantomData }
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The kind and the decoded parts of a stored key; `None` where this code did not make it.
+pub fn parse_key(bytes: &[u8]) -> Option<(String, Vec<String>)> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut parts = text.split('/');
+    let kind = parts.next()?.to_owned();
+    let parts = parts
+        .map(|part| percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned))
+        .collect::<Option<Vec<_>>>()?;
+    Some((kind, parts))
+}
+
+/// The value that is stored for a record.
+pub fn encode<R: Record>(record: &R) -> Bytes {
+    let mut value = vec![ENCODING];
+    serde_json::to_writer(&mut value, record)
+        .expect("records are plain structs with string keys, and a Vec never fails to grow");
+    Bytes::from(value)
+}
+
+pub fn decode<R: Record>(key: &[u8], value: &[u8]) -> Result<R, MetadataError> {
+    let damaged = |cause: String| MetadataError::Damaged { key: show_key(key), cause };
+    match value.split_first() {
+        Some((&ENCODING, json)) => {
+            serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))
+        }
+        Some((version, _)) => Err(damaged(format!(
+            "its encoding is version {version} and this garth reads version {ENCODING}: \
+             a newer garth wrote it"
+        ))),
+        None => Err(damaged("it is empty".to_owned())),
+    }
+}
+
+/// Whether this code can read what is stored under `key`; single values are not looked into.
+pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
+    fn typed<R: Record>(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
+        if Key::<R>::parse(key).is_none() {
+            return Err(unknown_key(key));
+        }
+        decode::<R>(key, value).map(|_| ())
+    }
+    match parse_key(key).as_ref().map(|(kind, _)| kind.as_str()) {
+        Some(DocumentRecord::KIND) => typed::<DocumentRecord>(key, value),
+        Some(VersionRecord::KIND) => typed::<VersionRecord>(key, value),
+        Some(ArtifactRecord::KIND) => typed::<ArtifactRecord>(key, value),
+        Some(Observation::KIND) => typed::<Observation>(key, value),
+        Some(RuleRecord::KIND) => typed::<RuleRecord>(key, value),
+        Some("meta") => Ok(()),
+        _ => Err(unknown_key(key)),
+    }
+}
+
+/// The blob that the record under `key` refers to, with its size; `None` where its kind has none.
+pub fn referred_blob(key: &[u8], value: &[u8]) -> Result<Option<(Digest, u64)>, MetadataError> {
+    match parse_key(key).as_ref().map(|(kind, _)| kind.as_str()) {
+        Some(DocumentRecord::KIND) => {
+            decode::<DocumentRecord>(key, value).map(|record| Some((record.blob, record.size)))
+        }
+        Some(ArtifactRecord::KIND) => {
+            decode::<ArtifactRecord>(key, value).map(|record| Some((record.blob, record.size)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn unknown_key(key: &[u8]) -> MetadataError {
+    MetadataError::Damaged {
+        key: show_key(key),
+        cause: "it is not a key of any kind of record".to_owned(),
+    }
+}
+
+/// A key as it may stand in a message: one line, printable.
+pub fn show_key(key: &[u8]) -> String {
+    key.escape_ascii().to_string()
+}
+
+pub async fn read<R: Record>(
+    metadata: &dyn Metadata,
+    key: &Key<R>,
+) -> Result<Option<R>, MetadataError> {
+    Ok(read_stored(metadata, key).await?.map(|stored| stored.record))
+}
+
+/// Like [`read`], with the bytes that [`Batch::expect_unchanged`] wants.
+pub async fn read_stored<R: Record>(
+    metadata: &dyn Metadata,
+    key: &Key<R>,
+) -> Result<Option<Stored<R>>, MetadataError> {
+    match metadata.get(key.as_bytes()).await? {
+        None => Ok(None),
+        Some(raw) => Ok(Some(Stored { record: decode(key.as_bytes(), &raw)?, raw })),
+    }
+}
+
+/// At most `limit` records in key order, beginning behind `after`.
+pub async fn scan<R: Record>(
+    metadata: &dyn Metadata,
+    prefix: &Prefix<R>,
+    after: Option<&Key<R>>,
+    limit: usize,
+) -> Result<Vec<(Key<R>, R)>, MetadataError> {
+    let entries = metadata.scan(prefix.as_bytes(), after.map(Key::as_bytes), limit).await?;
+    entries
+        .into_iter()
+        .map(|entry| {
+            let key = Key::parse(&entry.key).ok_or_else(|| unknown_key(&entry.key))?;
+            let record = decode(&entry.key, &entry.value)?;
+            Ok((key, record))
+        })
+        .collect()
+}
+
+impl Batch {
+    pub fn put_record<R: Record>(self, key: &Key<R>, record: &R) -> Self {
+        self.put(key.to_bytes(), encode(record))
+    }
+
+    pub fn remove_record<R: Record>(self, key: &Key<R>) -> Self {
+        self.remove(key.to_bytes())
+    }
+
+    pub fn expect_absent<R: Record>(self, key: &Key<R>) -> Self {
+        self.expect(key.to_bytes(), None)
+    }
+
+    /// The record is still what [`read_stored`] gave, absence included.
+    pub fn expect_unchanged<R: Record>(self, key: &Key<R>, stored: Option<&Stored<R>>) -> Self {
+        self.expect(key.to_bytes(), stored.map(|stored| stored.raw.clone()))
+    }
+}
+
+impl<R> Clone for Key<R> {
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes.clone(), record: PhantomData }
+    }
+}
+
+impl<R> PartialEq for Key<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl<R> Eq for Key<R> {}
+
+impl<R> fmt::Debug for Key<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", show_key(&self.bytes))
+    }
+}
+
+impl<R> fmt::Debug for Prefix<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prefix({})", show_key(&self.bytes))
+    }
+}
