@@ -1,5 +1,9 @@
 //! The answer for one package version to one asker.
 
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +16,62 @@ pub enum Effect {
     Deny,
 }
 
+impl Effect {
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Hold, Self::Deny];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+        }
+    }
+
+    /// `allowed`, `held`, `denied`: what the version then is.
+    pub const fn participle(self) -> &'static str {
+        match self {
+            Self::Allow => "allowed",
+            Self::Hold => "held",
+            Self::Deny => "denied",
+        }
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The text is none of `allow`, `hold`, `deny`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an effect is one of allow, hold, deny")]
+pub struct UnknownEffect;
+
+impl FromStr for Effect {
+    type Err = UnknownEffect;
+
+    fn from_str(text: &str) -> Result<Self, UnknownEffect> {
+        Self::ALL.into_iter().find(|effect| effect.as_str() == text).ok_or(UnknownEffect)
+    }
+}
+
 /// A hash of everything that decisions are made from; equal revisions decide alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Revision(pub std::sync::Arc<str>);
+pub struct Revision(pub Arc<str>);
+
+impl Revision {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
 
 /// Why, as a stable kebab-case code that clients and scripts may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,17 +82,43 @@ pub enum DecisionCode {
     DeniedByRule,
     /// No rule speaks of this version; a garden refuses what nobody approved.
     NoRuleAllows,
+    /// The rules cannot be read at the moment; nobody knows what they say, so all is refused.
+    RulesUnavailable,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+impl DecisionCode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllowedByRule => "allowed-by-rule",
+            Self::HeldByRule => "held-by-rule",
+            Self::DeniedByRule => "denied-by-rule",
+            Self::NoRuleAllows => "no-rule-allows",
+            Self::RulesUnavailable => "rules-unavailable",
+        }
+    }
+}
+
+impl fmt::Display for DecisionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     pub effect: Effect,
     pub code: DecisionCode,
     /// The rule that made it; absent for [`DecisionCode::NoRuleAllows`].
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
     /// One line for a person: why.
-    pub reason: String,
+    pub reason: Arc<str>,
     pub revision: Revision,
     /// When this decision may change by itself (a rule expires). Nothing may keep it longer.
     pub until: Option<Timestamp>,
+}
+
+impl Decision {
+    pub fn is_allowed(&self) -> bool {
+        self.effect == Effect::Allow
+    }
 }

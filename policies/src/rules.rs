@@ -1,1 +1,170 @@
+//! What somebody decided about packages: rules, and the set of them that is in force.
+//!
+//! Text becomes rules in [`parse`], or every fault with its place. A rule from the admin API goes
+//! through the same checks as a [`Draft`]. [`RuleSet::compile`] puts rules together, refuses two of
+//! one name, and indexes them so that deciding looks only at rules that name the package.
 
+mod draft;
+mod fault;
+mod index;
+mod parse;
+pub mod pattern;
+mod revision;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::decision::{Effect, Revision};
+use crate::package::{Ecosystem, Package};
+use crate::versions::{Parsed, Range};
+
+pub use draft::{Complaint, Draft, Field, MAX_PATTERNS, MAX_REASON, MAX_RULE_NAME};
+pub use fault::Fault;
+pub use index::PackageRules;
+pub use parse::{MAX_FILE, MAX_RULES, parse};
+pub use pattern::Pattern;
+
+/// More rules than this in force at once are refused.
+pub const MAX_RULES_IN_FORCE: usize = 100_000;
+
+/// One statement: allow, deny or hold, for some packages and versions.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub name: Arc<str>,
+    pub effect: Effect,
+    pub patterns: Vec<Pattern>,
+    /// Absent: all versions.
+    pub versions: Option<Versions>,
+    pub reason: Option<Arc<str>>,
+    /// From this moment on the rule says nothing.
+    pub expires: Option<Timestamp>,
+    pub origin: Origin,
+}
+
+/// Where a rule was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    File { file: Arc<str>, line: usize, column: usize },
+    Api { by: Arc<str>, at: Timestamp },
+}
+
+/// A range, read in each ecosystem that the rule's patterns speak of.
+#[derive(Clone, Debug)]
+pub struct Versions {
+    pub text: Arc<str>,
+    ranges: Vec<(Ecosystem, Range)>,
+}
+
+impl Versions {
+    fn range(&self, ecosystem: Ecosystem) -> Option<&Range> {
+        self.ranges.iter().find(|(of, _)| *of == ecosystem).map(|(_, range)| range)
+    }
+}
+
+impl Rule {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    pub fn names(&self, package: &Package) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(package))
+    }
+
+    /// Whether its versions include this one; `None` is a version that cannot be read. An allow
+    /// reads its range narrowly, deny and hold read it widely.
+    pub(crate) fn includes(&self, ecosystem: Ecosystem, version: Option<&Parsed<'_>>) -> bool {
+        let Some(version) = version else {
+            return self.effect != Effect::Allow;
+        };
+        let Some(versions) = &self.versions else {
+            return true;
+        };
+        match (versions.range(ecosystem), self.effect) {
+            (Some(range), Effect::Allow) => range.allows(version),
+            (Some(range), Effect::Hold | Effect::Deny) => range.covers(version),
+            // Every ecosystem of the patterns has a range; without one nothing is clean.
+            (None, effect) => effect != Effect::Allow,
+        }
+    }
+}
+
+/// The rules in force, with the revision that names them.
+#[derive(Debug)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    index: index::Index,
+    revision: Revision,
+    unavailable: Option<Arc<str>>,
+}
+
+impl RuleSet {
+    /// Fails with one fault for each name that is used twice.
+    pub fn compile(mut rules: Vec<Rule>) -> Result<Self, Vec<Fault>> {
+        if rules.len() > MAX_RULES_IN_FORCE {
+            let message = format!(
+                "{} rules are more than the {MAX_RULES_IN_FORCE} that can be in force",
+                rules.len()
+            );
+            return Err(vec![Fault::of_file("policies", message, "join rules by patterns")]);
+        }
+        // A stable sort keeps the order of reading among equals: the later one is at fault.
+        rules.sort_by(|a, b| a.name.cmp(&b.name));
+        let faults: Vec<Fault> = rules
+            .windows(2)
+            .filter(|pair| pair[0].name == pair[1].name)
+            .map(|pair| Fault::duplicate(&pair[1], &pair[0]))
+            .collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let revision = revision::of(&rules, None);
+        let index = index::Index::new(&rules);
+        Ok(Self { rules, index, revision, unavailable: None })
+    }
+
+    /// No rules at all: everything is denied because nobody has allowed it.
+    pub fn empty() -> Self {
+        Self {
+            rules: Vec::new(),
+            index: index::Index::new(&[]),
+            revision: revision::of(&[], None),
+            unavailable: None,
+        }
+    }
+
+    /// The set for when nobody can say what the rules are: it denies everything for this reason.
+    pub fn unavailable(reason: &str) -> Self {
+        let revision = revision::of(&[], Some(reason));
+        Self { unavailable: Some(reason.into()), revision, ..Self::empty() }
+    }
+
+    pub fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// Sorted by name.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub fn rule(&self, name: &str) -> Option<&Rule> {
+        self.rules
+            .binary_search_by(|rule| (*rule.name).cmp(name))
+            .ok()
+            .map(|place| &self.rules[place])
+    }
+
+    /// Why no rule can be read, when that is so.
+    pub fn unavailable_reason(&self) -> Option<&Arc<str>> {
+        self.unavailable.as_ref()
+    }
+
+    /// The rules that name this package: computed once, asked for each of its versions.
+    pub fn for_package(&self, package: &Package) -> PackageRules<'_> {
+        PackageRules::new(self, package)
+    }
+}
+
+#[cfg(test)]
+mod tests;

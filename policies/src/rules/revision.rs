@@ -1,0 +1,36 @@
+//! The name of a set of rules: a hash of what they say, whatever their order or file.
+
+use sha2::{Digest as _, Sha256};
+
+use super::Rule;
+use crate::decision::Revision;
+
+/// Changes with anything that a decision could show; sixteen hexadecimal digits. `rules` are
+/// sorted by name.
+pub(super) fn of(rules: &[Rule], unavailable: Option<&str>) -> Revision {
+    let mut hash = Sha256::new();
+    part(&mut hash, "garth rules 1");
+    part(&mut hash, unavailable.unwrap_or_default());
+    for rule in rules {
+        part(&mut hash, &rule.name);
+        part(&mut hash, rule.effect.as_str());
+        let mut patterns: Vec<String> = rule.patterns.iter().map(ToString::to_string).collect();
+        patterns.sort();
+        patterns.dedup();
+        hash.update((patterns.len() as u64).to_be_bytes());
+        for pattern in &patterns {
+            part(&mut hash, pattern);
+        }
+        part(&mut hash, rule.versions.as_ref().map_or("", |versions| &versions.text));
+        part(&mut hash, rule.reason.as_deref().unwrap_or_default());
+        part(&mut hash, &rule.expires.map(|expires| expires.to_string()).unwrap_or_default());
+    }
+    let digits = hex::encode(&hash.finalize()[..8]);
+    Revision(digits.into())
+}
+
+/// With its length in front, so that no two lists of parts are one text.
+fn part(hash: &mut Sha256, text: &str) {
+    hash.update((text.len() as u64).to_be_bytes());
+    hash.update(text.as_bytes());
+}
