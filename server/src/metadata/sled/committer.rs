@@ -140,10 +140,7 @@ impl Committer {
         }
         self.faults.check(Operation::Apply).map_err(|error| broken("taking up a batch", &error))?;
         let _no_scan = self.store.applying.write();
-        self.store
-            .db
-            .apply_batch(changes)
-            .map_err(|error| broken("taking up a batch", &error))?;
+        self.store.db.apply_batch(changes).map_err(|error| broken("taking up a batch", &error))?;
         Ok(Ok(()))
     }
 

@@ -81,11 +81,8 @@ impl Store {
         create_directories(directory, &options.faults).map_err(failed)?;
         let lock = lock(directory, options.patience)?;
         let db = open_sled(directory, options)?;
-        let log = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(directory.join("db"))
-            .map_err(failed)?;
+        let log =
+            OpenOptions::new().read(true).write(true).open(directory.join("db")).map_err(failed)?;
         let store = Self {
             db,
             log,
