@@ -1,0 +1,106 @@
+//! What a client may send, how much of it, and how long it may take.
+
+use std::time::Duration;
+
+use super::read::Reader;
+use super::setting::{GIB, KIB, Kind, MIB, SettingDoc};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    pub header_bytes: u64,
+    pub uri_length: u64,
+    pub body_bytes: u64,
+    pub connections: u64,
+    pub connections_per_address: u64,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub write_timeout: Duration,
+    pub shutdown_grace: Duration,
+    pub memory_cache: u64,
+}
+
+pub(super) const SETTINGS: &[SettingDoc] = &[
+    SettingDoc {
+        key: "limits.header_bytes",
+        kind: Kind::Size { min: 4 * KIB, max: MIB },
+        default: Some("64KiB"),
+        text: "The largest head of a request: its first line and all its headers.",
+    },
+    SettingDoc {
+        key: "limits.uri_length",
+        kind: Kind::Size { min: 256, max: 64 * KIB },
+        default: Some("8KiB"),
+        text: "The longest path with query of a request.",
+    },
+    SettingDoc {
+        key: "limits.body_bytes",
+        kind: Kind::Size { min: KIB, max: GIB },
+        default: Some("4MiB"),
+        text: "The largest body of a request.",
+    },
+    SettingDoc {
+        key: "limits.connections",
+        kind: Kind::Count { min: 1, max: 1_000_000 },
+        default: Some("8192"),
+        text: "How many connections may be open at once.",
+    },
+    SettingDoc {
+        key: "limits.connections_per_address",
+        kind: Kind::Count { min: 1, max: 1_000_000 },
+        default: Some("1024"),
+        text: "How many connections one client address may have open at once.",
+    },
+    SettingDoc {
+        key: "limits.header_timeout",
+        kind: Kind::duration(1, 600),
+        default: Some("10s"),
+        text: "How long a client may take to send the head of a request, TLS handshake included.",
+    },
+    SettingDoc {
+        key: "limits.body_timeout",
+        kind: Kind::duration(1, 3600),
+        default: Some("60s"),
+        text: "How long a client may take to send the body of a request.",
+    },
+    SettingDoc {
+        key: "limits.idle_timeout",
+        kind: Kind::duration(1, 3600),
+        default: Some("75s"),
+        text: "How long a connection may stay open between two requests.",
+    },
+    SettingDoc {
+        key: "limits.write_timeout",
+        kind: Kind::duration(1, 3600),
+        default: Some("60s"),
+        text: "How long a client may leave what it was sent unread.",
+    },
+    SettingDoc {
+        key: "limits.shutdown_grace",
+        kind: Kind::duration(0, 3600),
+        default: Some("30s"),
+        text: "How long running transfers may go on when garth is told to stop.",
+    },
+    SettingDoc {
+        key: "limits.memory_cache",
+        kind: Kind::Size { min: MIB, max: 1024 * GIB },
+        default: Some("256MiB"),
+        text: "How many bytes of finished answers are kept in memory.",
+    },
+];
+
+pub(super) fn read(reader: &mut Reader<'_>) -> LimitsConfig {
+    LimitsConfig {
+        header_bytes: reader.size("limits.header_bytes"),
+        uri_length: reader.size("limits.uri_length"),
+        body_bytes: reader.size("limits.body_bytes"),
+        connections: reader.count("limits.connections"),
+        connections_per_address: reader.count("limits.connections_per_address"),
+        header_timeout: reader.duration("limits.header_timeout"),
+        body_timeout: reader.duration("limits.body_timeout"),
+        idle_timeout: reader.duration("limits.idle_timeout"),
+        write_timeout: reader.duration("limits.write_timeout"),
+        shutdown_grace: reader.duration("limits.shutdown_grace"),
+        memory_cache: reader.size("limits.memory_cache"),
+    }
+}

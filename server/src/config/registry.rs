@@ -1,0 +1,297 @@
+//! One registry: the format that it speaks and the upstream behind it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::faults::{ConfigFault, Place};
+use super::read::Reader;
+use super::secret::Secret;
+use super::setting::{Kind, SettingDoc, variable};
+use super::source::Value;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryConfig {
+    /// The first part of its URLs: unique, and never a reserved name.
+    pub name: String,
+    pub format: Format,
+    /// Ends in `/` and holds no credentials; `None` for own packages only.
+    pub upstream: Option<Url>,
+    pub credentials: Option<Credentials>,
+    /// Patterns of names that are never asked of the upstream.
+    pub own: Vec<String>,
+    pub max_age: Duration,
+    pub max_stale: Duration,
+    /// Hosts beside the upstream's own that may have private addresses.
+    pub allow_hosts: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    Basic { username: String, password: Secret },
+    Bearer(Secret),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    Npm,
+    Oci,
+    Cargo,
+    Nuget,
+    Files,
+}
+
+impl Format {
+    pub const ALL: &[Self] = &[Self::Npm, Self::Oci, Self::Cargo, Self::Nuget, Self::Files];
+    /// What this version can serve; the others are only known by name.
+    pub const SERVED: &[Self] = &[Self::Npm];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::Oci => "oci",
+            Self::Cargo => "cargo",
+            Self::Nuget => "nuget",
+            Self::Files => "files",
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|format| format.name() == name)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// First parts of URLs that are garth's own.
+pub const RESERVED_NAMES: &[&str] = &["api", "ui", "healthz", "readyz", "metrics", "v2"];
+
+const NAME_LENGTH: usize = 64;
+
+pub(super) const SETTINGS: &[SettingDoc] = &[
+    SettingDoc {
+        key: "registry.*.format",
+        kind: Kind::Choice(&["npm", "oci", "cargo", "nuget", "files"]),
+        default: None,
+        text: "The protocol that the registry speaks. This version of garth serves \"npm\". Required.",
+    },
+    SettingDoc {
+        key: "registry.*.upstream",
+        kind: Kind::Url,
+        default: None,
+        text: "The registry behind this one. Left out, only own packages are served.",
+    },
+    SettingDoc {
+        key: "registry.*.username",
+        kind: Kind::Text,
+        default: None,
+        text: "The user name that the upstream asks for; goes with `password`.",
+    },
+    SettingDoc {
+        key: "registry.*.password",
+        kind: Kind::Secret,
+        default: None,
+        text: "The password for `username`, as { file = \"path\" } or { env = \"NAME\" }.",
+    },
+    SettingDoc {
+        key: "registry.*.token",
+        kind: Kind::Secret,
+        default: None,
+        text: "A bearer token (npm's _authToken), as { file = \"path\" } or { env = \"NAME\" }; instead \
+               of `username` and `password`.",
+    },
+    SettingDoc {
+        key: "registry.*.own",
+        kind: Kind::Texts,
+        default: None,
+        text: "Patterns of package names that are published here, such as [\"@acme/*\", \"acme-*\"]. \
+               They are never asked of the upstream.",
+    },
+    SettingDoc {
+        key: "registry.*.max_age",
+        kind: Kind::duration(0, 30 * 86_400),
+        default: Some("5m"),
+        text: "How long a document is served before the upstream is asked whether it changed.",
+    },
+    SettingDoc {
+        key: "registry.*.max_stale",
+        kind: Kind::duration(0, 3650 * 86_400),
+        default: Some("7d"),
+        text: "How old a document may be and still be served, marked as stale, while the upstream is \
+               down.",
+    },
+    SettingDoc {
+        key: "registry.*.allow_hosts",
+        kind: Kind::Texts,
+        default: None,
+        text: "Hosts, beside the upstream's own, that its answers may lead to although their addresses \
+               are private.",
+    },
+];
+
+/// Names under `registry` in the file, with their places, and those that only the environment gives.
+pub(super) fn names(reader: &Reader<'_>) -> BTreeMap<String, Place> {
+    let mut names: BTreeMap<String, Place> = match reader.table.get("registry") {
+        Some((_, node)) => match &node.value {
+            Value::Table(table) => {
+                table.iter().map(|(name, (place, _))| (name.clone(), place.clone())).collect()
+            }
+            _ => BTreeMap::new(),
+        },
+        None => BTreeMap::new(),
+    };
+    let in_file: BTreeSet<String> = names.keys().cloned().collect();
+    for name in reader.env.registries(&in_file) {
+        let place = Place::Variable(format!("{}_*", variable(&format!("registry.{name}"))));
+        names.insert(name, place);
+    }
+    names
+}
+
+/// Every registry, in the order of names.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    names: &BTreeMap<String, Place>,
+) -> Vec<RegistryConfig> {
+    let mut registries = Vec::new();
+    for (name, place) in names {
+        check_name(reader, "registry", name, place);
+        reader.registry = Some(name.clone());
+        registries.extend(read_one(reader, name, place));
+    }
+    reader.registry = None;
+    registries
+}
+
+/// A fault for a name that cannot be the first part of a URL. Environments share these rules.
+pub(super) fn check_name(reader: &mut Reader<'_>, what: &str, name: &str, place: &Place) {
+    let shape = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if RESERVED_NAMES.contains(&name) {
+        reader.fault(
+            ConfigFault::new(place, format!("the name {name:?} is reserved for garth's own pages"))
+                .remedy(format!("give the {what} another name")),
+        );
+    } else if name.is_empty()
+        || name.len() > NAME_LENGTH
+        || name.starts_with('-')
+        || !name.chars().all(shape)
+    {
+        reader.fault(
+            ConfigFault::new(
+                place,
+                format!("{name:?} cannot be the name of {}", with_article(what)),
+            )
+            .remedy(format!(
+                "it is part of URLs: up to {NAME_LENGTH} lower-case letters, digits and hyphens"
+            )),
+        );
+    }
+}
+
+fn with_article(what: &str) -> String {
+    let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {what}")
+}
+
+fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<RegistryConfig> {
+    let format = read_format(reader, name, place);
+    let registry = RegistryConfig {
+        name: name.to_owned(),
+        format: format.unwrap_or(Format::Npm),
+        upstream: reader.url("registry.*.upstream"),
+        credentials: read_credentials(reader),
+        own: read_own(reader),
+        max_age: reader.duration("registry.*.max_age"),
+        max_stale: reader.duration("registry.*.max_stale"),
+        allow_hosts: read_hosts(reader),
+    };
+    format.map(|_| registry)
+}
+
+fn read_format(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Format> {
+    let Some(given) = reader.place("registry.*.format") else {
+        reader.missing(
+            ConfigFault::new(place, format!("the registry {name:?} has no format"))
+                .remedy(format!("add format = \"{}\"", Format::SERVED[0])),
+        );
+        return None;
+    };
+    let format = reader.choice("registry.*.format", Format::of_name)?;
+    if !Format::SERVED.contains(&format) {
+        let served: Vec<&str> = Format::SERVED.iter().map(|format| format.name()).collect();
+        reader.fault(ConfigFault::new(
+            &given,
+            format!(
+                "the format \"{format}\" is not served yet; this version of garth serves: {}",
+                served.join(", ")
+            ),
+        ));
+        return None;
+    }
+    Some(format)
+}
+
+fn read_credentials(reader: &mut Reader<'_>) -> Option<Credentials> {
+    let username = reader.text("registry.*.username");
+    let password = reader.secret("registry.*.password");
+    let token = reader.secret("registry.*.token");
+    let at = |reader: &Reader<'_>, key| reader.place(key);
+    let places = [
+        at(reader, "registry.*.username"),
+        at(reader, "registry.*.password"),
+        at(reader, "registry.*.token"),
+    ];
+    match places {
+        [Some(place), _, Some(_)] | [_, Some(place), Some(_)] => reader.fault(
+            ConfigFault::new(&place, "an upstream takes a token or a username with password")
+                .remedy("leave one of the two out"),
+        ),
+        [Some(place), None, None] => reader.missing(
+            ConfigFault::new(&place, "username needs password beside it")
+                .remedy("add password = { file = \"path\" } or { env = \"NAME\" }"),
+        ),
+        [None, Some(place), None] => {
+            reader.missing(ConfigFault::new(&place, "password needs username beside it"));
+        }
+        _ => {}
+    }
+    match (username, password, token) {
+        (_, _, Some(token)) => Some(Credentials::Bearer(token)),
+        (Some(username), Some(password), None) => Some(Credentials::Basic { username, password }),
+        _ => None,
+    }
+}
+
+fn read_own(reader: &mut Reader<'_>) -> Vec<String> {
+    let own = reader.texts("registry.*.own");
+    for (place, pattern) in &own {
+        if pattern.is_empty() || pattern.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            reader.fault(
+                ConfigFault::new(place, format!("{pattern:?} is not a pattern of package names"))
+                    .remedy("write a name such as \"acme-*\" or \"@acme/*\""),
+            );
+        }
+    }
+    own.into_iter().map(|(_, pattern)| pattern).collect()
+}
+
+fn read_hosts(reader: &mut Reader<'_>) -> Vec<String> {
+    let hosts = reader.texts("registry.*.allow_hosts");
+    let mut parsed = Vec::new();
+    for (place, host) in hosts {
+        match Host::parse(&host) {
+            Ok(host) => parsed.push(host.to_string()),
+            Err(_) => reader.fault(
+                ConfigFault::new(&place, "expected a host name or an address")
+                    .remedy("write it without scheme, port and path, as in \"files.example.com\""),
+            ),
+        }
+    }
+    parsed
+}
