@@ -33,6 +33,7 @@ pub use faults::{ConfigFault, Place};
 pub use files::read_text;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
+pub use parse::{WrongUrl, base_url};
 pub use registry::{Credentials, Format, RESERVED_NAMES, RegistryConfig};
 pub use root::Mode;
 pub use secret::Secret;
@@ -76,6 +77,8 @@ pub struct LoadOptions {
     pub data: Option<PathBuf>,
     pub listen: Option<String>,
     pub mode: Option<String>,
+    /// Upstreams that were discovered. They stand where the file would, so everything else wins.
+    pub discovered: Vec<(Format, Url)>,
     pub env: EnvSnapshot,
 }
 
@@ -84,7 +87,7 @@ impl Config {
     pub fn load(options: &LoadOptions) -> Result<Self, Vec<ConfigFault>> {
         let (table, mut syntax) = match &options.file {
             Some(file) => read_file(file)?,
-            None => (Table::new(), Vec::new()),
+            None => (source::of_upstreams(&options.discovered), Vec::new()),
         };
         let mut reader = Reader {
             table,

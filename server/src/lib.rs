@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod disk;
+pub mod discovery;
 pub mod gate;
 pub mod metadata;
 pub mod pull;

@@ -23,7 +23,7 @@ pub enum Place {
     Variable(String),
     /// An option of the command line, such as `--listen`.
     Argument(&'static str),
-    /// Nowhere: the built-in default.
+    /// Nowhere: built in, or discovered.
     Default,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Place {
             Self::File(file) => f.write_str(file),
             Self::Variable(name) => f.write_str(name),
             Self::Argument(name) => f.write_str(name),
-            Self::Default => f.write_str("built-in default"),
+            Self::Default => f.write_str("garth"),
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
 
 /// Why a URL cannot be one that garth asks or writes. The text is never repeated: it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WrongUrl {
+pub enum WrongUrl {
     NotAUrl,
     Scheme,
     UserInfo,
@@ -70,7 +70,7 @@ pub(super) enum WrongUrl {
 
 /// An http or https URL without credentials, query and fragment; its path ends in `/`, so that joining
 /// a relative path to it adds and never replaces.
-pub(super) fn base_url(text: &str) -> Result<Url, WrongUrl> {
+pub fn base_url(text: &str) -> Result<Url, WrongUrl> {
     let mut url = Url::parse(text).map_err(|_| WrongUrl::NotAUrl)?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(WrongUrl::Scheme);

@@ -79,7 +79,8 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         key: "registry.*.format",
         kind: Kind::Choice(&["npm", "oci", "cargo", "nuget", "files"]),
         default: None,
-        text: "The protocol that the registry speaks. This version of garth serves \"npm\". Required.",
+        text: "The protocol that the registry speaks; this version of garth serves \"npm\". May be left out \
+               where the registry is called like its format.",
     },
     SettingDoc {
         key: "registry.*.upstream",
@@ -215,18 +216,20 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Regist
 }
 
 fn read_format(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Format> {
-    let Some(given) = reader.place("registry.*.format") else {
-        reader.missing(
-            ConfigFault::new(place, format!("the registry {name:?} has no format"))
-                .remedy(format!("add format = \"{}\"", Format::SERVED[0])),
-        );
-        return None;
+    let given = reader.place("registry.*.format");
+    let format = match (&given, Format::of_name(name)) {
+        (Some(_), _) => reader.choice("registry.*.format", Format::of_name)?,
+        (None, Some(format)) => format,
+        (None, None) => {
+            let fault = ConfigFault::new(place, format!("the registry {name:?} has no format"));
+            reader.missing(fault.remedy(format!("add format = \"{}\"", Format::SERVED[0])));
+            return None;
+        }
     };
-    let format = reader.choice("registry.*.format", Format::of_name)?;
     if !Format::SERVED.contains(&format) {
         let served: Vec<&str> = Format::SERVED.iter().map(|format| format.name()).collect();
         reader.fault(ConfigFault::new(
-            &given,
+            given.as_ref().unwrap_or(place),
             format!(
                 "the format \"{format}\" is not served yet; this version of garth serves: {}",
                 served.join(", ")

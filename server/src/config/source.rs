@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use url::Url;
 
 use super::faults::{ConfigFault, Place};
+use super::registry::Format;
 
 /// One value as written, and where.
 #[derive(Clone, Debug)]
@@ -55,6 +57,20 @@ pub(super) fn parse(file: &str, text: &str) -> (Table, Vec<ConfigFault>) {
         })
         .collect();
     (lines.table(table.get_ref()), faults)
+}
+
+/// The table that a file with one registry for each of `upstreams` would have, each called like its format.
+pub(super) fn of_upstreams(upstreams: &[(Format, Url)]) -> Table {
+    let node = |value| Node { place: Place::Default, value };
+    let registries: Table = upstreams
+        .iter()
+        .map(|(format, upstream)| {
+            let upstream = node(Value::Text(upstream.to_string()));
+            let registry = Table::from([("upstream".to_owned(), (Place::Default, upstream))]);
+            (format.name().to_owned(), (Place::Default, node(Value::Table(registry))))
+        })
+        .collect();
+    Table::from([("registry".to_owned(), (Place::Default, node(Value::Table(registries))))])
 }
 
 struct Lines<'a> {
