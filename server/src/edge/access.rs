@@ -1,0 +1,181 @@
+//! The one access line of each request.
+//!
+//! Handlers tell what they know through [`access`]; the line is written when the answer's body is
+//! finished or dropped, whichever comes first, and the metrics with it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpMessage;
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::USER_AGENT;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::escape;
+use super::request_id::RequestId;
+use crate::observability::metrics::RequestSample;
+use crate::observability::{CacheOutcome, DecisionLabel, Metrics};
+
+/// What a handler knows of its request, for the access line. Cheap to clone, and may be filled
+/// from any task that works for the request.
+#[derive(Clone)]
+pub struct Access(Arc<Inner>);
+
+struct Inner {
+    begun: Instant,
+    id: RequestId,
+    head: bool,
+    fields: Mutex<Fields>,
+}
+
+#[derive(Default)]
+struct Fields {
+    registry: Option<Arc<str>>,
+    package: Option<String>,
+    decision: DecisionLabel,
+    cache: CacheOutcome,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Access").field(&self.0.id).finish()
+    }
+}
+
+/// The access record of a request that came through the edge; a request that a unit test made by
+/// hand gets one that nobody reads.
+pub fn access(req: &impl HttpMessage) -> Access {
+    req.extensions()
+        .get::<Access>()
+        .cloned()
+        .unwrap_or_else(|| Access::new(RequestId::from_header(None), false))
+}
+
+impl Access {
+    pub(super) fn new(id: RequestId, head: bool) -> Self {
+        Self(Arc::new(Inner { begun: Instant::now(), id, head, fields: Mutex::default() }))
+    }
+
+    pub fn request_id(&self) -> &RequestId {
+        &self.0.id
+    }
+
+    /// The client asked by HEAD; the handler sees GET, and its body is never asked for a byte.
+    pub fn is_head(&self) -> bool {
+        self.0.head
+    }
+
+    /// A configured registry's name, and only that: it is a label of metrics.
+    pub fn set_registry(&self, registry: impl Into<Arc<str>>) -> &Self {
+        self.0.fields.lock().registry = Some(registry.into());
+        self
+    }
+
+    pub fn set_package(&self, package: impl fmt::Display) -> &Self {
+        self.0.fields.lock().package = Some(package.to_string());
+        self
+    }
+
+    pub fn set_decision(&self, decision: impl Into<DecisionLabel>) -> &Self {
+        self.0.fields.lock().decision = decision.into();
+        self
+    }
+
+    pub fn set_cache(&self, cache: CacheOutcome) -> &Self {
+        self.0.fields.lock().cache = cache;
+        self
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.0.begun.elapsed()
+    }
+}
+
+/// Writes the line when it is dropped.
+pub(super) struct Line {
+    metrics: Metrics,
+    access: Access,
+    method: String,
+    path: String,
+    peer: String,
+    agent: Option<String>,
+    /// 0 while no answer was made.
+    pub(super) status: u16,
+    pub(super) bytes: u64,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) complete: bool,
+}
+
+impl Line {
+    pub(super) fn new(metrics: Metrics, access: Access, req: &ServiceRequest) -> Self {
+        let agent = req.headers().get(USER_AGENT).map(|agent| {
+            escape::bounded(&String::from_utf8_lossy(agent.as_bytes()), 128).into_owned()
+        });
+        Self {
+            metrics,
+            access,
+            method: escape::bounded(req.method().as_str(), 16).into_owned(),
+            path: escape::bounded(req.uri().path(), 512).into_owned(),
+            peer: req.peer_addr().map(|peer| peer.to_string()).unwrap_or_default(),
+            agent,
+            status: 0,
+            bytes: 0,
+            first_byte: None,
+            complete: false,
+        }
+    }
+
+    pub(super) fn request_id(&self) -> &RequestId {
+        &self.access.0.id
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let total = self.access.elapsed();
+        let first_byte = self.first_byte.unwrap_or(total);
+        let fields = self.access.0.fields.lock();
+        let registry = fields.registry.as_deref().unwrap_or_default();
+        self.metrics.request(&RequestSample {
+            registry,
+            decision: fields.decision,
+            cache: fields.cache,
+            status: self.status,
+            bytes: self.bytes,
+            first_byte,
+            total,
+        });
+        tracing::info!(
+            target: "access",
+            request_id = %self.access.0.id,
+            method = %self.method,
+            path = %self.path,
+            status = self.status,
+            bytes = self.bytes,
+            registry = %escape::bounded(registry, 64),
+            package = %escape::bounded(fields.package.as_deref().unwrap_or_default(), 256),
+            decision = fields.decision.as_str(),
+            cache = fields.cache.as_str(),
+            first_byte_ms = %Millis(first_byte),
+            total_ms = %Millis(total),
+            peer = %self.peer,
+            agent = %self.agent.as_deref().unwrap_or_default(),
+            aborted = !self.complete,
+        );
+    }
+}
+
+/// With a tenth, in the text as in JSON.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1}", self.0.as_secs_f64() * 1000.0)
+    }
+}

@@ -1,0 +1,227 @@
+//! What happens around every request: its id and span, the refusals before any handler, HEAD, the
+//! panic that becomes a 500, the headers of every answer, and its access line.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::future::{Ready, ready};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_http::ConnectionType;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::Method;
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, SERVER, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::{Error, HttpMessage, HttpResponse};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use tracing::Instrument;
+
+use super::access::{Access, Line};
+use super::body::{AnswerBody, Running};
+use super::connections::Connection;
+use super::escape;
+use super::limits::{Limits, check_head};
+use super::path;
+use super::problem::Problem;
+use super::request_body::{self, Fault};
+use super::request_id::RequestId;
+use crate::observability::{AlarmKind, CloseReason, Lifecycle, Metrics};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Pages set their own; for everything else nothing may ever be active on our origin.
+const NOTHING_ACTIVE: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+
+/// Answered even while the server stops.
+const ALWAYS_ANSWERED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+#[derive(Clone)]
+pub(super) struct Surround {
+    pub(super) limits: Arc<Limits>,
+    pub(super) metrics: Metrics,
+    pub(super) lifecycle: Lifecycle,
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Surround
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Transform = Surrounded<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, Self::InitError>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(Surrounded { service: Rc::new(service), around: Rc::new(self.clone()) }))
+    }
+}
+
+pub(super) struct Surrounded<S> {
+    service: Rc<S>,
+    around: Rc<Surround>,
+}
+
+impl<S, B> Service<ServiceRequest> for Surrounded<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    actix_web::dev::forward_ready!(service);
+
+    fn call(&self, req: ServiceRequest) -> Self::Future {
+        let (service, around) = (self.service.clone(), self.around.clone());
+        Box::pin(async move { Ok(around.answer(service, req).await) })
+    }
+}
+
+impl Surround {
+    async fn answer<S, B>(
+        &self,
+        service: Rc<S>,
+        mut req: ServiceRequest,
+    ) -> ServiceResponse<BoxBody>
+    where
+        S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+        B: MessageBody + 'static,
+    {
+        let connection = req.conn_data::<Arc<Connection>>().cloned();
+        let streams = connection.as_ref().map_or(0, |connection| connection.request_begins());
+        let running = Running(connection.clone());
+        let id = RequestId::from_header(req.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
+        let is_head = req.method() == Method::HEAD;
+        let access = Access::new(id.clone(), is_head);
+        req.extensions_mut().insert(access.clone());
+        let mut line = Line::new(self.metrics.clone(), access.clone(), &req);
+        let fault: Fault = Rc::new(Cell::new(None));
+
+        let refusal = self.refusal(&mut req, streams, connection.as_deref(), &fault);
+        let (req, mut response) = match refusal {
+            Some(refusal) => {
+                let mut response = refusal.problem.response();
+                if refusal.close {
+                    close(&mut response);
+                }
+                (req.into_parts().0, response)
+            }
+            None => {
+                // Every GET route answers HEAD; actix-http itself leaves the body out.
+                if is_head {
+                    req.head_mut().method = Method::GET;
+                }
+                let plain = req.request().clone();
+                let span = tracing::info_span!("request", id = %id);
+                let called = async move { service.call(req).await }.instrument(span);
+                let response = match AssertUnwindSafe(called).catch_unwind().await {
+                    Ok(Ok(answered)) => answered.into_parts().1.map_into_boxed_body(),
+                    Ok(Err(error)) => HttpResponse::from_error(error),
+                    Err(panic) => {
+                        report_panic(&line, panic.as_ref());
+                        Problem::internal(id.as_str()).response()
+                    }
+                };
+                (plain, response)
+            }
+        };
+        if let Some(fault) = fault.get() {
+            response = Problem::from(fault).response();
+            close(&mut response);
+        }
+        if self.lifecycle.stopping() {
+            close(&mut response);
+        }
+        decorate(&mut response, &id);
+        line.status = response.status().as_u16();
+        line.first_byte = Some(access.elapsed());
+        let response = response
+            .map_body(|_, body| BoxBody::new(AnswerBody::new(body, is_head, line, running)));
+        ServiceResponse::new(req, response)
+    }
+
+    /// Why no handler shall see this request. Where none is found, its body has its bounds.
+    fn refusal(
+        &self,
+        req: &mut ServiceRequest,
+        streams: u32,
+        connection: Option<&Connection>,
+        fault: &Fault,
+    ) -> Option<Refusal> {
+        if streams > self.limits.streams_per_connection {
+            if let Some(connection) = connection {
+                connection.condemn(CloseReason::TooManyStreams);
+            }
+            return Some(Refusal::closing(Problem::stopping()));
+        }
+        if let Err(problem) = check_head(req.head(), &self.limits) {
+            return Some(Refusal::closing(problem));
+        }
+        let path = match path::parse(req.uri().path()) {
+            Ok(path) => path,
+            Err(fault) => return Some(Refusal { problem: fault.into(), close: false }),
+        };
+        if self.lifecycle.stopping() && !ALWAYS_ANSWERED.contains(&req.uri().path()) {
+            return Some(Refusal::closing(Problem::stopping()));
+        }
+        req.extensions_mut().insert(Rc::new(path));
+        let payload = req.take_payload();
+        if !matches!(payload, Payload::None) {
+            let limit = (self.limits.body_bytes)(req.method(), req.uri().path());
+            req.set_payload(request_body::bounded(payload, limit, &self.limits, fault.clone()));
+        }
+        None
+    }
+}
+
+struct Refusal {
+    problem: Problem,
+    /// The connection cannot be trusted, or shall not be used, any more.
+    close: bool,
+}
+
+impl Refusal {
+    fn closing(problem: Problem) -> Self {
+        Self { problem, close: true }
+    }
+}
+
+fn close<B>(response: &mut HttpResponse<B>) {
+    response.head_mut().set_connection_type(ConnectionType::Close);
+}
+
+fn decorate(response: &mut HttpResponse, id: &RequestId) {
+    let headers = response.headers_mut();
+    // Made of bytes that a header may hold; see `RequestId`.
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if !headers.contains_key(CONTENT_SECURITY_POLICY) {
+        headers.insert(CONTENT_SECURITY_POLICY, NOTHING_ACTIVE);
+    }
+    headers.remove(SERVER);
+}
+
+/// A panic is a fault of ours: told loudly, with the request that met it.
+pub(super) fn report_panic(line: &Line, panic: &(dyn Any + Send)) {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    line.metrics().alarm(AlarmKind::Panic);
+    tracing::error!(
+        request_id = %line.request_id(),
+        panic = %escape::bounded(text, 1000),
+        "a handler panicked; the server goes on"
+    );
+}

@@ -1,0 +1,396 @@
+//! Counters, histograms and gauges for Prometheus.
+//!
+//! Every label has a bounded set of values: enums, status classes, and the names of configured
+//! registries, upstreams and stores, of which no more than [`MAX_NAMES`] are told apart. A request
+//! pays two hash look-ups of a short name and no allocation: the handles of each combination are
+//! kept once they were made.
+
+/// Names the values of a label's enum, once for the metrics page and the access line.
+macro_rules! label {
+    ($label:ident { $($variant:ident = $text:literal,)+ }) => {
+        impl $label {
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+
+        impl prometheus_client::encoding::EncodeLabelValue for $label {
+            fn encode(
+                &self,
+                encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
+            ) -> Result<(), std::fmt::Error> {
+                std::fmt::Write::write_str(encoder, self.as_str())
+            }
+        }
+    };
+}
+
+mod requests;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::RwLock;
+use policies::decision::Effect;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+pub use requests::RequestSample;
+use requests::Requests;
+
+/// Names beyond this many are counted as `other`, so that no input can grow the page.
+const MAX_NAMES: usize = 64;
+
+/// What the gate said, as far as a request got there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DecisionLabel {
+    #[default]
+    None,
+    Allow,
+    Hold,
+    Deny,
+}
+
+label!(DecisionLabel {
+    None = "none",
+    Allow = "allow",
+    Hold = "hold",
+    Deny = "deny",
+});
+
+impl From<Effect> for DecisionLabel {
+    fn from(effect: Effect) -> Self {
+        match effect {
+            Effect::Allow => Self::Allow,
+            Effect::Hold => Self::Hold,
+            Effect::Deny => Self::Deny,
+        }
+    }
+}
+
+/// Where the answer's bytes came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CacheOutcome {
+    /// No cache was asked.
+    #[default]
+    None,
+    Hit,
+    Miss,
+    Stale,
+    /// Another request was already fetching it.
+    Joined,
+}
+
+label!(CacheOutcome {
+    None = "none",
+    Hit = "hit",
+    Miss = "miss",
+    Stale = "stale",
+    Joined = "joined",
+});
+
+/// Something that a person should look at soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AlarmKind {
+    /// A stored blob is not what it was.
+    BlobDamaged,
+    /// An upstream gave other bytes under an old version.
+    BytesChanged,
+    /// Bytes contradict the digest that the document promised.
+    DigestMismatch,
+    /// A stored record cannot be read.
+    RecordDamaged,
+    /// The rules in use are not the newest: a file is broken.
+    RulesBroken,
+    /// Metadata or blobs cannot be written.
+    StoreFailing,
+    /// A renewed certificate cannot be used; the old one is.
+    CertificateBroken,
+    /// A handler panicked.
+    Panic,
+}
+
+label!(AlarmKind {
+    BlobDamaged = "blob-damaged",
+    BytesChanged = "bytes-changed",
+    DigestMismatch = "digest-mismatch",
+    RecordDamaged = "record-damaged",
+    RulesBroken = "rules-broken",
+    StoreFailing = "store-failing",
+    CertificateBroken = "certificate-broken",
+    Panic = "panic",
+});
+
+/// Why the server ended a connection by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    OverLimit,
+    OverLimitPerAddress,
+    SlowHead,
+    Idle,
+    SlowBody,
+    SlowReader,
+    TooManyStreams,
+    Tls,
+    Stopping,
+}
+
+label!(CloseReason {
+    OverLimit = "over-limit",
+    OverLimitPerAddress = "over-limit-per-address",
+    SlowHead = "slow-head",
+    Idle = "idle",
+    SlowBody = "slow-body",
+    SlowReader = "slow-reader",
+    TooManyStreams = "too-many-streams",
+    Tls = "tls",
+    Stopping = "stopping",
+});
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BreakerState {
+    Closed,
+    HalfOpen,
+    Open,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamOutcome {
+    Ok,
+    Absent,
+    RateLimited,
+    Failed,
+    TimedOut,
+    Refused,
+}
+
+label!(UpstreamOutcome {
+    Ok = "ok",
+    Absent = "absent",
+    RateLimited = "rate-limited",
+    Failed = "failed",
+    TimedOut = "timed-out",
+    Refused = "refused",
+});
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlarmLabels {
+    kind: AlarmKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CloseLabels {
+    reason: CloseReason,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamRequestLabels {
+    upstream: Arc<str>,
+    outcome: UpstreamOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabels {
+    store: StoreKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StoreKind {
+    Metadata,
+    Blobs,
+}
+
+label!(StoreKind {
+    Metadata = "metadata",
+    Blobs = "blobs",
+});
+
+/// Cheap to clone; every clone counts into the same page.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    requests: Requests,
+    names: Names,
+    alarms: Family<AlarmLabels, Counter>,
+    connections_open: Gauge,
+    connections_closed: Family<CloseLabels, Counter>,
+    upstream_requests: Family<UpstreamRequestLabels, Counter>,
+    upstream_retries: Family<UpstreamLabels, Counter>,
+    upstream_up: Family<UpstreamLabels, Gauge>,
+    upstream_breaker: Family<UpstreamLabels, Gauge>,
+    store_bytes: Family<StoreLabels, Gauge>,
+    store_objects: Family<StoreLabels, Gauge>,
+    rules_ok: Gauge,
+    rules_count: Gauge,
+    rules_loaded: Gauge<f64, AtomicU64>,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+macro_rules! register {
+    ($registry:ident, $name:literal, $help:literal) => {{
+        let metric = Default::default();
+        register!($registry, $name, $help, metric)
+    }};
+    ($registry:ident, $name:literal, $help:literal, $metric:expr) => {{
+        let metric = $metric;
+        $registry.register($name, $help, Clone::clone(&metric));
+        metric
+    }};
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("garth");
+        let r = &mut registry;
+        let inner = Inner {
+            requests: Requests::register(r),
+            names: Names::default(),
+            alarms: register!(r, "alarms", "Things a person should look at"),
+            connections_open: register!(r, "connections_open", "Client connections now"),
+            connections_closed: register!(
+                r,
+                "connections_closed",
+                "Client connections that the server ended, by reason"
+            ),
+            upstream_requests: register!(
+                r,
+                "upstream_requests",
+                "Requests to upstreams, retries included"
+            ),
+            upstream_retries: register!(r, "upstream_retries", "Retries to upstreams"),
+            upstream_up: register!(r, "upstream_up", "1 while the upstream answers"),
+            upstream_breaker: register!(
+                r,
+                "upstream_breaker_state",
+                "Circuit breaker: 0 closed, 1 half open, 2 open"
+            ),
+            store_bytes: register!(r, "store_bytes", "Bytes on disk"),
+            store_objects: register!(r, "store_objects", "Objects kept"),
+            rules_ok: register!(r, "rules_ok", "1 while the newest rules are in use"),
+            rules_count: register!(r, "rules", "Rules in use"),
+            rules_loaded: register!(
+                r,
+                "rules_loaded_timestamp_seconds",
+                "When the rules in use were loaded"
+            ),
+            registry,
+        };
+        Self(Arc::new(inner))
+    }
+
+    /// One finished request. `registry` is empty where no registry was meant.
+    pub fn request(&self, sample: &RequestSample<'_>) {
+        self.0.requests.observe(sample);
+    }
+
+    pub fn alarm(&self, kind: AlarmKind) {
+        self.0.alarms.get_or_create(&AlarmLabels { kind }).inc();
+    }
+
+    pub fn connection_opened(&self) {
+        self.0.connections_open.inc();
+    }
+
+    pub fn connection_gone(&self) {
+        self.0.connections_open.dec();
+    }
+
+    /// Counts a connection that the server itself ended.
+    pub fn connection_closed(&self, reason: CloseReason) {
+        self.0.connections_closed.get_or_create(&CloseLabels { reason }).inc();
+    }
+
+    pub fn upstream_request(&self, upstream: &str, outcome: UpstreamOutcome) {
+        let upstream = self.0.names.bounded(upstream);
+        self.0.upstream_requests.get_or_create(&UpstreamRequestLabels { upstream, outcome }).inc();
+    }
+
+    pub fn upstream_retry(&self, upstream: &str) {
+        let upstream = self.0.names.bounded(upstream);
+        self.0.upstream_retries.get_or_create(&UpstreamLabels { upstream }).inc();
+    }
+
+    pub fn set_upstream_health(&self, upstream: &str, up: bool, breaker: BreakerState) {
+        let upstream = self.0.names.bounded(upstream);
+        let labels = UpstreamLabels { upstream };
+        self.0.upstream_up.get_or_create(&labels).set(i64::from(up));
+        self.0.upstream_breaker.get_or_create(&labels).set(match breaker {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        });
+    }
+
+    pub fn set_store(&self, store: StoreKind, bytes: u64, objects: Option<u64>) {
+        let labels = StoreLabels { store };
+        self.0.store_bytes.get_or_create(&labels).set(saturating(bytes));
+        if let Some(objects) = objects {
+            self.0.store_objects.get_or_create(&labels).set(saturating(objects));
+        }
+    }
+
+    pub fn set_rules(&self, ok: bool, count: usize, loaded: jiff::Timestamp) {
+        self.0.rules_ok.set(i64::from(ok));
+        self.0.rules_count.set(saturating(count as u64));
+        self.0.rules_loaded.set(loaded.as_duration().as_secs_f64());
+    }
+
+    /// The page in OpenMetrics text.
+    pub fn render(&self) -> String {
+        let mut page = String::with_capacity(16 * 1024);
+        encode(&mut page, &self.0.registry).expect("writing to a String does not fail");
+        page
+    }
+}
+
+fn saturating(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Configured names, each once, and `other` for all beyond [`MAX_NAMES`].
+#[derive(Default)]
+struct Names(RwLock<HashSet<Arc<str>>>);
+
+impl Names {
+    fn bounded(&self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.read().get(name) {
+            return known.clone();
+        }
+        let mut names = self.0.write();
+        if names.len() >= MAX_NAMES {
+            return "other".into();
+        }
+        let name: Arc<str> = name.into();
+        names.insert(name.clone());
+        name
+    }
+}
+
+#[cfg(test)]
+#[path = "metrics/tests.rs"]
+mod tests;
