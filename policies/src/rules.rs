@@ -28,6 +28,12 @@ pub use pattern::Pattern;
 /// More rules than this in force at once are refused.
 pub const MAX_RULES_IN_FORCE: usize = 100_000;
 
+/// Starter policies by file name, which `garth init` offers.
+pub const DEFAULTS: [(&str, &str); 2] = [
+    ("allowlist.toml", include_str!("../defaults/allowlist.toml")),
+    ("open.toml", include_str!("../defaults/open.toml")),
+];
+
 /// One statement: allow, deny or hold, for some packages and versions.
 #[derive(Clone, Debug)]
 pub struct Rule {

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 
 fn check_name(ecosystem: Ecosystem, given: &str, expected: Result<&str, &str>) {

@@ -96,7 +96,7 @@ impl Reader<'_> {
             let Some((_, field)) =
                 Field::KEYS.into_iter().find(|(known, _)| *known == key.get_ref())
             else {
-                self.unknown_key(key.get_ref(), &key.span());
+                mistyped.extend(self.unknown_key(key.get_ref(), &key.span()));
                 continue;
             };
             places.insert(field, value.span());
@@ -117,17 +117,22 @@ impl Reader<'_> {
         checked.ok().filter(|_| self.faults.len() == before)
     }
 
-    fn unknown_key(&mut self, key: &str, span: &Span<usize>) {
+    /// The field that was probably meant; to call it missing as well would say one thing twice.
+    fn unknown_key(&mut self, key: &str, span: &Span<usize>) -> Option<Field> {
         let keys = Field::KEYS.map(|(key, _)| key);
-        let remedy = match (key, nearest(key, &keys)) {
+        let near = nearest(key, &keys);
+        let remedy = match (key, near) {
             // Leaving them out silently would make the rule wider than it was meant.
-            ("when" | "teams", _) => {
-                "this version of garth does not decide by it yet: a rule with it would mean more than it says".to_owned()
-            }
+            ("when" | "teams", _) => concat!(
+                "this version of garth does not decide by it yet, ",
+                "and without it the rule would mean more than it says"
+            )
+            .to_owned(),
             (_, Some(near)) => format!("did you mean `{near}`?"),
             (_, None) => format!("a rule has {}", keys.join(", ")),
         };
         self.fault(span, format!("`{}` is no key of a rule", key.escape_debug()), remedy);
+        Field::KEYS.into_iter().find(|(key, _)| near == Some(key)).map(|(_, field)| field)
     }
 
     /// Puts one value into the draft; false, with a fault, when it has the wrong type.

@@ -1,1 +1,184 @@
+#![allow(clippy::unwrap_used)]
 
+use super::*;
+
+const GOOD: &str = r#"
+[[rule]]
+name     = "frontend-basics"
+effect   = "allow"
+packages = ["npm:react", "npm:@types/*"]
+versions = ">=18"
+reason   = "ADR-12"
+expires  = 2027-01-01
+
+[[rule]]
+name     = "no-crates"
+effect   = "deny"
+packages = ["cargo:*"]
+expires  = 2027-01-01T12:00:00+02:00
+"#;
+
+fn faults(text: &str) -> String {
+    let faults = parse("policies/a.toml", text).expect_err("the text is faulty");
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_good_file_gives_its_rules() {
+    let rules = parse("a.toml", GOOD).unwrap();
+    let [first, second] = rules.as_slice() else { panic!("two rules") };
+    assert_eq!(&*first.name, "frontend-basics");
+    assert_eq!(first.effect, Effect::Allow);
+    assert_eq!(first.patterns.len(), 2);
+    assert_eq!(first.reason.as_deref(), Some("ADR-12"));
+    assert_eq!(first.expires.unwrap().to_string(), "2027-01-01T00:00:00Z");
+    assert_eq!(first.origin, Origin::File { file: "a.toml".into(), line: 2, column: 1 });
+    assert_eq!(second.expires.unwrap().to_string(), "2027-01-01T10:00:00Z");
+    assert!(parse("empty.toml", "").unwrap().is_empty());
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_place() {
+    insta::assert_snapshot!(faults(r#"
+[[rule]]
+nmae = "x"
+effect = "alow"
+packages = ["npm:react", "react", 5, "npm:../x"]
+versions = "latest"
+reason = "a\u001b[31m"
+expires = 2027-01-01T00:00:00
+
+[[rule]]
+name = 7
+effect = "deny"
+packages = "npm:react"
+when = "age < duration('1h')"
+zzz = 1
+
+[[rule]]
+name = "no packages!"
+effect = "hold"
+
+[[rules]]
+
+[[expect]]
+package = "npm:x@1"
+"#), @r#"
+policies/a.toml:3:1: `nmae` is no key of a rule; did you mean `name`?
+policies/a.toml:4:10: "alow" is no effect; did you mean "allow"?
+policies/a.toml:5:26: "react" is no package pattern: the ecosystem is missing, as in npm:react; write it as npm:react, npm:@types/*, npm:* or *
+policies/a.toml:5:35: a package is a string, this is a number; write "npm:react"
+policies/a.toml:5:38: "npm:../x" is no package pattern: a name has no `..`; write it as npm:react, npm:@types/*, npm:* or *
+policies/a.toml:6:12: `latest` is no npm version range: `latest` is no version; write a range as npm does, like ^1.2 || >=3 <4, and one rule for each ecosystem
+policies/a.toml:7:10: the reason has a control or direction character in it; write one line of plain text
+policies/a.toml:8:11: "2027-01-01T00:00:00" is no date and no time with its zone; write 2027-01-01 or 2027-01-01T12:00:00Z
+policies/a.toml:11:8: `name` is a string, this is a number; write name = "…"
+policies/a.toml:13:12: `packages` is a list of strings, this is "npm:react"; write packages = ["npm:react"]
+policies/a.toml:14:1: `when` is no key of a rule; this version of garth does not decide by it yet, and without it the rule would mean more than it says
+policies/a.toml:15:1: `zzz` is no key of a rule; a rule has name, effect, packages, versions, reason, expires
+policies/a.toml:17:1: the rule names no packages; list them, as in packages = ["npm:react", "npm:@types/*"]
+policies/a.toml:18:8: "no packages!" is no name for a rule; use up to 100 letters, digits, `-`, `_` and `.`, beginning with a letter or digit
+policies/a.toml:21:3: `rules` is no key of a policy file; did you mean [[rule]]?
+policies/a.toml:23:3: `expect` is no key of a policy file; this version of garth reads no expectations yet: keep them in another place
+"#);
+}
+
+#[test]
+fn broken_toml_is_told_with_its_place() {
+    insta::assert_snapshot!(faults("[[rule]]\nname = \"x\"\neffect = allow\npackages = [\n"), @r#"
+policies/a.toml:3:10: this is not TOML: string values must be quoted, expected literal string; mend the syntax
+policies/a.toml:4:13: this is not TOML: unclosed array, expected `]`; mend the syntax
+"#);
+}
+
+#[test]
+fn two_rules_of_one_name_are_a_fault_even_between_files() {
+    let mut rules = parse("a.toml", GOOD).unwrap();
+    rules.extend(parse("b.toml", GOOD).unwrap());
+    let faults = RuleSet::compile(rules).unwrap_err();
+    let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "b.toml:2:1: the name `frontend-basics` is taken by a.toml:2; give each rule a name of its own",
+            "b.toml:10:1: the name `no-crates` is taken by a.toml:10; give each rule a name of its own",
+        ]
+    );
+}
+
+#[test]
+fn sizes_are_bounded() {
+    assert!(faults(&" ".repeat(MAX_FILE + 1)).contains("more than"));
+    let many = "[[rule]]\n".repeat(MAX_RULES + 1);
+    assert!(faults(&many).contains("rules are more than"));
+    // A file that is wrong all over gets a page of faults, not a library.
+    assert!(faults(&"[[rule]]\n".repeat(1000)).lines().count() <= 100);
+    let long = format!(
+        "[[rule]]\nname = \"{}\"\neffect = \"deny\"\npackages = [\"npm:{}\"]\nreason = \"{0}\"\n",
+        "n".repeat(600),
+        "x".repeat(600)
+    );
+    let told = faults(&long);
+    assert!(
+        told.contains("no name for a rule")
+            && told.contains("no package pattern")
+            && told.contains("reason is longer"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_revision_names_what_the_rules_say_and_not_how_they_lie() {
+    let revision =
+        |text: &str| RuleSet::compile(parse("a.toml", text).unwrap()).unwrap().revision().clone();
+    let base = revision(GOOD);
+    assert_eq!(base.as_str().len(), 16);
+    let (front, back) = GOOD.split_at(GOOD.rfind("[[rule]]").unwrap());
+    assert_eq!(revision(&format!("{back}\n{front}")), base);
+    assert_eq!(revision(&GOOD.replace("npm:@types/*", "pkg:npm/%40types/*")), base);
+    for (from, to) in [
+        ("ADR-12", "ADR-13"),
+        (">=18", ">=17"),
+        ("\"deny\"", "\"hold\""),
+        ("2027-01-01\n", "2027-01-02\n"),
+        ("cargo:*", "nuget:*"),
+        ("no-crates", "no-crate"),
+    ] {
+        assert_ne!(revision(&GOOD.replace(from, to)), base, "{from} → {to}");
+    }
+    assert_ne!(RuleSet::empty().revision(), RuleSet::unavailable("x").revision());
+}
+
+#[test]
+fn a_range_is_read_in_every_ecosystem_that_the_rule_names() {
+    let rule = |packages: &str, versions: &str| {
+        format!("[[rule]]\nname='r'\neffect='deny'\npackages={packages}\nversions='{versions}'\n")
+    };
+    assert!(parse("a", &rule("['npm:x', 'cargo:x']", "^1.2")).is_ok());
+    assert!(parse("a", &rule("['npm:x']", "^1 || ^2")).is_ok());
+    assert!(faults(&rule("['npm:x', 'cargo:x']", "^1 || ^2")).contains("no cargo version range"));
+    assert!(faults(&rule("['*']", ">=1 <2")).contains("no oci version range"));
+}
+
+#[test]
+fn only_rules_that_name_the_package_are_looked_at() {
+    let rules = RuleSet::compile(parse("a.toml", GOOD).unwrap()).unwrap();
+    let names = |package: &str| -> Vec<String> {
+        rules
+            .for_package(&package.parse().unwrap())
+            .iter()
+            .map(|rule| rule.name.to_string())
+            .collect()
+    };
+    assert_eq!(names("npm:react"), ["frontend-basics"]);
+    assert_eq!(names("npm:@types/node"), ["frontend-basics"]);
+    assert_eq!(names("npm:@types-evil/node"), Vec::<String>::new());
+    assert_eq!(names("cargo:serde"), ["no-crates"]);
+}
+
+#[test]
+fn the_starter_policies_are_good_files() {
+    for (name, text) in crate::rules::DEFAULTS {
+        RuleSet::compile(parse(name, text).unwrap_or_else(|faults| panic!("{faults:?}"))).unwrap();
+    }
+}

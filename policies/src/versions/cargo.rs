@@ -21,11 +21,15 @@ impl Range {
         if version.pre.is_empty() {
             return false;
         }
-        let release = Version::new(version.major, version.minor, version.patch);
-        let exact = |c: &Comparator| c.op == Op::Exact && c.patch.is_some();
-        // A release candidate of a denied version is denied with it, unless the rule names one
-        // version; and so is a pre-release that lies within the bounds by its order.
-        (!self.0.comparators.iter().any(exact) && self.0.matches(&release))
+        let release = release_of(version);
+        // Where the rule itself sorts out the pre-releases of this release, it is taken at its word.
+        let named = |c: &Comparator| {
+            let core = Version::new(c.major, c.minor.unwrap_or(0), c.patch.unwrap_or(0));
+            (c.op == Op::Exact && c.patch.is_some()) || (!c.pre.is_empty() && core == release)
+        };
+        // A release candidate of a denied version is denied with it; and so is a pre-release that
+        // lies within the bounds by its order.
+        (!self.0.comparators.iter().any(named) && self.0.matches(&release))
             || self.0.comparators.iter().all(|comparator| in_bounds(comparator, version))
     }
 }

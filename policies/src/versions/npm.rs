@@ -47,6 +47,8 @@ struct Alternative {
     range: NodeRange,
     /// The text was one whole version: then its pre-releases are others.
     exact: bool,
+    /// Releases whose pre-releases the text sorts out by itself, as in `>=1.0.0-beta.2`.
+    named: Vec<[u64; 3]>,
 }
 
 impl Range {
@@ -71,49 +73,78 @@ impl Alternative {
         if text.is_empty() {
             return Err("one side of `||` is empty, which would mean every version".to_owned());
         }
-        check_words(text)?;
-        let range = NodeRange::parse(text).map_err(|_| "no version can satisfy it".to_owned())?;
-        Ok(Self { range, exact: parse(text.trim_start_matches('=').trim()).is_some() })
+        let range = intersection(&comparators(text)?)?;
+        let exact = parse(text.trim_start_matches('=').trim()).is_some();
+        let named = text
+            .split_ascii_whitespace()
+            .filter_map(|word| parse(word.trim_start_matches(OPERATORS)))
+            .filter(Version::is_prerelease)
+            .map(|version| release_of(&version))
+            .collect();
+        Ok(Self { range, exact, named })
     }
 
     fn covers(&self, version: &Version) -> bool {
         if self.range.satisfies_with_prerelease(version, true) {
             return true;
         }
+        let release = release_of(version);
         // A release candidate of a denied version is denied with it.
-        !self.exact
-            && version.is_prerelease()
-            && self.range.satisfies(&Version::from((
-                version.major(),
-                version.minor(),
-                version.patch(),
-            )))
+        version.is_prerelease()
+            && !self.exact
+            && !self.named.contains(&release)
+            && self.range.satisfies(&Version::from((release[0], release[1], release[2])))
     }
 }
 
-/// The crate skips words that it cannot read; in a rule each of them must mean something.
-fn check_words(text: &str) -> Result<(), String> {
-    let mut needs_version = false;
+const OPERATORS: [char; 5] = ['>', '<', '=', '^', '~'];
+
+fn release_of(version: &Version) -> [u64; 3] {
+    [version.major(), version.minor(), version.patch()]
+}
+
+/// What all comparators hold. Together they must not go to the crate: it reads `>=3 <3`, which
+/// nothing satisfies, as `>=3 || <3`, which everything does.
+fn intersection(comparators: &[String]) -> Result<NodeRange, String> {
+    let mut all = NodeRange::any();
+    for comparator in comparators {
+        let range =
+            NodeRange::parse(comparator).ok().filter(|range| !range.to_string().contains("||"));
+        all = range
+            .and_then(|range| all.intersect(&range))
+            .ok_or_else(|| "no version can satisfy it".to_owned())?;
+    }
+    Ok(all)
+}
+
+/// One text for each comparator. The crate skips words that it cannot read; in a rule each of them
+/// must mean something.
+fn comparators(text: &str) -> Result<Vec<String>, String> {
+    let mut found: Vec<String> = Vec::new();
+    // An operator, or the front of `1.2 - 1.4`, that waits for its version.
+    let mut front = String::new();
     for word in text.split_ascii_whitespace() {
         if word == "-" {
-            needs_version = true;
+            let from = found.pop().filter(|from| front.is_empty() && is_partial(from));
+            front = from.ok_or("`-` stands between two versions")? + " - ";
             continue;
         }
-        let version = word.trim_start_matches(['>', '<', '=', '^', '~']);
+        let version = word.trim_start_matches(OPERATORS);
         let operator = &word[..word.len() - version.len()];
-        if !matches!(operator, "" | ">" | ">=" | "<" | "<=" | "=" | "^" | "~" | "~>") {
-            return Err(format!("`{operator}` is no operator"));
+        let known = matches!(operator, "" | ">" | ">=" | "<" | "<=" | "=" | "^" | "~" | "~>");
+        if !known || !(front.is_empty() || operator.is_empty()) {
+            return Err(format!("`{operator}` is no operator here"));
         }
         if version.is_empty() {
-            needs_version = true;
+            operator.clone_into(&mut front);
             continue;
         }
         if !is_partial(version) {
             return Err(format!("`{}` is no version", word.escape_debug()));
         }
-        needs_version = false;
+        found.push(format!("{}{word}", std::mem::take(&mut front)));
     }
-    if needs_version { Err("a version is missing at its end".to_owned()) } else { Ok(()) }
+    if front.is_empty() { Ok(found) } else { Err("a version is missing at its end".to_owned()) }
 }
 
 /// `1`, `1.x`, `1.2.*`, or a whole version.

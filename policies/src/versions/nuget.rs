@@ -169,9 +169,16 @@ impl Range {
     }
 
     pub(super) fn covers(&self, version: &Version) -> bool {
-        // A pre-release of a denied version is denied with it, unless the rule names one version.
-        self.contains(version)
-            || (version.is_prerelease() && !self.is_exact() && self.contains(&version.release()))
+        if self.contains(version) {
+            return true;
+        }
+        // A pre-release of a denied version is denied with it, unless the rule names one version
+        // or sorts out the pre-releases of this release itself.
+        let named = [&self.lower, &self.upper]
+            .into_iter()
+            .flatten()
+            .any(|bound| bound.version.is_prerelease() && bound.version.numbers == version.numbers);
+        version.is_prerelease() && !named && !self.is_exact() && self.contains(&version.release())
     }
 
     fn is_exact(&self) -> bool {
