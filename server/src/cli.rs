@@ -1,1 +1,52 @@
+//! The command line: one file a command, each thin; the work is done by the parts that it names.
+//!
+//! A command prints its result to stdout and what went wrong to stderr, and ends with an [`Exit`].
 
+pub mod banner;
+mod exit;
+mod init;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::EnvSnapshot;
+
+pub use banner::{Banner, banner};
+pub use exit::Exit;
+
+/// The walled garden for an organisation's dependencies: a registry proxy that serves only what you allow.
+#[derive(Debug, Parser)]
+#[command(
+    name = "garth",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Start with `garth serve`: it needs no configuration and says what to do next.\n\n\
+                  Exit codes: 0 done, 1 findings or refused, 2 could not do the work."
+)]
+struct Garth {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Init(init::Init),
+}
+
+impl Command {
+    fn run(self, env: EnvSnapshot) -> Exit {
+        match self {
+            Self::Serve(command) => command.run(env),
+            Self::Init(command) => command.run(env),
+        }
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    Garth::parse().command.run(EnvSnapshot::of_process()).into()
+}

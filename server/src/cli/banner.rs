@@ -1,0 +1,120 @@
+//! What `garth serve` says once it listens. Pure.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use crate::config::{Config, Format, Mode};
+use crate::discovery::Discovery;
+
+pub struct Banner<'a> {
+    pub config: &'a Config,
+    /// Where it really listens; differs from the configuration where that says port 0.
+    pub listening: SocketAddr,
+    /// Given if the registries were not configured but discovered.
+    pub discovery: Option<&'a Discovery>,
+    pub token_file: &'a Path,
+    /// There are rules already: the first steps need no telling.
+    pub has_rules: bool,
+}
+
+/// The whole text, with a newline at its end.
+pub fn banner(of: &Banner<'_>) -> String {
+    let mut text = String::new();
+    write_banner(&mut text, of).expect("writing to a String cannot fail");
+    text
+}
+
+/// How a client reaches garth: its public URL, else the address that it listens on. Ends in `/`.
+pub fn client_url(config: &Config, listening: SocketAddr) -> String {
+    if let Some(url) = &config.public_url {
+        return url.to_string();
+    }
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("{scheme}://{}/", SocketAddr::new(ip, listening.port()))
+}
+
+fn write_banner(text: &mut String, of: &Banner<'_>) -> std::fmt::Result {
+    let url = client_url(of.config, of.listening);
+    writeln!(text, "garth listens on {}", url.trim_end_matches('/'))?;
+    match of.config.mode {
+        Mode::Enforce => writeln!(text, "  mode      enforce: what no rule allows is refused")?,
+        Mode::Observe => writeln!(
+            text,
+            "  mode      observe: everything is served; what would be refused is recorded"
+        )?,
+    }
+    match &of.config.file {
+        Some(file) => writeln!(text, "  settings  {}", file.display())?,
+        None => writeln!(
+            text,
+            "  settings  defaults and environment; `garth init` writes a garth.toml to keep"
+        )?,
+    }
+    writeln!(text, "  data      {}", of.config.data.display())?;
+    writeln!(
+        text,
+        "  token     {} (for the admin API; commands here find it)",
+        of.token_file.display()
+    )?;
+    write_registries(text, of)?;
+    for registry in &of.config.registries {
+        if registry.format == Format::Npm {
+            write_npm(text, &format!("{url}{}/", registry.name))?;
+        }
+    }
+    if !of.has_rules && of.config.mode == Mode::Enforce {
+        writeln!(text, "\nNothing is allowed yet. When a package is refused and you want it:")?;
+        writeln!(text, "  garth allow npm:NAME")?;
+        writeln!(text, "  garth why npm:NAME            what was decided, and by which rule")?;
+    }
+    Ok(())
+}
+
+fn write_registries(text: &mut String, of: &Banner<'_>) -> std::fmt::Result {
+    writeln!(text, "\nRegistries")?;
+    if let Some(discovery) = of.discovery {
+        for found in &discovery.found {
+            let (format, upstream) = (found.format.name(), &found.upstream);
+            if Format::SERVED.contains(&found.format) {
+                writeln!(text, "  {format:<8}{upstream}  (from {})", found.from)?;
+            } else {
+                writeln!(text, "  {format:<8}found {upstream} (from {});", found.from)?;
+                writeln!(text, "          this version of garth does not serve {format} yet")?;
+            }
+        }
+        for missing in &discovery.missing {
+            writeln!(text, "  {:<8}not found: {};", missing.format.name(), missing.why)?;
+            writeln!(text, "          {}", missing.how)?;
+        }
+        for note in &discovery.notes {
+            writeln!(text, "  note    {note}")?;
+        }
+    } else {
+        for registry in &of.config.registries {
+            match &registry.upstream {
+                Some(upstream) => writeln!(text, "  {:<8}{upstream}", registry.name)?,
+                None => writeln!(text, "  {:<8}own packages only", registry.name)?,
+            }
+        }
+    }
+    if of.config.registries.is_empty() {
+        writeln!(
+            text,
+            "  none is served: set the upstream of one, as in GARTH_REGISTRY_NPM_UPSTREAM=URL"
+        )?;
+    }
+    Ok(())
+}
+
+fn write_npm(text: &mut String, url: &str) -> std::fmt::Result {
+    writeln!(text, "\nPoint npm, pnpm or bun at it")?;
+    writeln!(text, "  npm config set registry {url}")?;
+    writeln!(text, "or one project only, in its .npmrc")?;
+    writeln!(text, "  registry={url}")
+}

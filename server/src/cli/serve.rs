@@ -1,0 +1,137 @@
+//! `garth serve`: finds out what to serve, and hands it to the application.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use thiserror::Error;
+
+use super::Exit;
+use crate::config::{Config, ConfigFault, EnvSnapshot, FILE_NAME, LoadOptions};
+use crate::discovery::{self, Discovery, Machine};
+
+/// Run the garden
+///
+/// Reads ./garth.toml, if there is one. Without any configuration garth starts on 127.0.0.1:8642 with its
+/// data in ./garth-data, in front of the registries that this machine's package managers use, and refuses
+/// everything that you have not allowed. It prints how to point each client at it.
+///
+/// Every setting of garth.toml can be given as an environment variable too: GARTH_LISTEN, GARTH_DATA,
+/// `GARTH_REGISTRY_NPM_UPSTREAM` and so on. The command line wins over them, and they win over the file.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// The configuration file [default: ./garth.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "GARTH_CONFIG")]
+    config: Option<PathBuf>,
+    /// The directory for metadata, blobs and the admin token [default: ./garth-data] [env: GARTH_DATA]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1:8642] [env: GARTH_LISTEN]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// "enforce" refuses what no rule allows, "observe" only records it [default: enforce] [env: GARTH_MODE]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+}
+
+/// Why the garden does not run.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    #[error("{}", cannot_listen(*address, source))]
+    Listen { address: SocketAddr, source: io::Error },
+    /// Anything else, in words for the operator: what failed, and what to do.
+    #[error("{0}")]
+    Start(String),
+}
+
+impl Serve {
+    pub(super) fn run(self, env: EnvSnapshot) -> Exit {
+        let (config, discovery) = match self.configuration(env, Path::new("")) {
+            Ok(found) => found,
+            Err(faults) => return print_faults(&faults),
+        };
+        match crate::app::serve(config, discovery) {
+            Ok(()) => Exit::Done,
+            Err(error) => {
+                eprintln!("garth cannot serve: {error}");
+                Exit::Failed
+            }
+        }
+    }
+
+    /// What to serve. A [`Discovery`] comes with it if nothing said which registries there are.
+    fn configuration(
+        self,
+        env: EnvSnapshot,
+        directory: &Path,
+    ) -> Result<(Config, Option<Discovery>), Vec<ConfigFault>> {
+        let here = directory.join(FILE_NAME);
+        let mut options = LoadOptions {
+            file: self.config.or_else(|| here.exists().then_some(here)),
+            data: self.data,
+            listen: self.listen,
+            mode: self.mode,
+            env,
+            ..LoadOptions::default()
+        };
+        let config = Config::load(&options)?;
+        if config.file.is_some() || config.registries.iter().any(|one| one.upstream.is_some()) {
+            return Ok((config, None));
+        }
+        let discovery = discover(&config, &options.env);
+        options.discovered = discovery.served();
+        Ok((Config::load(&options)?, Some(discovery)))
+    }
+}
+
+fn discover(config: &Config, env: &EnvSnapshot) -> Discovery {
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let mut machine = Machine::this(env.clone(), directory, config.listen);
+    machine.remembered = discovery::recall(&config.data);
+    let mut discovery = discovery::discover(&machine);
+    let served = discovery.served();
+    if !served.is_empty()
+        && let Err(error) = discovery::remember(&config.data, &served)
+    {
+        discovery.notes.push(format!(
+            "The upstreams could not be noted in {}: {error}. Once a client is pointed at garth, the next \
+             start will not find them.",
+            config.data.display()
+        ));
+    }
+    discovery
+}
+
+/// All faults, a line each.
+pub(super) fn print_faults(faults: &[ConfigFault]) -> Exit {
+    for fault in faults {
+        eprintln!("{fault}");
+    }
+    let count = faults.len();
+    eprintln!(
+        "garth does not start: {count} fault{} in its configuration",
+        if count == 1 { "" } else { "s" }
+    );
+    Exit::Failed
+}
+
+fn cannot_listen(address: SocketAddr, source: &io::Error) -> String {
+    let port = address.port();
+    match source.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "port {port} is in use already, perhaps by another garth; stop what listens on {address}, or \
+             choose another port: garth serve --listen {}",
+            SocketAddr::new(address.ip(), port.checked_add(1).unwrap_or(8642))
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "this user may not listen on port {port}; choose one above 1023: garth serve --listen {}",
+            SocketAddr::new(address.ip(), 8642)
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "this machine has no address {}; listen on one that it has, or on 0.0.0.0:{port} for all",
+            address.ip()
+        ),
+        _ => format!("cannot listen on {address}: {source}"),
+    }
+}
