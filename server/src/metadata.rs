@@ -4,6 +4,8 @@
 //! effect whole or not at all, and only if all its expectations hold. An acknowledged commit is
 //! durable. Engines know nothing of what the keys mean; that is [`records`].
 
+#[cfg(test)]
+pub(crate) mod conformance;
 pub mod records;
 pub mod sled;
 

@@ -438,3 +438,6 @@ impl<R> fmt::Debug for Prefix<R> {
         write!(f, "Prefix({})", show_key(&self.bytes))
     }
 }
+
+#[cfg(test)]
+mod tests;

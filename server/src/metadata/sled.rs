@@ -241,3 +241,6 @@ impl Metadata for Sled {
         self.read("the size".to_owned(), ::sled::Db::size_on_disk).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn timestamp() -> Timestamp {
+    "2026-11-20T10:00:00Z".parse().unwrap()
+}
+
+fn digest(byte: u8) -> Digest {
+    Digest::new(policies::package::Algorithm::Sha256, &[byte; 32]).unwrap()
+}
+
+fn artifact() -> ArtifactRecord {
+    ArtifactRecord {
+        blob: digest(1),
+        size: 10,
+        digests: vec![digest(2)],
+        version: "1.0.0".to_owned(),
+        source: None,
+        fetched: timestamp(),
+        own: false,
+    }
+}
+
+#[test]
+fn keys_look_as_the_drawing_says() {
+    let rows = [
+        (
+            DocumentRecord::key("npm", "@acme/x", "packument").to_bytes(),
+            "document/npm/@acme%2Fx/packument",
+        ),
+        (VersionRecord::key("npm", "x", "1.0.0-rc.1+b").to_bytes(), "version/npm/x/1.0.0-rc.1+b"),
+        (ArtifactRecord::key("npm", "x", "x-1.0.0.tgz").to_bytes(), "artifact/npm/x/x-1.0.0.tgz"),
+        (Observation::key("npm", "x", 42).to_bytes(), "observation/npm/x/00000000000000000042"),
+        (RuleRecord::key("100%/sure").to_bytes(), "rule/100%25%2Fsure"),
+    ];
+    for (key, expected) in rows {
+        assert_eq!(key, expected);
+    }
+}
+
+#[test]
+fn package_prefix_does_not_cover_a_longer_name() {
+    let prefix = VersionRecord::of_package("npm", "react");
+    let inside = VersionRecord::key("npm", "react", "1.0.0");
+    let outside = VersionRecord::key("npm", "react-dom", "1.0.0");
+    let nested = VersionRecord::key("npm", "react/x", "1.0.0");
+    assert!(inside.as_bytes().starts_with(prefix.as_bytes()));
+    assert!(!outside.as_bytes().starts_with(prefix.as_bytes()));
+    assert!(!nested.as_bytes().starts_with(prefix.as_bytes()));
+}
+
+#[test]
+fn unknown_encoding_is_refused_by_name() {
+    let key = ArtifactRecord::key("npm", "x", "x.tgz");
+    let good = encode(&artifact());
+    let rows: [(&[u8], &str); 4] = [
+        (b"", "empty"),
+        (b"\x02{}", "version 2"),
+        (b"\x01{}", "missing field"),
+        (&good[..good.len() - 1], "EOF"),
+    ];
+    for (value, says) in rows {
+        let error = decode::<ArtifactRecord>(key.as_bytes(), value).unwrap_err().to_string();
+        assert!(error.contains(says) && error.contains("artifact/npm/x/x.tgz"), "{error}");
+    }
+    assert_eq!(decode::<ArtifactRecord>(key.as_bytes(), &good).unwrap(), artifact());
+}
+
+#[test]
+fn key_of_another_kind_or_spelling_is_not_parsed() {
+    for key in ["rule/x", "artifact/npm/x", "artifact/npm/x/y/z", "artifact/npm/x/%79", "artifact"]
+    {
+        assert!(Key::<ArtifactRecord>::parse(key.as_bytes()).is_none(), "{key}");
+    }
+    assert!(Key::<ArtifactRecord>::parse(b"artifact/npm/x/\xff").is_none());
+}
+
+#[test]
+fn every_kind_of_observation_round_trips() {
+    let kinds = [
+        ObservationKind::Appeared,
+        ObservationKind::Vanished,
+        ObservationKind::Returned,
+        ObservationKind::Deprecated,
+        ObservationKind::Undeprecated,
+        ObservationKind::TagMoved { tag: "latest".into(), from: None, to: Some("1".into()) },
+        ObservationKind::BytesChanged { from: vec![digest(1)], to: vec![digest(2)] },
+    ];
+    let key = Observation::key("npm", "x", 0);
+    for what in kinds {
+        let observation = Observation { at: timestamp(), what, version: Some("1.0.0".into()) };
+        let value = encode(&observation);
+        assert_eq!(decode::<Observation>(key.as_bytes(), &value).unwrap(), observation);
+        check_value(key.as_bytes(), &value).unwrap();
+    }
+}
+
+#[test]
+fn referred_blob_is_found_in_every_kind_that_has_one() {
+    let key = ArtifactRecord::key("npm", "x", "x.tgz");
+    let found = referred_blob(key.as_bytes(), &encode(&artifact())).unwrap();
+    assert_eq!(found, Some((digest(1), 10)));
+    assert_eq!(referred_blob(FORMAT_KEY, FORMAT).unwrap(), None);
+    assert!(check_value(b"unheard/of", b"\x01{}").is_err());
+}
+
+proptest! {
+    #[test]
+    fn keys_round_trip_and_never_collide(
+        parts in prop::collection::vec([".{0,12}", "[/%@.]{0,4}", "[a-b/]{0,3}"], 2..40),
+    ) {
+        let mut seen: HashMap<Bytes, Vec<String>> = HashMap::new();
+        for parts in parts {
+            let key = ArtifactRecord::key(&parts[0], &parts[1], &parts[2]);
+            prop_assert_eq!(key.parts(), parts.to_vec());
+            let parsed = Key::<ArtifactRecord>::parse(key.as_bytes());
+            prop_assert_eq!(parsed.as_ref(), Some(&key));
+            prop_assert_eq!(key.as_bytes().iter().filter(|byte| **byte == b'/').count(), 3);
+            if let Some(other) = seen.insert(key.to_bytes(), parts.to_vec()) {
+                prop_assert_eq!(other, parts.to_vec(), "two records under one key");
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_parsed_or_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        let _ = parse_key(&bytes);
+        let _ = check_value(&bytes, &bytes);
+        if let Some(key) = Key::<ArtifactRecord>::parse(&bytes) {
+            prop_assert_eq!(key.as_bytes(), &bytes[..]);
+        }
+    }
+
+    #[test]
+    fn observations_are_ordered_as_their_numbers(a in any::<u64>(), b in any::<u64>()) {
+        let (key_a, key_b) = (Observation::key("r", "p", a), Observation::key("r", "p", b));
+        prop_assert_eq!(key_a.as_bytes().cmp(key_b.as_bytes()), a.cmp(&b));
+    }
+}

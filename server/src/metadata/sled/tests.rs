@@ -1,0 +1,273 @@
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use super::*;
+use crate::disk::faults::Operation;
+use crate::metadata::conformance::{Engine, conformance};
+
+/// An engine whose end a test can see.
+struct Watched {
+    directory: TempDir,
+    fatal: Arc<Mutex<Vec<String>>>,
+}
+
+impl Watched {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), fatal: Arc::default() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("metadata")
+    }
+
+    fn options(&self) -> SledOptions {
+        let fatal = Arc::clone(&self.fatal);
+        SledOptions {
+            cache_bytes: 8 * 1024 * 1024,
+            on_fatal: Arc::new(move |cause| fatal.lock().push(cause)),
+            ..SledOptions::default()
+        }
+    }
+
+    fn open(&self) -> Sled {
+        Sled::open(&self.path(), self.options()).unwrap()
+    }
+
+    fn open_with(&self, faults: Faults) -> Sled {
+        Sled::open(&self.path(), SledOptions { faults, ..self.options() }).unwrap()
+    }
+}
+
+#[async_trait]
+impl Engine for Watched {
+    async fn open(&self) -> Arc<dyn Metadata> {
+        Arc::new(self.open())
+    }
+}
+
+conformance!(sled, super::Watched::new());
+
+fn put(key: &str, value: impl Into<Bytes>) -> Batch {
+    Batch::default().put(key.to_owned(), value)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parallel_writers_share_their_fsyncs() {
+    let watched = Watched::new();
+    let store = watched.open();
+    let writers: Vec<_> = (0..64)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for n in 0..20 {
+                    store.commit(put(&format!("{writer}/{n}"), format!("{n}"))).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let (commits, syncs) = store.commits_and_syncs();
+    assert_eq!(commits, 64 * 20);
+    assert!(syncs <= commits / 8, "{commits} commits paid {syncs} fsyncs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lone_commits_pay_an_fsync_each() {
+    let watched = Watched::new();
+    let store = watched.open();
+    for n in 0..10 {
+        store.commit(put("k", format!("{n}"))).await.unwrap();
+    }
+    assert_eq!(store.commits_and_syncs(), (10, 10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_acknowledged_before_its_fsync() {
+    let watched = Watched::new();
+    let acknowledged = Arc::new(AtomicBool::new(false));
+    let early = Arc::new(AtomicBool::new(false));
+    let (seen, too_early) = (Arc::clone(&acknowledged), Arc::clone(&early));
+    let store = watched.open_with(Faults::hooked(move |operation| {
+        if operation == Operation::SyncLog {
+            std::thread::sleep(Duration::from_millis(30));
+            too_early.fetch_or(seen.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+        Ok(())
+    }));
+    store.commit(put("k", "1")).await.unwrap();
+    acknowledged.store(true, Ordering::SeqCst);
+    assert!(!early.load(Ordering::SeqCst));
+    assert_eq!(store.commits_and_syncs(), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failing_nth_operation_acknowledges_nothing_and_loses_nothing() {
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        for n in 1.. {
+            let watched = Watched::new();
+            watched.open().commit(put("live", "old").put("other", "old")).await.unwrap();
+
+            let (faults, seen) = Faults::nth(n, kind);
+            let store = watched.open_with(faults);
+            let failed = store.commit(put("live", "new").put("more", "new")).await;
+            if failed.is_ok() {
+                assert!(seen.load(Ordering::SeqCst) < n && n > 4, "only {n} operations are asked");
+                break;
+            }
+            let fatal = !watched.fatal.lock().is_empty();
+            match (n, &failed) {
+                // No room: the store goes on and takes the next commit.
+                (1, Err(MetadataError::Full(_))) if kind == ErrorKind::StorageFull => {
+                    assert!(!fatal);
+                    store.commit(put("live", "again")).await.unwrap();
+                }
+                (1, Err(MetadataError::Unavailable(_))) => assert!(!fatal),
+                (_, Err(MetadataError::Unavailable(_))) => {
+                    assert!(fatal, "the engine failed at {n} and garth would go on");
+                    let refused = store.commit(put("live", "again")).await;
+                    assert!(matches!(refused, Err(MetadataError::Unavailable(_))), "{refused:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(store.get(b"other").await.unwrap().unwrap(), "old", "reads go on");
+            drop(store);
+
+            let store = watched.open();
+            assert_eq!(store.get(b"other").await.unwrap().unwrap(), "old");
+            let live = store.get(b"live").await.unwrap().unwrap();
+            let more = store.get(b"more").await.unwrap();
+            match &*live {
+                b"old" | b"again" => assert_eq!(more, None, "half a batch at {n}"),
+                b"new" => assert_eq!(more.unwrap(), "new", "half a batch at {n}"),
+                other => panic!("{other:?}"),
+            }
+            store.commit(put("live", "new")).await.unwrap();
+            assert_eq!(store.get(b"live").await.unwrap().unwrap(), "new");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn panic_of_the_engine_ends_the_store() {
+    let watched = Watched::new();
+    let store = watched.open_with(Faults::hooked(|operation| {
+        assert!(operation != Operation::Flush, "the engine panicked");
+        Ok(())
+    }));
+    let failed = store.commit(put("k", "1")).await;
+    assert!(matches!(failed, Err(MetadataError::Unavailable(_))), "{failed:?}");
+    assert!(watched.fatal.lock()[0].contains("the engine panicked"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_are_refused_when_the_reserve_is_reached() {
+    let watched = Watched::new();
+    watched.open().commit(put("k", "1")).await.unwrap();
+    let options = SledOptions { reserve_bytes: u64::MAX / 2, ..watched.options() };
+    let store = Sled::open(&watched.path(), options).unwrap();
+    let refused = store.commit(put("k", "2")).await;
+    assert!(matches!(refused, Err(MetadataError::Full(_))), "{refused:?}");
+    assert_eq!(store.get(b"k").await.unwrap().unwrap(), "1");
+    assert!(watched.fatal.lock().is_empty());
+}
+
+#[test]
+fn held_directory_is_named_with_the_remedy() {
+    let watched = Watched::new();
+    let _held = watched.open();
+    let options = SledOptions { patience: Duration::from_millis(120), ..watched.options() };
+    let error = Sled::open(&watched.path(), options).unwrap_err();
+    assert!(matches!(error, OpenError::Held { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&*watched.path().to_string_lossy()) && text.contains("--data"), "{text}");
+}
+
+#[test]
+fn next_process_waits_for_the_last_one_to_let_go() {
+    let watched = Watched::new();
+    let held = watched.open();
+    let letting_go = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(held);
+    });
+    watched.open();
+    letting_go.join().unwrap();
+}
+
+#[test]
+fn foreign_directory_is_left_as_it_is() {
+    let watched = Watched::new();
+    std::fs::create_dir(watched.path()).unwrap();
+    std::fs::write(watched.path().join("thesis.tex"), "years of work").unwrap();
+    let error = Sled::open(&watched.path(), watched.options()).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+    assert_eq!(std::fs::read_dir(watched.path()).unwrap().count(), 1, "nothing was written");
+}
+
+#[test]
+fn database_of_another_program_is_foreign() {
+    let watched = Watched::new();
+    let theirs = ::sled::Config::new().path(watched.path()).segment_size(2 * 1024 * 1024);
+    let theirs = theirs.open().unwrap();
+    theirs.insert("their", "value").unwrap();
+    drop(theirs);
+    let error = Sled::open(&watched.path(), watched.options()).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_of_another_version_is_refused() {
+    let watched = Watched::new();
+    let key = crate::metadata::records::FORMAT_KEY;
+    watched.open().commit(Batch::default().put(key, "garth 2")).await.unwrap();
+    let error = Sled::open(&watched.path(), watched.options()).unwrap_err();
+    assert!(matches!(error, OpenError::OtherVersion { .. }), "{error}");
+    assert!(error.to_string().contains("garth 2"), "{error}");
+}
+
+#[test]
+fn damaged_configuration_names_the_path_and_the_rebuild() {
+    let watched = Watched::new();
+    drop(watched.open());
+    std::thread::sleep(Duration::from_millis(200));
+    std::fs::write(watched.path().join("conf"), "\0\0garbage").unwrap();
+    let error = Sled::open(&watched.path(), watched.options()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(&*watched.path().to_string_lossy()), "{text}");
+    assert!(text.contains("garth check --rebuild"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn largest_values_stay_in_the_log() {
+    let watched = Watched::new();
+    let store = watched.open();
+    for n in 0..200 {
+        let key = [vec![b'k'; MAX_KEY - 3], format!("{n:03}").into_bytes()].concat();
+        store.commit(Batch::default().put(key, vec![7; MAX_VALUE])).await.unwrap();
+    }
+    let beside = std::fs::read_dir(watched.path().join("blobs")).unwrap().count();
+    assert_eq!(beside, 0, "sled put values where it never syncs them");
+}
+
+#[test]
+fn end_of_a_prefix_is_the_first_key_behind_it() {
+    let rows: [(&[u8], Option<&[u8]>); 6] = [
+        (b"", None),
+        (b"a", Some(b"b")),
+        (b"a\xff", Some(b"b")),
+        (b"a\xfe\xff\xff", Some(b"a\xff")),
+        (b"\xff", None),
+        (b"\xff\xff", None),
+    ];
+    for (prefix, end) in rows {
+        assert_eq!(behind(prefix).as_deref(), end, "{prefix:?}");
+    }
+}
