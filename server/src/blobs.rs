@@ -11,6 +11,8 @@
 //! {data}/stage/{n}        arriving; emptied at every start
 //! ```
 
+#[cfg(test)]
+pub(crate) mod conformance;
 pub mod disk;
 pub mod reader;
 pub mod scrub;
@@ -298,3 +300,6 @@ async fn off_executor<T: Send + 'static>(
         Err(panic) => Err(BlobError::Unavailable(panic.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,8 +84,12 @@ impl Stages {
         crate::disk::create_directories(&directory, &faults).map_err(failed)?;
         for entry in std::fs::read_dir(&directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            std::fs::remove_file(&path)
-                .map_err(|error| BlobError::io(format!("removing {}", path.display()), &error))?;
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(BlobError::io(format!("removing {}", path.display()), &error));
+                }
+                _ => {}
+            }
         }
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         Ok(Self { directory, space, faults, next: AtomicU64::new(0), turns })

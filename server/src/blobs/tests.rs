@@ -1,0 +1,504 @@
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::io::ErrorKind;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::conformance::{Engine, collect, conformance, digest_of};
+use super::disk::{DiskBlobs, DiskOptions};
+use super::scrub::{Scrub, ScrubSettings};
+use super::*;
+use crate::disk::faults::Operation;
+
+struct OnDisk(TempDir);
+
+impl OnDisk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+#[async_trait]
+impl Engine for OnDisk {
+    async fn open(&self) -> Arc<dyn BlobEngine> {
+        Arc::new(DiskBlobs::open(self.0.path(), DiskOptions::default()).unwrap())
+    }
+
+    fn stage_dir(&self) -> PathBuf {
+        DiskBlobs::stage_dir(self.0.path())
+    }
+}
+
+conformance!(disk_engine, super::OnDisk::new());
+
+/// A garden's blobs, whose alarms a test can see.
+struct Garden {
+    data: TempDir,
+    alarms: Arc<Mutex<Vec<Digest>>>,
+}
+
+impl Garden {
+    fn new() -> Self {
+        Self { data: tempfile::tempdir().unwrap(), alarms: Arc::default() }
+    }
+
+    fn open(&self) -> Blobs {
+        self.open_with(&Faults::default()).unwrap()
+    }
+
+    fn open_with(&self, faults: &Faults) -> Result<Blobs, BlobError> {
+        let options = DiskOptions { faults: faults.clone(), ..DiskOptions::default() };
+        let engine = DiskBlobs::open(self.data.path(), options)?;
+        let alarms = Arc::clone(&self.alarms);
+        let alarm = move |digest: &Digest, _: &str| alarms.lock().push(digest.clone());
+        let options = BlobsOptions { faults: faults.clone(), ..BlobsOptions::default() };
+        let stage = DiskBlobs::stage_dir(self.data.path());
+        Blobs::open(Arc::new(engine), stage, Arc::new(alarm), options)
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.data.path().join("blobs/sha256").join(&hex[..2]).join(&hex[2..])
+    }
+
+    fn quarantined(&self, digest: &Digest) -> bool {
+        !self.path(digest).exists()
+            && self.data.path().join("quarantine").join(digest.hex()).exists()
+    }
+
+    fn staged_files(&self) -> usize {
+        std::fs::read_dir(self.data.path().join("stage")).unwrap().count()
+    }
+
+    /// Changes a stored file behind garth's back, and opens the store anew.
+    fn damage(&self, digest: &Digest, damage: impl Fn(&mut Vec<u8>)) -> Blobs {
+        let mut bytes = std::fs::read(self.path(digest)).unwrap();
+        damage(&mut bytes);
+        std::fs::write(self.path(digest), bytes).unwrap();
+        self.open()
+    }
+}
+
+async fn put(blobs: &Blobs, bytes: &[u8]) -> Digest {
+    try_put(blobs, bytes).await.unwrap()
+}
+
+async fn try_put(blobs: &Blobs, bytes: &[u8]) -> Result<Digest, BlobError> {
+    let mut stage = blobs.stage(&[]).await?;
+    for piece in bytes.chunks(10_000) {
+        stage.write(Bytes::copy_from_slice(piece)).await?;
+    }
+    let digests = stage.finish().await?;
+    blobs.put(stage, &digests.sha256).await?;
+    Ok(digests.sha256)
+}
+
+fn large() -> Vec<u8> {
+    (0..700_000_u32).map(|n| n.to_le_bytes()[(n % 3) as usize]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn staged_bytes_are_hashed_by_every_wanted_algorithm() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let mut stage = blobs.stage(&[Algorithm::Sha512, Algorithm::Sha1]).await.unwrap();
+    for piece in ["a", "", "b", "c"] {
+        stage.write(piece.into()).await.unwrap();
+    }
+    let digests = stage.finish().await.unwrap();
+    assert_eq!(digests.len, 3);
+    let rows = [
+        (Algorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
+        (Algorithm::Sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (
+            Algorithm::Sha512,
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+             2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        ),
+    ];
+    for (algorithm, hex) in rows {
+        assert_eq!(digests.by(algorithm).unwrap().hex(), hex);
+    }
+    // Asking again, or going on, is allowed.
+    assert_eq!(stage.finish().await.unwrap(), digests);
+    stage.write("d".into()).await.unwrap();
+    assert_eq!(stage.finish().await.unwrap().sha256, digest_of(b"abcd"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blob_is_invisible_until_it_is_put() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let digest = digest_of(&large());
+    let mut stage = blobs.stage(&[]).await.unwrap();
+    stage.write(large().into()).await.unwrap();
+    stage.finish().await.unwrap();
+    assert!(blobs.get(&digest).await.unwrap().is_none());
+    blobs.put(stage, &digest).await.unwrap();
+    let reader = blobs.get(&digest).await.unwrap().unwrap();
+    assert_eq!(reader.read_all(u64::MAX).await.unwrap(), large());
+    assert_eq!(garden.staged_files(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stage_with_other_bytes_than_expected_is_not_put() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let mut stage = blobs.stage(&[]).await.unwrap();
+    stage.write("these".into()).await.unwrap();
+    let follower = stage.follower();
+    let expected = digest_of(b"those");
+    let refused = blobs.put(stage, &expected).await;
+    assert!(matches!(refused, Err(BlobError::Damaged { .. })), "{refused:?}");
+    assert!(blobs.get(&expected).await.unwrap().is_none());
+    assert!(blobs.get(&digest_of(b"these")).await.unwrap().is_none());
+    let (seen, error) = collect(follower.follow(0)).await;
+    assert!(error.is_some() && seen.len() < 5, "{seen:?} {error:?}");
+    settle(|| garden.staged_files() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_stage_leaves_nothing() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let mut stage = blobs.stage(&[]).await.unwrap();
+    stage.write(large().into()).await.unwrap();
+    let (follower, progress) = (stage.follower(), stage.subscribe());
+    assert_eq!(garden.staged_files(), 1);
+    drop(stage);
+    settle(|| garden.staged_files() == 0).await;
+    assert!(matches!(progress.borrow().state, StageState::Failed(_)));
+    assert!(collect(follower.follow(0)).await.1.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leftovers_of_a_crash_are_gone_after_the_start() {
+    let garden = Garden::new();
+    garden.open();
+    std::fs::write(garden.data.path().join("stage/17"), "half of a tarball").unwrap();
+    std::fs::write(garden.data.path().join("stage/side-3"), "half of a side file").unwrap();
+    garden.open();
+    assert_eq!(garden.staged_files(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_read_along_and_get_the_last_byte_only_when_verified() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let bytes = large();
+    let mut stage = blobs.stage(&[]).await.unwrap();
+    let followers: Vec<_> = [0, 0, 5, 699_999]
+        .into_iter()
+        .map(|offset| (offset, tokio::spawn(collect(stage.follower().follow(offset)))))
+        .collect();
+    let mut early = Box::pin(stage.follower().follow(0));
+    for piece in bytes.chunks(7_777) {
+        stage.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    let digests = stage.finish().await.unwrap();
+    let mut seen = 0;
+    while let Ok(piece) = tokio::time::timeout(Duration::from_millis(100), early.next()).await {
+        seen += piece.unwrap().unwrap().len();
+    }
+    assert_eq!(seen, bytes.len() - 1, "all but the last byte may leave before the verdict");
+    stage.verified();
+    assert_eq!(collect(early).await.0.len(), 1);
+    blobs.put(stage, &digests.sha256).await.unwrap();
+    for (offset, follower) in followers {
+        let (seen, error) = follower.await.unwrap();
+        assert_eq!((seen.as_slice(), error), (&bytes[offset as usize..], None));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn follower_reads_on_after_the_blob_is_deleted() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let mut stage = blobs.stage(&[]).await.unwrap();
+    stage.write(large().into()).await.unwrap();
+    let follower = stage.follower();
+    let digest = stage.finish().await.unwrap().sha256;
+    stage.verified();
+    blobs.put(stage, &digest).await.unwrap();
+    blobs.delete(&digest).await.unwrap();
+    assert_eq!(collect(follower.follow(0)).await, (large(), None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ranges_are_exact_and_cut_to_the_blob() {
+    let garden = Garden::new();
+    let digest = put(&garden.open(), &large()).await;
+    let len = large().len() as u64;
+    // Fresh each time: the first range finds the blob unchecked.
+    for range in [0..1, 5..5, 10..300_000, len - 1..len, len..len + 9, len - 9..u64::MAX, 9..3] {
+        let reader = garden.open().get(&digest).await.unwrap().unwrap();
+        let (from, to) = (range.start.min(len), range.end.min(len));
+        let expected = large()[from as usize..(to as usize).max(from as usize)].to_vec();
+        assert_eq!(collect(reader.stream(range.clone())).await, (expected, None), "{range:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_blob_is_never_served_to_its_end() {
+    type Damage = fn(&mut Vec<u8>);
+    let rows: [(&str, Damage); 6] = [
+        ("first bit flipped", |bytes| bytes[0] ^= 1),
+        ("last bit flipped", |bytes| *bytes.last_mut().unwrap() ^= 0x80),
+        ("truncated by one", |bytes| drop(bytes.pop())),
+        ("truncated to its half", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("emptied", Vec::clear),
+        ("grown", |bytes| bytes.push(0)),
+    ];
+    for original in [large(), b"small".to_vec()] {
+        for (name, damage) in rows {
+            for range in [0..u64::MAX, 1..3] {
+                let garden = Garden::new();
+                let digest = put(&garden.open(), &original).await;
+                let blobs = garden.damage(&digest, damage);
+                if let Some(reader) = blobs.get(&digest).await.unwrap() {
+                    let (seen, error) = collect(reader.stream(range.clone())).await;
+                    assert!(matches!(error, Some(BlobError::Damaged { .. })), "{name}: {error:?}");
+                    assert!((seen.len() as u64) < reader.len(), "{name}");
+                    assert!(range.start == 0 || seen.is_empty(), "{name}: a part was served");
+                }
+                assert_eq!(*garden.alarms.lock(), [digest.clone()], "{name}");
+                assert!(garden.quarantined(&digest), "{name}");
+                assert!(blobs.get(&digest).await.unwrap().is_none(), "{name}");
+                // Fetched again, it is whole again.
+                assert_eq!(put(&blobs, &original).await, digest);
+                let reader = blobs.get(&digest).await.unwrap().unwrap();
+                assert_eq!(reader.read_all(u64::MAX).await.unwrap(), original);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_length_shows_before_the_first_byte() {
+    let garden = Garden::new();
+    let digest = put(&garden.open(), &large()).await;
+    let blobs = garden.damage(&digest, |bytes| bytes.truncate(600_000));
+    assert!(blobs.get_sized(&digest, Some(700_000)).await.unwrap().is_none());
+    assert!(garden.quarantined(&digest));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blob_cut_while_it_is_read_breaks_the_transfer() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let digest = put(&blobs, &large()).await;
+    let reader = blobs.get(&digest).await.unwrap().unwrap();
+    let mut pieces = Box::pin(reader.stream(0..u64::MAX));
+    pieces.next().await.unwrap().unwrap();
+    let file = std::fs::File::options().write(true).open(garden.path(&digest)).unwrap();
+    file.set_len(200_000).unwrap();
+    let (_, error) = collect(pieces).await;
+    assert!(matches!(error, Some(BlobError::Damaged { .. })), "{error:?}");
+    assert!(garden.quarantined(&digest));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rewritten_blob_is_checked_again() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let digest = put(&blobs, &large()).await;
+    let reader = blobs.get(&digest).await.unwrap().unwrap();
+    assert_eq!(collect(reader.stream(0..u64::MAX)).await.1, None);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut bytes = large();
+    bytes[5] ^= 1;
+    std::fs::write(garden.path(&digest), bytes).unwrap();
+    let reader = blobs.get(&digest).await.unwrap().unwrap();
+    assert!(collect(reader.stream(0..u64::MAX)).await.1.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_all_keeps_to_its_limit() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let digest = put(&blobs, &large()).await;
+    let reader = blobs.get(&digest).await.unwrap().unwrap();
+    let refused = reader.read_all(699_999).await;
+    assert_eq!(refused, Err(BlobError::TooLarge { len: 700_000, limit: 699_999 }));
+    assert_eq!(reader.read_all(700_000).await.unwrap(), large());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn digest_of_another_algorithm_names_no_blob() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    let sha512 = Digest::new(Algorithm::Sha512, &[0; 64]).unwrap();
+    assert!(matches!(blobs.get(&sha512).await, Err(BlobError::Unavailable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scrub_finds_damage_that_nobody_reads() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    put(&blobs, b"sound").await;
+    let digest = put(&blobs, &large()).await;
+    let blobs = garden.damage(&digest, |bytes| bytes[650_000] ^= 4);
+    let settings = ScrubSettings { bytes_per_second: 1 << 30, pause: Duration::from_secs(60) };
+    let scrub = Scrub::start(blobs.clone(), settings);
+    let mut progress = scrub.progress();
+    let done = progress.wait_for(|progress| progress.rounds == 1);
+    let done = *tokio::time::timeout(Duration::from_secs(20), done).await.unwrap().unwrap();
+    assert_eq!((done.checked, done.damaged, done.unreadable), (2, 1, 0));
+    assert_eq!(*garden.alarms.lock(), [digest.clone()]);
+    assert!(garden.quarantined(&digest));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scrub_keeps_to_its_pace() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    put(&blobs, &large()).await;
+    let settings = ScrubSettings { bytes_per_second: 1_400_000, pause: Duration::from_secs(60) };
+    let started = tokio::time::Instant::now();
+    let scrub = Scrub::start(blobs, settings);
+    scrub.progress().wait_for(|progress| progress.rounds == 1).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(450), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failing_nth_operation_leaves_the_live_blob_untouched() {
+    for (kind, full) in [(ErrorKind::StorageFull, true), (ErrorKind::Other, false)] {
+        let mut failures = 0;
+        let garden = Garden::new();
+        let live = put(&garden.open(), b"the live one").await;
+        for n in 1.. {
+            let digest = digest_of(&large());
+            let side = Side::new(b"key", b"value");
+
+            let (faults, seen) = Faults::nth(n, kind);
+            let outcome: Result<(), BlobError> = async {
+                let blobs = garden.open_with(&faults)?;
+                let again = put_beside(&blobs, b"the live one", &side).await;
+                let other = put_beside(&blobs, &large(), &side).await;
+                again.and(other)
+            }
+            .await;
+            let error = match outcome {
+                Ok(()) if seen.load(Ordering::SeqCst) < n => break,
+                // The fault met the removal of a staged file: nobody had to hear of it.
+                Ok(()) => continue,
+                Err(error) => error,
+            };
+            failures += 1;
+            assert_eq!(full, matches!(error, BlobError::Full(_)), "at {n}: {error}");
+            assert!(full || matches!(error, BlobError::Unavailable(_)), "at {n}: {error}");
+
+            let blobs = garden.open();
+            let reader = blobs.get(&live).await.unwrap().expect("the live blob is there");
+            assert_eq!(reader.read_all(100).await.unwrap(), "the live one", "at {n}");
+            if let Some(reader) = blobs.get(&digest).await.unwrap() {
+                assert_eq!(reader.read_all(u64::MAX).await.unwrap(), large(), "at {n}");
+            }
+            assert_eq!(garden.staged_files(), 0, "at {n}");
+            assert!(garden.alarms.lock().is_empty(), "at {n}");
+            put_beside(&blobs, &large(), &side).await.unwrap();
+            let reader = blobs.get(&digest).await.unwrap().unwrap();
+            assert_eq!(reader.read_all(u64::MAX).await.unwrap(), large(), "at {n}");
+            assert_eq!(blobs.sides(&digest).await.unwrap(), std::slice::from_ref(&side));
+            blobs.delete(&digest).await.unwrap();
+        }
+        assert!(failures > 15, "only {failures} operations could fail");
+    }
+}
+
+async fn put_beside(blobs: &Blobs, bytes: &[u8], side: &Side) -> Result<(), BlobError> {
+    let mut stage = blobs.stage(&[]).await?;
+    for piece in bytes.chunks(200_000) {
+        stage.write(Bytes::copy_from_slice(piece)).await?;
+    }
+    let digest = stage.finish().await?.sha256;
+    blobs.put_with_sides(stage, &digest, std::slice::from_ref(side)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_go_on_while_every_write_fails() {
+    let garden = Garden::new();
+    let digest = put(&garden.open(), &large()).await;
+    let failing = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let fails = Arc::clone(&failing);
+    let faults = Faults::hooked(move |_| {
+        if fails.load(Ordering::SeqCst) { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+    });
+    let blobs = garden.open_with(&faults).unwrap();
+    failing.store(true, Ordering::SeqCst);
+    assert!(matches!(try_put(&blobs, b"more").await, Err(BlobError::Full(_))));
+    let reader = blobs.get(&digest).await.unwrap().unwrap();
+    assert_eq!(collect(reader.stream(0..u64::MAX)).await, (large(), None));
+    failing.store(false, Ordering::SeqCst);
+    put(&blobs, b"more").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failing_fsync_in_the_middle_keeps_followers_of_verified_bytes() {
+    let garden = Garden::new();
+    let faults = Faults::hooked(|operation| match operation {
+        Operation::SyncFile => Err(ErrorKind::Other.into()),
+        _ => Ok(()),
+    });
+    let blobs = garden.open_with(&faults).unwrap();
+    let mut stage = blobs.stage(&[]).await.unwrap();
+    stage.write(large().into()).await.unwrap();
+    let follower = stage.follower();
+    let digest = stage.finish().await.unwrap().sha256;
+    stage.verified();
+    assert!(blobs.put(stage, &digest).await.is_err());
+    // The bytes were right; only keeping them failed.
+    assert_eq!(collect(follower.follow(0)).await, (large(), None));
+    assert!(blobs.get(&digest).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_staged_when_the_reserve_is_reached() {
+    let garden = Garden::new();
+    let engine = DiskBlobs::open(garden.data.path(), DiskOptions::default()).unwrap();
+    let options = BlobsOptions { reserve_bytes: u64::MAX / 2, ..BlobsOptions::default() };
+    let stage = DiskBlobs::stage_dir(garden.data.path());
+    let blobs = Blobs::open(Arc::new(engine), stage, Arc::new(|_: &Digest, _: &str| ()), options);
+    let refused = blobs.unwrap().stage(&[]).await;
+    assert!(matches!(refused, Err(BlobError::Full(_))), "{refused:?}");
+}
+
+async fn settle(condition: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not come to that within five seconds");
+}
+
+proptest! {
+    #[test]
+    fn side_files_round_trip_and_every_change_of_a_byte_is_seen(
+        key in prop::collection::vec(any::<u8>(), 0..50),
+        value in prop::collection::vec(any::<u8>(), 0..200),
+        at in any::<prop::sample::Index>(),
+        flip in 1..=255_u8,
+    ) {
+        let side = Side::new(&key, &value);
+        let file = side.encode().unwrap();
+        prop_assert_eq!(Side::decode(&file), Some(side));
+        let mut changed = file.clone();
+        changed[at.index(file.len())] ^= flip;
+        prop_assert_eq!(Side::decode(&changed), None);
+        prop_assert_eq!(Side::decode(&file[..at.index(file.len())]), None);
+    }
+
+    #[test]
+    fn any_bytes_as_a_side_file_are_refused_without_a_panic(
+        file in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
+        prop_assert_eq!(Side::decode(&file), None);
+    }
+}
