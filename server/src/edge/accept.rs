@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol};
 use actix_service::{
-    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service,
+    IntoServiceFactory, apply, Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service,
     map_config,
 };
 use actix_web::dev::AppConfig;
@@ -81,21 +82,20 @@ where
         .app_data(web::PayloadConfig::new(usize::MAX))
         .app_data(web::JsonConfig::default().limit(usize::MAX))
         .default_service(web::to(|| async { Problem::not_found().response() }))
-        .configure(routes)
-        .wrap(surround);
-    let app = app
-        .into_factory()
+        .configure(routes);
+    let app = apply(surround, map_config(app.into_factory(), |()| AppConfig::default()))
         .map_err(|error: actix_web::Error| -> HttpResponse { error.error_response() });
     HttpService::build()
-        .keep_alive(KeepAlive::Timeout(limits.idle))
-        .client_request_timeout(limits.head)
+        // The watchdog decides; actix-http measures from a clock that may be half a second late.
+        .keep_alive(KeepAlive::Timeout(limits.idle * 2))
+        .client_request_timeout(Duration::ZERO)
         // Zero, its default, would leave a closing connection to the client's good will.
         .client_disconnect_timeout(limits.head)
         .h1_write_buffer_size(2 * PIECE)
         .on_connect_ext(|transport: &Transport, data| {
             data.insert(transport.connection().clone());
         })
-        .finish(map_config(app, |()| AppConfig::default()))
+        .finish(app)
 }
 
 /// One client, from the first to the last byte.
@@ -108,7 +108,9 @@ where
     let late = shared.lifecycle.stopping();
     let Some(admission) = shared.connections.admit(peer, tls, late) else { return };
     let connection = admission.connection.clone();
-    let Ok(socket) = Socket::new(tcp, connection.clone(), shared.limits.read_stall) else { return };
+    // Twice, so that the watchdog is the first to say why.
+    let user_timeout = shared.limits.read_stall * 2;
+    let Ok(socket) = Socket::new(tcp, connection.clone(), user_timeout) else { return };
     tokio::select! {
         biased;
         reason = connection.wait_condemned() => {

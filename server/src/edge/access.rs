@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpMessage;
-use actix_web::dev::ServiceRequest;
+use actix_http::Request;
 use actix_web::http::header::USER_AGENT;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -109,7 +109,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(metrics: Metrics, access: Access, req: &ServiceRequest) -> Self {
+    pub(super) fn new(metrics: Metrics, access: Access, req: &Request) -> Self {
         let agent = req.headers().get(USER_AGENT).map(|agent| {
             escape::bounded(&String::from_utf8_lossy(agent.as_bytes()), 128).into_owned()
         });

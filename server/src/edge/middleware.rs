@@ -8,9 +8,9 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_http::ConnectionType;
+use actix_http::{ConnectionType, Request, Response};
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::dev::{Payload, Service, ServiceResponse, Transform};
 use actix_web::http::Method;
 use actix_web::http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, SERVER, X_CONTENT_TYPE_OPTIONS,
@@ -47,12 +47,12 @@ pub(super) struct Surround {
     pub(super) lifecycle: Lifecycle,
 }
 
-impl<S, B> Transform<S, ServiceRequest> for Surround
+impl<S, B> Transform<S, Request> for Surround
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    S: Service<Request, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<BoxBody>;
+    type Response = Response<BoxBody>;
     type Error = Error;
     type Transform = Surrounded<S>;
     type InitError = ();
@@ -68,31 +68,27 @@ pub(super) struct Surrounded<S> {
     around: Rc<Surround>,
 }
 
-impl<S, B> Service<ServiceRequest> for Surrounded<S>
+impl<S, B> Service<Request> for Surrounded<S>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    S: Service<Request, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<BoxBody>;
+    type Response = Response<BoxBody>;
     type Error = Error;
     type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
 
-    actix_web::dev::forward_ready!(service);
+    actix_service::forward_ready!(service);
 
-    fn call(&self, req: ServiceRequest) -> Self::Future {
+    fn call(&self, req: Request) -> Self::Future {
         let (service, around) = (self.service.clone(), self.around.clone());
         Box::pin(async move { Ok(around.answer(service, req).await) })
     }
 }
 
 impl Surround {
-    async fn answer<S, B>(
-        &self,
-        service: Rc<S>,
-        mut req: ServiceRequest,
-    ) -> ServiceResponse<BoxBody>
+    async fn answer<S, B>(&self, service: Rc<S>, mut req: Request) -> Response<BoxBody>
     where
-        S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+        S: Service<Request, Response = ServiceResponse<B>, Error = Error> + 'static,
         B: MessageBody + 'static,
     {
         let connection = req.conn_data::<Arc<Connection>>().cloned();
@@ -106,31 +102,29 @@ impl Surround {
         let fault: Fault = Rc::new(Cell::new(None));
 
         let refusal = self.refusal(&mut req, streams, connection.as_deref(), &fault);
-        let (req, mut response) = match refusal {
+        let mut response = match refusal {
             Some(refusal) => {
                 let mut response = refusal.problem.response();
                 if refusal.close {
                     close(&mut response);
                 }
-                (req.into_parts().0, response)
+                response
             }
             None => {
                 // Every GET route answers HEAD; actix-http itself leaves the body out.
                 if is_head {
                     req.head_mut().method = Method::GET;
                 }
-                let plain = req.request().clone();
                 let span = tracing::info_span!("request", id = %id);
                 let called = async move { service.call(req).await }.instrument(span);
-                let response = match AssertUnwindSafe(called).catch_unwind().await {
+                match AssertUnwindSafe(called).catch_unwind().await {
                     Ok(Ok(answered)) => answered.into_parts().1.map_into_boxed_body(),
                     Ok(Err(error)) => HttpResponse::from_error(error),
                     Err(panic) => {
                         report_panic(&line, panic.as_ref());
                         Problem::internal(id.as_str()).response()
                     }
-                };
-                (plain, response)
+                }
             }
         };
         if let Some(fault) = fault.get() {
@@ -143,15 +137,15 @@ impl Surround {
         decorate(&mut response, &id);
         line.status = response.status().as_u16();
         line.first_byte = Some(access.elapsed());
-        let response = response
-            .map_body(|_, body| BoxBody::new(AnswerBody::new(body, is_head, line, running)));
-        ServiceResponse::new(req, response)
+        let response =
+            response.map_body(|_, body| BoxBody::new(AnswerBody::new(body, is_head, line, running)));
+        response.into()
     }
 
     /// Why no handler shall see this request. Where none is found, its body has its bounds.
     fn refusal(
         &self,
-        req: &mut ServiceRequest,
+        req: &mut Request,
         streams: u32,
         connection: Option<&Connection>,
         fault: &Fault,
@@ -176,7 +170,7 @@ impl Surround {
         let payload = req.take_payload();
         if !matches!(payload, Payload::None) {
             let limit = (self.limits.body_bytes)(req.method(), req.uri().path());
-            req.set_payload(request_body::bounded(payload, limit, &self.limits, fault.clone()));
+            *req.payload() = request_body::bounded(payload, limit, &self.limits, fault.clone());
         }
         None
     }
