@@ -58,7 +58,7 @@ pub struct Need {
 }
 
 impl Inventory {
-    /// The worst outcome of its lockfiles; `Failed` where there was none.
+    /// The worst outcome of its lockfiles; `Failed` where there is none.
     pub fn outcome(&self) -> Outcome {
         self.lockfiles.iter().map(|lockfile| lockfile.outcome).max().unwrap_or(Outcome::Failed)
     }

@@ -5,12 +5,14 @@
 pub mod banner;
 mod exit;
 mod init;
+mod scan;
 pub mod serve;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::clock::Clock;
 use crate::config::EnvSnapshot;
 
 pub use banner::{Banner, banner};
@@ -24,7 +26,7 @@ pub use exit::Exit;
     propagate_version = true,
     arg_required_else_help = true,
     after_help = "Start with `garth serve`: it needs no configuration and says what to do next.\n\n\
-                  Exit codes: 0 done, 1 findings or refused, 2 could not do the work."
+                  Exit codes: 0 done, 1 findings or refused, 2 could not do the work, 3 did a part of it."
 )]
 struct Garth {
     #[command(subcommand)]
@@ -35,6 +37,7 @@ struct Garth {
 enum Command {
     Serve(serve::Serve),
     Init(init::Init),
+    Scan(scan::Scan),
 }
 
 impl Command {
@@ -42,6 +45,7 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(env),
             Self::Init(command) => command.run(env),
+            Self::Scan(command) => command.run(&Clock::system()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use crate::inventory::{Inventory, Package};
+use crate::inventory::{Inventory, Lockfile, Package};
 use crate::{Outcome, Scope, Source};
 
 /// `skipped` is how many folders of each name were not searched.
@@ -19,18 +19,7 @@ pub fn write(
         writeln!(to)?;
     }
     for lockfile in &inventory.lockfiles {
-        let outcome = match lockfile.outcome {
-            Outcome::Complete => "complete",
-            Outcome::Partial => "partial",
-            Outcome::Failed => "failed",
-        };
-        let entries = counted(lockfile.entries, "entry", "entries");
-        writeln!(to, "{}: {outcome}, {entries}", printable(&lockfile.name))?;
-        for problem in &lockfile.problems {
-            let separator = if problem.place.is_empty() { "" } else { ": " };
-            let place = printable(&problem.place);
-            writeln!(to, "  {place}{separator}{}", printable(&problem.what))?;
-        }
+        write_outcome(to, lockfile)?;
     }
     for (folder, count) in skipped {
         let folders = counted(*count, "folder", "folders");
@@ -39,6 +28,30 @@ pub fn write(
     let lockfiles = counted(inventory.lockfiles.len(), "lockfile", "lockfiles");
     let packages = counted(inventory.packages.len(), "package", "packages");
     writeln!(to, "{packages} in {lockfiles}")
+}
+
+/// Only the lockfiles that were not read completely, for a report that has no place for them.
+pub fn write_problems(to: &mut dyn Write, inventory: &Inventory) -> fmt::Result {
+    for lockfile in inventory.lockfiles.iter().filter(|it| it.outcome != Outcome::Complete) {
+        write_outcome(to, lockfile)?;
+    }
+    Ok(())
+}
+
+fn write_outcome(to: &mut dyn Write, lockfile: &Lockfile) -> fmt::Result {
+    let outcome = match lockfile.outcome {
+        Outcome::Complete => "complete",
+        Outcome::Partial => "partial",
+        Outcome::Failed => "failed",
+    };
+    let entries = counted(lockfile.entries, "entry", "entries");
+    writeln!(to, "{}: {outcome}, {entries}", printable(&lockfile.name))?;
+    for problem in &lockfile.problems {
+        let separator = if problem.place.is_empty() { "" } else { ": " };
+        let place = printable(&problem.place);
+        writeln!(to, "  {place}{separator}{}", printable(&problem.what))?;
+    }
+    Ok(())
 }
 
 fn line(package: &Package) -> String {

@@ -10,6 +10,8 @@ pub enum Exit {
     Findings,
     /// The work could not be done; stderr says why.
     Failed,
+    /// Some of the work could not be done; the result says which.
+    Partial,
 }
 
 impl From<Exit> for ExitCode {
@@ -18,6 +20,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Findings => 1,
             Exit::Failed => 2,
+            Exit::Partial => 3,
         })
     }
 }
