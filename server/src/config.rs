@@ -89,16 +89,8 @@ impl Config {
             Some(file) => read_file(file)?,
             None => (source::of_upstreams(&options.discovered), Vec::new()),
         };
-        let mut reader = Reader {
-            table,
-            base: options.base(),
-            env: &options.env,
-            arguments: options.arguments()?,
-            registry: None,
-            faults: Vec::new(),
-            incomplete: !syntax.is_empty(),
-            secret_variables: BTreeSet::new(),
-        };
+        let mut reader = Reader::new(table, options, options.arguments()?);
+        reader.incomplete = !syntax.is_empty();
         let config = read_all(&mut reader, options.file.clone());
         let mut faults = reader.faults;
         // What seems odd on a line that could not be read says nothing new.
@@ -112,6 +104,13 @@ impl Config {
 }
 
 impl LoadOptions {
+    /// The file that is meant where none is named: `GARTH_CONFIG`, else ./garth.toml if it is there.
+    pub fn usual_file(env: &EnvSnapshot) -> Option<PathBuf> {
+        let here = Path::new(FILE_NAME);
+        let named = env.get_os("GARTH_CONFIG").map(PathBuf::from);
+        named.or_else(|| here.exists().then(|| here.to_path_buf()))
+    }
+
     fn base(&self) -> PathBuf {
         self.file.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
     }
@@ -237,6 +236,17 @@ fn check_circles(reader: &mut Reader<'_>, config: &Config) {
     reader.registry = None;
 }
 
+/// The data directory that a `serve` with these options would use, whatever else is wrong with its
+/// configuration: for commands that look for a server on this machine.
+pub fn data_directory(options: &LoadOptions) -> PathBuf {
+    let table = match &options.file {
+        Some(file) => read_file(file).map(|(table, _)| table).unwrap_or_default(),
+        None => Table::new(),
+    };
+    let arguments = options.arguments().unwrap_or_default();
+    root::data(&mut Reader::new(table, options, arguments))
+}
+
 impl Config {
     /// Whether `url` leads to this garth: to where it listens, or to its public URL.
     pub fn is_own(&self, url: &Url) -> bool {
@@ -263,3 +273,6 @@ pub fn leads_to(url: &Url, listen: SocketAddr) -> bool {
         || address.is_unspecified()
         || (address.is_loopback() && (listen.ip().is_loopback() || listen.ip().is_unspecified()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,3 +157,6 @@ impl fmt::Display for Missing {
         write!(f, "{}: {}; {}", self.format, self.why, self.how)
     }
 }
+
+#[cfg(test)]
+mod tests;

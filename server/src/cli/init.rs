@@ -56,9 +56,11 @@ impl Init {
 
     /// Writes all files or, if one is in the way, none; returns their paths.
     fn write(&self, discovery: &Discovery) -> Result<Vec<PathBuf>, String> {
-        let mut files = vec![(self.directory.join(FILE_NAME), template::garth_toml(discovery))];
+        // "garth.toml" reads better than "./garth.toml".
+        let directory = self.directory.strip_prefix(".").unwrap_or(&self.directory);
+        let mut files = vec![(directory.join(FILE_NAME), template::garth_toml(discovery))];
         for (name, text) in template::POLICY_FILES {
-            files.push((self.directory.join(POLICIES).join(name), (*text).to_owned()));
+            files.push((directory.join(POLICIES).join(name), (*text).to_owned()));
         }
         if !self.force {
             let there: Vec<String> = files

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use thiserror::Error;
 
 use super::Exit;
-use crate::config::{Config, ConfigFault, EnvSnapshot, FILE_NAME, LoadOptions};
+use crate::config::{Config, ConfigFault, EnvSnapshot, LoadOptions};
 use crate::discovery::{self, Discovery, Machine};
 
 /// Run the garden
@@ -18,11 +18,12 @@ use crate::discovery::{self, Discovery, Machine};
 /// everything that you have not allowed. It prints how to point each client at it.
 ///
 /// Every setting of garth.toml can be given as an environment variable too: GARTH_LISTEN, GARTH_DATA,
-/// `GARTH_REGISTRY_NPM_UPSTREAM` and so on. The command line wins over them, and they win over the file.
+/// GARTH_REGISTRY_NPM_UPSTREAM and so on. The command line wins over them, and they win over the file.
+#[allow(clippy::doc_markdown, reason = "shown as it stands in the help text")]
 #[derive(Args, Debug)]
 pub struct Serve {
-    /// The configuration file [default: ./garth.toml, if there is one]
-    #[arg(long, value_name = "FILE", env = "GARTH_CONFIG")]
+    /// The configuration file [default: ./garth.toml, if there is one] [env: GARTH_CONFIG]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The directory for metadata, blobs and the admin token [default: ./garth-data] [env: GARTH_DATA]
     #[arg(long, value_name = "DIR")]
@@ -47,7 +48,7 @@ pub enum ServeError {
 
 impl Serve {
     pub(super) fn run(self, env: EnvSnapshot) -> Exit {
-        let (config, discovery) = match self.configuration(env, Path::new("")) {
+        let (config, discovery) = match self.configuration(env) {
             Ok(found) => found,
             Err(faults) => return print_faults(&faults),
         };
@@ -64,11 +65,9 @@ impl Serve {
     fn configuration(
         self,
         env: EnvSnapshot,
-        directory: &Path,
     ) -> Result<(Config, Option<Discovery>), Vec<ConfigFault>> {
-        let here = directory.join(FILE_NAME);
         let mut options = LoadOptions {
-            file: self.config.or_else(|| here.exists().then_some(here)),
+            file: self.config.or_else(|| LoadOptions::usual_file(&env)),
             data: self.data,
             listen: self.listen,
             mode: self.mode,

@@ -77,9 +77,9 @@ impl EnvSnapshot {
                     && !written_by_kubernetes(name)
             })
             .map(|name| {
-                let fault =
-                    ConfigFault::new(&Place::Variable(name.to_owned()), "no setting is called so");
-                let candidates = known.iter().map(String::as_str);
+                let fault = ConfigFault::new(&Place::Variable(name.to_owned()), "unknown setting");
+                let guesses = registry_guesses(name);
+                let candidates = known.iter().chain(&guesses).map(String::as_str);
                 match nearest(name, candidates.chain(COMMAND_VARIABLES.iter().copied())) {
                     Some(near) => fault.remedy(format!("did you mean {near}?")),
                     None => fault.remedy("docs/settings.md lists every setting"),
@@ -87,6 +87,21 @@ impl EnvSnapshot {
             })
             .collect()
     }
+}
+
+/// What may have been meant where the end of the variable is no setting of a registry: which part of it is
+/// the registry's name cannot be known, so each beginning is tried.
+fn registry_guesses(name: &str) -> Vec<String> {
+    let Some(rest) = name.strip_prefix("GARTH_REGISTRY_") else { return Vec::new() };
+    let endings = registry::SETTINGS.iter().filter_map(|row| row.key.split_once("*."));
+    rest.match_indices('_')
+        .flat_map(|(end, _)| {
+            let registry = &rest[..end];
+            endings.clone().map(move |(_, last)| {
+                format!("GARTH_REGISTRY_{registry}_{}", last.to_ascii_uppercase())
+            })
+        })
+        .collect()
 }
 
 /// `NPM` of `GARTH_REGISTRY_NPM_MAX_AGE`, if the end is a setting of a registry.

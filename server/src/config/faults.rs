@@ -69,8 +69,15 @@ pub(super) fn nearest<'a>(
 ) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(wrong, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
+        .map(|candidate| (likeness(wrong, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.6)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
+}
+
+/// Slips of the finger (letters swapped, left out, doubled) count more than a common beginning.
+fn likeness(a: &str, b: &str) -> f64 {
+    let slips = strsim::normalized_damerau_levenshtein(a, b);
+    let beginning = strsim::jaro_winkler(a, b);
+    if beginning > 0.9 { slips.max(beginning) } else { slips }
 }

@@ -2,16 +2,18 @@
 
 use super::faults::{ConfigFault, nearest};
 use super::read::Reader;
-use super::setting::settings;
+use super::setting::{SettingDoc, settings};
 use super::source::{Table, Value};
 
 pub(super) fn check(reader: &mut Reader<'_>) {
     let mut faults = Vec::new();
-    check_table("", &reader.table, &mut faults);
+    check_table("", &reader.table, reader.incomplete, &mut faults);
     reader.faults.append(&mut faults);
 }
 
-fn check_table(prefix: &str, table: &Table, faults: &mut Vec<ConfigFault>) {
+/// In a file of which only parts could be read (`incomplete`) a key whose header is lost seems to stand in
+/// the wrong section: such a fault is left out.
+fn check_table(prefix: &str, table: &Table, incomplete: bool, faults: &mut Vec<ConfigFault>) {
     let known = children(prefix);
     for (key, (place, node)) in table {
         let step = if known.contains(&"*") { "*" } else { key.as_str() };
@@ -25,9 +27,11 @@ fn check_table(prefix: &str, table: &Table, faults: &mut Vec<ConfigFault>) {
                 "environments are not served yet by this version of garth",
             ));
         } else if children(&path).is_empty() {
-            faults.push(unknown(prefix, key, place, &known));
+            if !(incomplete && is_known_elsewhere(key)) {
+                faults.push(unknown(prefix, key, place, &known));
+            }
         } else if let Value::Table(inner) = &node.value {
-            check_table(&path, inner, faults);
+            check_table(&path, inner, incomplete, faults);
         } else {
             faults.push(
                 ConfigFault::new(
@@ -68,7 +72,7 @@ fn unknown(
         return fault.remedy(format!("did you mean `{near}`?"));
     }
     // The right name in the wrong section: a key written below the wrong header.
-    let elsewhere = settings().iter().find(|row| row.key.rsplit('.').next() == Some(key));
+    let elsewhere = settings().iter().find(|row| last(row) == key);
     match elsewhere.and_then(|row| row.key.rsplit_once('.').map(|(section, _)| section)) {
         Some(section) if section != prefix => {
             fault.remedy(format!("`{key}` belongs below [{}]", section.replace('*', "NAME")))
@@ -78,6 +82,14 @@ fn unknown(
         }
         _ => fault.remedy(format!("known here: {}", siblings.join(", "))),
     }
+}
+
+fn is_known_elsewhere(key: &str) -> bool {
+    settings().iter().any(|row| last(row) == key)
+}
+
+fn last(row: &SettingDoc) -> &str {
+    row.key.rsplit('.').next().unwrap_or(row.key)
 }
 
 fn shown(key: &str) -> String {

@@ -69,7 +69,8 @@ pub enum WrongUrl {
 }
 
 /// An http or https URL without credentials, query and fragment; its path ends in `/`, so that joining
-/// a relative path to it adds and never replaces.
+/// a relative path to it adds and never replaces. One that names a document (NuGet's service index)
+/// stays as it is.
 pub fn base_url(text: &str) -> Result<Url, WrongUrl> {
     let mut url = Url::parse(text).map_err(|_| WrongUrl::NotAUrl)?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -81,7 +82,7 @@ pub fn base_url(text: &str) -> Result<Url, WrongUrl> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(WrongUrl::QueryOrFragment);
     }
-    if !url.path().ends_with('/') {
+    if !url.path().ends_with('/') && !url.path().ends_with(".json") {
         url.set_path(&format!("{}/", url.path()));
     }
     Ok(url)

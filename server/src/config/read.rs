@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::LoadOptions;
 use super::env::EnvSnapshot;
 use super::faults::{ConfigFault, Place, nearest};
 use super::parse::{self, WrongUrl};
@@ -54,6 +55,26 @@ enum Wrong {
         message: String,
         remedy: Option<String>,
     },
+    /// One entry of a list is not what it should be.
+    Entry {
+        place: Place,
+        message: String,
+    },
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(table: Table, options: &'a LoadOptions, arguments: Vec<Argument>) -> Self {
+        Self {
+            table,
+            base: options.base(),
+            env: &options.env,
+            arguments,
+            registry: None,
+            faults: Vec::new(),
+            incomplete: false,
+            secret_variables: BTreeSet::new(),
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -153,7 +174,9 @@ impl Reader<'_> {
     }
 
     pub fn url(&mut self, key: &str) -> Option<Url> {
-        self.read(key, |given, _| parse::base_url(given.text()?).map_err(wrong_url))
+        self.read(key, |given, _| {
+            parse::base_url(given.text()?).map_err(|wrong| wrong_url(wrong, key))
+        })
     }
 
     pub fn texts(&mut self, key: &str) -> Vec<(Place, String)> {
@@ -174,7 +197,7 @@ impl Reader<'_> {
         let found = match (&given.node.value, given.typed) {
             (Value::Text(value), false) => Ok(Secret::new(value.clone())),
             (Value::Text(_), true) => Err(Wrong::said(
-                "a secret does not stand in the file itself",
+                "a secret may not stand in this file",
                 Some(format!(
                     "write {{ file = \"path\" }} or {{ env = \"NAME\" }}, or set {}",
                     variable(&self.path_of(key))
@@ -200,6 +223,14 @@ impl Reader<'_> {
         let Value::Text(text) = &node.value else { return Err(Wrong::Kind) };
         match place.as_str() {
             "env" => {
+                let name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+                if text.is_empty() || !text.chars().all(name) {
+                    // Not repeated: it may be the secret itself, written in the wrong place.
+                    return Err(Wrong::said(
+                        "expected the name of an environment variable after env, in capitals",
+                        None,
+                    ));
+                }
                 self.secret_variables.insert(text.clone());
                 let value = self.env.get(text).ok_or_else(|| {
                     Wrong::said(format!("the environment variable {text} is not set"), None)
@@ -281,7 +312,10 @@ impl Given {
                 .iter()
                 .map(|item| match &item.value {
                     Value::Text(text) => Ok((item.place.clone(), text.clone())),
-                    _ => Err(Wrong::Kind),
+                    other => Err(Wrong::entry(
+                        &item.place,
+                        format!("expected a text, found {}", other.described()),
+                    )),
                 })
                 .collect(),
             Value::Text(text) if !self.typed => Ok(text
@@ -308,15 +342,21 @@ impl Wrong {
         Self::Said { message: message.into(), remedy }
     }
 
+    fn entry(place: &Place, message: String) -> Self {
+        Self::Entry { place: place.clone(), message }
+    }
+
     fn at(self, place: &Place, given: &Given, kind: Kind) -> ConfigFault {
         match self {
             Self::Said { message, remedy } => ConfigFault { place: place.clone(), message, remedy },
+            Self::Entry { place, message } => ConfigFault::new(&place, message),
             Self::Kind => {
                 let found = match (&given.node.value, kind) {
                     // What stands in for a URL or a secret may be one with a password in it.
                     (Value::Text(text), kind) if !matches!(kind, Kind::Secret | Kind::Url) => {
                         format!("{:?}", text.chars().take(80).collect::<String>())
                     }
+                    (Value::Integer(number), kind) if kind != Kind::Secret => number.to_string(),
                     (value, _) => value.described().to_owned(),
                 };
                 let fault = ConfigFault::new(place, format!("expected {kind}, found {found}"));
@@ -334,7 +374,7 @@ impl Wrong {
     }
 }
 
-fn wrong_url(wrong: WrongUrl) -> Wrong {
+fn wrong_url(wrong: WrongUrl, key: &str) -> Wrong {
     match wrong {
         WrongUrl::NotAUrl => {
             Wrong::said("expected an http or https URL, found something else", None)
@@ -343,11 +383,15 @@ fn wrong_url(wrong: WrongUrl) -> Wrong {
             Wrong::said("expected a URL that starts with http:// or https://", None)
         }
         WrongUrl::UserInfo => Wrong::said(
-            "a user name or password does not stand in a URL",
+            "a URL may not hold a user name or password",
             Some(
-                "take them out of it and set username, and password = { file = \"path\" } or \
-                 { env = \"NAME\" }"
-                    .to_owned(),
+                if key.starts_with("registry.") {
+                    "take them out and set username, and password = { file = \"path\" } or \
+                     { env = \"NAME\" }"
+                } else {
+                    "take them out: clients bring their own"
+                }
+                .to_owned(),
             ),
         ),
         WrongUrl::QueryOrFragment => {

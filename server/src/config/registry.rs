@@ -77,10 +77,9 @@ const NAME_LENGTH: usize = 64;
 pub(super) const SETTINGS: &[SettingDoc] = &[
     SettingDoc {
         key: "registry.*.format",
-        kind: Kind::Choice(&["npm", "oci", "cargo", "nuget", "files"]),
+        kind: Kind::Choice(&["npm"]),
         default: None,
-        text: "The protocol that the registry speaks; this version of garth serves \"npm\". May be left out \
-               where the registry is called like its format.",
+        text: "The protocol that the registry speaks. May be left out where the registry is called like its format.",
     },
     SettingDoc {
         key: "registry.*.upstream",
@@ -222,7 +221,13 @@ fn read_format(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<For
         (None, Some(format)) => format,
         (None, None) => {
             let fault = ConfigFault::new(place, format!("the registry {name:?} has no format"));
-            reader.missing(fault.remedy(format!("add format = \"{}\"", Format::SERVED[0])));
+            reader.missing(fault.remedy(match place {
+                Place::Variable(_) => {
+                    let variable = variable(&reader.path_of("registry.*.format"));
+                    format!("set {variable}={}", Format::SERVED[0])
+                }
+                _ => format!("add format = \"{}\"", Format::SERVED[0]),
+            }));
             return None;
         }
     };

@@ -77,11 +77,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Root {
     {
         let what = if path.exists() { "is not a directory" } else { "does not exist" };
         reader.fault(
-            ConfigFault::new(&place, format!("the directory {} {what}", path.display()))
+            ConfigFault::new(&place, format!("{} {what}", path.display()))
                 .remedy("make it, or leave the setting out; `garth init` writes a first one"),
         );
     }
-    let data = reader.path("data").expect("the row of this setting has a default");
+    let data = data(reader);
     if let Some(place) = reader.place("data")
         && data.exists()
         && !data.is_dir()
@@ -102,4 +102,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Root {
             .unwrap_or(Mode::Enforce),
         trusted_proxies: reader.networks("trusted_proxies"),
     }
+}
+
+pub(super) fn data(reader: &mut Reader<'_>) -> PathBuf {
+    reader.path("data").expect("the row of this setting has a default")
 }

@@ -82,6 +82,9 @@ impl fmt::Display for Kind {
             Self::Texts => f.write_str("a list of texts"),
             Self::Networks => f.write_str("a list of networks such as [\"10.0.0.0/8\"]"),
             Self::Secret => f.write_str("{ env = \"NAME\" } or { file = \"path\" }"),
+            Self::Choice([only]) => {
+                write!(f, "\"{only}\", the only one that this version of garth has")
+            }
             Self::Choice(choices) => {
                 for (index, choice) in choices.iter().enumerate() {
                     write!(f, "{}\"{choice}\"", if index == 0 { "" } else { " or " })?;
@@ -115,4 +118,12 @@ fn written_duration(duration: Duration) -> String {
         .into_iter()
         .find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit))
         .map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
+/// The setting's line in docs/settings.md.
+#[cfg(test)]
+pub(super) fn reference_row(row: &SettingDoc) -> String {
+    let default = row.default.map_or_else(String::new, |default| format!("`{default}`"));
+    let kind = row.kind.to_string().replace('|', "\\|");
+    format!("| `{}` | `{}` | {kind} | {default} | {} |", row.key, row.variable(), row.text)
 }

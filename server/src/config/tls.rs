@@ -52,7 +52,7 @@ fn existing_file(reader: &mut Reader<'_>, key: &str) -> Option<PathBuf> {
         && !path.is_file()
     {
         let what = if path.exists() { "is not a file" } else { "does not exist" };
-        reader.fault(ConfigFault::new(&place, format!("the file {} {what}", path.display())));
+        reader.fault(ConfigFault::new(&place, format!("{} {what}", path.display())));
     }
     Some(path)
 }
