@@ -54,3 +54,21 @@ impl Command {
 pub fn main() -> ExitCode {
     Garth::parse().command.run(EnvSnapshot::of_process()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Garth::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_is_the_crates() {
+        let version = Garth::command().render_version();
+        assert_eq!(version, format!("garth {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}

@@ -63,10 +63,10 @@ fn write_banner(text: &mut String, of: &Banner<'_>) -> std::fmt::Result {
         of.token_file.display()
     )?;
     write_registries(text, of)?;
-    for registry in &of.config.registries {
-        if registry.format == Format::Npm {
-            write_npm(text, &format!("{url}{}/", registry.name))?;
-        }
+    let npm = of.config.registries.iter().filter(|registry| registry.format == Format::Npm);
+    let urls: Vec<String> = npm.map(|registry| format!("{url}{}/", registry.name)).collect();
+    if !urls.is_empty() {
+        write_npm(text, &urls)?;
     }
     if !of.has_rules && of.config.mode == Mode::Enforce {
         writeln!(text, "\nNothing is allowed yet. When a package is refused and you want it:")?;
@@ -112,9 +112,104 @@ fn write_registries(text: &mut String, of: &Banner<'_>) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_npm(text: &mut String, url: &str) -> std::fmt::Result {
-    writeln!(text, "\nPoint npm, pnpm or bun at it")?;
-    writeln!(text, "  npm config set registry {url}")?;
-    writeln!(text, "or one project only, in its .npmrc")?;
-    writeln!(text, "  registry={url}")
+fn write_npm(text: &mut String, urls: &[String]) -> std::fmt::Result {
+    let which = if urls.len() == 1 { "it" } else { "one of them" };
+    writeln!(text, "\nPoint npm, pnpm or bun at {which}")?;
+    for url in urls {
+        writeln!(text, "  npm config set registry {url}")?;
+    }
+    writeln!(text, "or one project only, by a line in its .npmrc")?;
+    for url in urls {
+        writeln!(text, "  registry={url}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use url::Url;
+
+    use super::*;
+    use crate::config::LoadOptions;
+    use crate::discovery::{Found, Missing};
+
+    fn npm() -> Url {
+        Url::parse("https://npm.example.com/").unwrap()
+    }
+
+    fn config(variables: &[(&str, &str)], discovered: bool) -> Config {
+        let discovered = if discovered { vec![(Format::Npm, npm())] } else { Vec::new() };
+        let env = variables.iter().copied().collect();
+        Config::load(&LoadOptions { env, discovered, ..LoadOptions::default() }).unwrap()
+    }
+
+    fn said(config: &Config, discovery: Option<&Discovery>) -> String {
+        banner(&Banner {
+            config,
+            listening: config.listen,
+            discovery,
+            token_file: Path::new("garth-data/admin.token"),
+            has_rules: false,
+        })
+    }
+
+    fn discovery(npm_found: bool) -> Discovery {
+        let found = |format, host: &str, from: &str| Found {
+            format,
+            upstream: Url::parse(&format!("https://{host}/")).unwrap(),
+            from: from.to_owned(),
+        };
+        let missing = |format, why: &str| Missing {
+            format,
+            why: why.to_owned(),
+            how: "what to do about it".to_owned(),
+        };
+        let mut discovery = Discovery {
+            found: vec![found(Format::Cargo, "cargo.example.com", "cargo's own default")],
+            missing: vec![missing(Format::Oci, "docker is not installed")],
+            notes: vec!["@acme has a registry of its own.".to_owned()],
+        };
+        if npm_found {
+            let npm = found(Format::Npm, "npm.example.com", "`npm config get registry`");
+            discovery.found.insert(0, npm);
+        } else {
+            discovery.missing.insert(0, missing(Format::Npm, "npm is not installed"));
+        }
+        discovery
+    }
+
+    #[test]
+    fn the_first_start_says_what_was_found_and_what_to_do_next() {
+        insta::assert_snapshot!(said(&config(&[], true), Some(&discovery(true))));
+    }
+
+    #[test]
+    fn a_start_without_npm_says_how_to_name_the_upstream() {
+        insta::assert_snapshot!(said(&config(&[], false), Some(&discovery(false))));
+    }
+
+    #[test]
+    fn a_configured_start_says_what_it_serves() {
+        let variables = [
+            ("GARTH_REGISTRY_NPM_UPSTREAM", "https://npm.example.com"),
+            ("GARTH_REGISTRY_OURS_FORMAT", "npm"),
+            ("GARTH_PUBLIC_URL", "https://garth.example.com"),
+            ("GARTH_MODE", "observe"),
+        ];
+        insta::assert_snapshot!(said(&config(&variables, false), None));
+    }
+
+    #[test]
+    fn clients_are_told_an_address_that_they_can_reach() {
+        let rows = [
+            ("0.0.0.0:8642", "http://127.0.0.1:8642/"),
+            ("[::]:80", "http://[::1]:80/"),
+            ("192.0.2.1:1", "http://192.0.2.1:1/"),
+        ];
+        for (listening, url) in rows {
+            assert_eq!(client_url(&config(&[], false), listening.parse().unwrap()), url);
+        }
+    }
 }

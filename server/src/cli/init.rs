@@ -122,3 +122,94 @@ fn said(directory: &Path, written: &[PathBuf], discovery: &Discovery) -> String 
     lines.push(String::new());
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+    use url::Url;
+
+    use super::*;
+    use crate::discovery::{Found, Missing};
+
+    fn found() -> Discovery {
+        let found = |format, host: &str| Found {
+            format,
+            upstream: Url::parse(&format!("https://{host}/")).unwrap(),
+            from: "where it was found".to_owned(),
+        };
+        Discovery {
+            found: vec![
+                found(Format::Npm, "npm.example.com"),
+                found(Format::Cargo, "cargo.example.com"),
+            ],
+            ..Discovery::default()
+        }
+    }
+
+    fn missing() -> Discovery {
+        let missing = Missing {
+            format: Format::Npm,
+            why: "npm is not installed".to_owned(),
+            how: "name it".to_owned(),
+        };
+        Discovery { missing: vec![missing], ..Discovery::default() }
+    }
+
+    fn init(directory: &Path, force: bool) -> Init {
+        Init { directory: directory.to_path_buf(), force }
+    }
+
+    #[test]
+    fn what_is_written_is_read_without_a_fault() {
+        for (discovery, registries) in [(found(), 1), (missing(), 0)] {
+            let directory = tempfile::tempdir().unwrap();
+            let written = init(&directory.path().join("new"), false).write(&discovery).unwrap();
+            let options = LoadOptions { file: Some(written[0].clone()), ..LoadOptions::default() };
+            let config = Config::load(&options).unwrap();
+            assert_eq!(config.registries.len(), registries);
+            assert_eq!(config.policies, Some(directory.path().join("new/policies")));
+        }
+    }
+
+    #[test]
+    fn every_example_that_is_written_is_valid_once_its_comment_sign_is_gone() {
+        let text = template::garth_toml(&found());
+        let example = |line: &str| line.starts_with("# ") && line.contains(" = ");
+        let text: Vec<&str> = text
+            .lines()
+            .map(|line| if example(line) { &line[2..] } else { line })
+            .filter(|line| !line.contains("{ env = \"NAME\" }") && !line.starts_with("username"))
+            .collect();
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join(POLICIES)).unwrap();
+        let file = directory.path().join(FILE_NAME);
+        fs::write(&file, text.join("\n")).unwrap();
+        Config::load(&LoadOptions { file: Some(file), ..LoadOptions::default() }).unwrap();
+    }
+
+    #[test]
+    fn what_is_there_is_not_overwritten_and_then_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(FILE_NAME);
+        fs::write(&file, "mine").unwrap();
+        let why = init(directory.path(), false).write(&found()).unwrap_err();
+        assert!(why.contains("garth.toml") && why.contains("--force"), "{why}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+        assert!(!directory.path().join(POLICIES).exists());
+        init(directory.path(), true).write(&found()).unwrap();
+        assert_ne!(fs::read_to_string(&file).unwrap(), "mine");
+    }
+
+    #[test]
+    fn the_file_explains_itself() {
+        insta::assert_snapshot!("garth_toml", template::garth_toml(&found()));
+        insta::assert_snapshot!("garth_toml_without_npm", template::garth_toml(&missing()));
+    }
+
+    #[test]
+    fn the_person_is_told_what_was_written_and_what_to_type() {
+        let written = [PathBuf::from("new/garth.toml")];
+        insta::assert_snapshot!(said(Path::new("new"), &written, &found()));
+    }
+}

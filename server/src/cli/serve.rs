@@ -134,3 +134,27 @@ fn cannot_listen(address: SocketAddr, source: &io::Error) -> String {
         _ => format!("cannot listen on {address}: {source}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_had_is_explained() {
+        let rows = [
+            (io::ErrorKind::AddrInUse, "127.0.0.1:8642"),
+            (io::ErrorKind::AddrInUse, "[::1]:65535"),
+            (io::ErrorKind::PermissionDenied, "0.0.0.0:443"),
+            (io::ErrorKind::AddrNotAvailable, "192.0.2.1:8642"),
+            (io::ErrorKind::Other, "127.0.0.1:8642"),
+        ];
+        let said: Vec<String> = rows
+            .into_iter()
+            .map(|(kind, address)| {
+                let address = address.parse().expect("an address of the table");
+                ServeError::Listen { address, source: kind.into() }.to_string()
+            })
+            .collect();
+        insta::assert_snapshot!(said.join("\n"));
+    }
+}

@@ -40,11 +40,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> LogConfig {
         _ => None,
     });
     let level = reader.text("log.level").expect("the row of this setting has a default");
-    if let (Some(place), Err(error)) =
-        (reader.place("log.level"), tracing_subscriber::EnvFilter::try_new(&level))
+    if let Some(place) = reader.place("log.level")
+        && tracing_subscriber::EnvFilter::try_new(&level).is_err()
     {
         reader.fault(
-            ConfigFault::new(&place, format!("expected a log level, found {level:?}: {error}"))
+            ConfigFault::new(&place, format!("expected a log level, found {level:?}"))
                 .remedy("the levels are error, warn, info, debug and trace"),
         );
     }

@@ -184,10 +184,12 @@ impl Reader<'_> {
     }
 
     pub fn networks(&mut self, key: &str) -> Vec<IpNet> {
-        self.read(key, |given, _| {
-            given.texts()?.iter().map(|(_, text)| parse::network(text).ok_or(Wrong::Kind)).collect()
-        })
-        .unwrap_or_default()
+        let network = |(place, text): &(Place, String)| {
+            parse::network(text).ok_or_else(|| {
+                Wrong::entry(place, format!("{text:?} is not a network such as \"10.0.0.0/8\""))
+            })
+        };
+        self.read(key, |given, _| given.texts()?.iter().map(network).collect()).unwrap_or_default()
     }
 
     /// A secret, from the setting's own variable or from where the file says that it is kept.
