@@ -1,1 +1,3 @@
+//! The whole of garth from outside, one module a subject.
 
+mod powercut;

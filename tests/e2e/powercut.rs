@@ -1,0 +1,214 @@
+//! The power goes while everybody writes: what was acknowledged is there afterwards.
+//!
+//! A writer of its own process works on an ext4 file system in a file. The file system is shut
+//! down without flushing its log, which is what it looks like to the disk when the power goes;
+//! then it is mounted again, its journal is replayed, and the stores are opened by the code that
+//! garth starts with. Round after round the same stores go on.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use policies::package::{Algorithm, Digest};
+use server::blobs::disk::{DiskBlobs, DiskOptions};
+use server::blobs::{Blobs, BlobsOptions, Side};
+use server::metadata::Metadata as _;
+use server::metadata::sled::{Sled, SledOptions};
+use sha2::{Digest as _, Sha256};
+use support::powercut;
+
+const ROUNDS: u64 = 24;
+/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`.
+const SHUTDOWN: &str =
+    r#"open(F,"<",$ARGV[0]) or die $!; my $f=pack("L",2); ioctl(F,0x8004587d,$f) or die $!"#;
+const NEEDS: &str = "the power-cut test needs root, a loop device, mkfs.ext4 (e2fsprogs), mount \
+                     and perl: run ./dev setup, and this test as root outside of a container \
+                     that forbids mounting";
+
+/// What was acknowledged in one round.
+#[derive(Default)]
+struct Acknowledged {
+    /// For each writer the number of its last batch.
+    records: BTreeMap<u64, u64>,
+    blobs: Vec<u64>,
+}
+
+#[test]
+fn acknowledged_writes_survive_power_cuts() {
+    let scratch = tempfile::tempdir().unwrap();
+    let image = scratch.path().join("disk.img");
+    File::create(&image).unwrap().set_len(2 << 30).unwrap();
+    run(Command::new("mkfs.ext4").arg("-qF").arg(&image));
+
+    let mut rounds: Vec<Acknowledged> = Vec::new();
+    for round in 0..ROUNDS {
+        {
+            let disk = Mounted::mount(&image, &scratch.path().join("disk"));
+            let mut writer = Writer::start(&disk.path, round);
+            // From the middle of creating the stores to long after it, never twice the same.
+            let moment = Duration::from_millis(80 + (round * 257) % 900);
+            std::thread::sleep(moment);
+            run(Command::new("perl").arg("-e").arg(SHUTDOWN).arg(&disk.path));
+            rounds.push(writer.kill());
+        }
+        let disk = Mounted::mount(&image, &scratch.path().join("disk"));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        // All rounds each time: a later power cut must not take what an earlier one left.
+        runtime.block_on(verify(&disk.path, &rounds));
+        drop(runtime);
+    }
+    let records: u64 = rounds.iter().flat_map(|round| round.records.values()).map(|n| n + 1).sum();
+    let blobs: usize = rounds.iter().map(|round| round.blobs.len()).sum();
+    println!("{ROUNDS} power cuts, {records} acknowledged batches and {blobs} blobs, all there");
+    assert!(records > 50 * ROUNDS, "only {records} batches were acknowledged");
+    assert!(blobs as u64 > 5 * ROUNDS, "only {blobs} blobs were acknowledged");
+}
+
+async fn verify(data: &Path, rounds: &[Acknowledged]) {
+    let round = rounds.len() - 1;
+    let store = match Sled::open(&data.join("metadata"), SledOptions::default()) {
+        Ok(store) => store,
+        Err(error) => panic!("after power cut {round}: {error}"),
+    };
+    for (round, acknowledged) in rounds.iter().enumerate() {
+        verify_records(&store, round as u64, acknowledged).await;
+    }
+    let engine = Arc::new(DiskBlobs::open(data, DiskOptions::default()).unwrap());
+    let alarm = Arc::new(|digest: &Digest, cause: &str| panic!("{digest} is damaged: {cause}"));
+    let stage = DiskBlobs::stage_dir(data);
+    let blobs = Blobs::open(engine, stage.clone(), alarm, BlobsOptions::default()).unwrap();
+    assert_eq!(std::fs::read_dir(stage).unwrap().count(), 0, "leftovers are gone");
+    for seed in rounds.iter().flat_map(|round| &round.blobs) {
+        let expected = powercut::blob(*seed);
+        let digest = Digest::new(Algorithm::Sha256, &Sha256::digest(&expected)).unwrap();
+        let found = blobs.get(&digest).await.unwrap();
+        let found = found.unwrap_or_else(|| panic!("blob {seed} is lost after power cut {round}"));
+        assert_eq!(found.read_all(u64::MAX).await.unwrap(), expected, "blob {seed}");
+        let (key, value) = powercut::side(*seed);
+        assert_eq!(blobs.sides(&digest).await.unwrap(), [Side::new(&key, &value)], "blob {seed}");
+    }
+    // Nothing else that is visible is half written.
+    for blob in blobs.list(None, usize::MAX).await.unwrap() {
+        let found = blobs.get(&blob.digest).await.unwrap().unwrap();
+        found.read_all(u64::MAX).await.unwrap();
+    }
+}
+
+async fn verify_records(store: &Sled, round: u64, acknowledged: &Acknowledged) {
+    for (writer, last) in &acknowledged.records {
+        let prefix = format!("test/{round:04}/{writer:02}/");
+        let found = store.scan(prefix.as_bytes(), None, usize::MAX).await.unwrap();
+        assert!(
+            found.len() as u64 > *last,
+            "round {round}, writer {writer}: {last} was acknowledged and {} are there",
+            found.len()
+        );
+        for (n, entry) in found.iter().enumerate() {
+            let [(key, value), _] = powercut::records(round, *writer, n as u64);
+            assert_eq!((&*entry.key, &*entry.value), (&*key, &*value));
+        }
+        let [_, (newest, number)] = powercut::records(round, *writer, found.len() as u64 - 1);
+        let newest = store.get(&newest).await.unwrap();
+        assert_eq!(newest.as_deref(), Some(&*number), "round {round}, writer {writer}: half a batch");
+    }
+}
+
+struct Writer {
+    child: Child,
+    acknowledged: Option<std::thread::JoinHandle<Acknowledged>>,
+}
+
+impl Writer {
+    fn start(data: &Path, round: u64) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_powercut-writer"))
+            .arg(data)
+            .arg(round.to_string())
+            .stdout(Stdio::piped())
+            // It ends with complaints about a disk that is gone.
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        let acknowledged = std::thread::spawn(move || {
+            let mut acknowledged = Acknowledged::default();
+            for line in said.split(b'\n') {
+                let line = String::from_utf8(line.unwrap()).unwrap();
+                let words: Vec<&str> = line.split(' ').collect();
+                match words[..] {
+                    ["record", writer, n] => {
+                        let (writer, n) = (writer.parse().unwrap(), n.parse().unwrap());
+                        acknowledged.records.insert(writer, n);
+                    }
+                    ["blob", seed, _] => acknowledged.blobs.push(seed.parse().unwrap()),
+                    _ => panic!("{line}"),
+                }
+            }
+            acknowledged
+        });
+        Self { child, acknowledged: Some(acknowledged) }
+    }
+
+    fn kill(&mut self) -> Acknowledged {
+        // It may have given up by itself already.
+        let _ended = self.child.kill();
+        self.child.wait().unwrap();
+        self.acknowledged.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// A mounted image, unmounted whatever happens.
+struct Mounted {
+    path: PathBuf,
+}
+
+impl Mounted {
+    fn mount(image: &Path, path: &Path) -> Self {
+        std::fs::create_dir_all(path).unwrap();
+        run(Command::new("mount").args(["-t", "ext4", "-o", "loop"]).arg(image).arg(path));
+        Self { path: path.to_owned() }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        for _ in 0..100 {
+            let unmounted = Command::new("umount").arg(&self.path).stderr(Stdio::null()).status();
+            if unmounted.is_ok_and(|status| status.success()) {
+                return;
+            }
+            // Threads of the store that was just closed may still hold files.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _detached = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
+
+fn run(command: &mut Command) {
+    // Sbin is not on every user's path.
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.env("PATH", path).output();
+    match output {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => {
+            panic!("{program}: {}; {NEEDS}", String::from_utf8_lossy(&output.stderr).trim())
+        }
+        Err(error) => panic!("{program}: {error}; {NEEDS}"),
+    }
+}
