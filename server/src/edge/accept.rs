@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol};
 use actix_service::{
-    IntoServiceFactory, apply, Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service,
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply, fn_factory, fn_service,
     map_config,
 };
 use actix_web::dev::AppConfig;

@@ -4,12 +4,14 @@
 //! finished or dropped, whichever comes first, and the metrics with it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpMessage;
 use actix_http::Request;
-use actix_web::http::header::USER_AGENT;
+use actix_web::HttpMessage;
+use actix_web::http::header::{HeaderValue, USER_AGENT};
+use actix_web::http::{Method, Uri};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -93,14 +95,14 @@ impl Access {
     }
 }
 
-/// Writes the line when it is dropped.
+/// Writes the line when it is dropped. It borrows the request's own buffers until then.
 pub(super) struct Line {
     metrics: Metrics,
     access: Access,
-    method: String,
-    path: String,
-    peer: String,
-    agent: Option<String>,
+    method: Method,
+    uri: Uri,
+    peer: Option<SocketAddr>,
+    agent: Option<HeaderValue>,
     /// 0 while no answer was made.
     pub(super) status: u16,
     pub(super) bytes: u64,
@@ -110,16 +112,13 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(metrics: Metrics, access: Access, req: &Request) -> Self {
-        let agent = req.headers().get(USER_AGENT).map(|agent| {
-            escape::bounded(&String::from_utf8_lossy(agent.as_bytes()), 128).into_owned()
-        });
         Self {
             metrics,
             access,
-            method: escape::bounded(req.method().as_str(), 16).into_owned(),
-            path: escape::bounded(req.uri().path(), 512).into_owned(),
-            peer: req.peer_addr().map(|peer| peer.to_string()).unwrap_or_default(),
-            agent,
+            method: req.method().clone(),
+            uri: req.uri().clone(),
+            peer: req.peer_addr(),
+            agent: req.headers().get(USER_AGENT).cloned(),
             status: 0,
             bytes: 0,
             first_byte: None,
@@ -140,6 +139,8 @@ impl Drop for Line {
     fn drop(&mut self) {
         let total = self.access.elapsed();
         let first_byte = self.first_byte.unwrap_or(total);
+        let peer = self.peer.as_ref().map(tracing::field::display);
+        let agent = self.agent.as_ref().map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         let fields = self.access.0.fields.lock();
         let registry = fields.registry.as_deref().unwrap_or_default();
         self.metrics.request(&RequestSample {
@@ -154,8 +155,8 @@ impl Drop for Line {
         tracing::info!(
             target: "access",
             request_id = %self.access.0.id,
-            method = %self.method,
-            path = %self.path,
+            method = %escape::bounded(self.method.as_str(), 16),
+            path = %escape::bounded(self.uri.path(), 512),
             status = self.status,
             bytes = self.bytes,
             registry = %escape::bounded(registry, 64),
@@ -164,8 +165,8 @@ impl Drop for Line {
             cache = fields.cache.as_str(),
             first_byte_ms = %Millis(first_byte),
             total_ms = %Millis(total),
-            peer = %self.peer,
-            agent = %self.agent.as_deref().unwrap_or_default(),
+            peer,
+            agent = %escape::bounded(agent.as_deref().unwrap_or_default(), 128),
             aborted = !self.complete,
         );
     }

@@ -5,7 +5,7 @@
 //! condemn it, which ends the connection's task and closes the socket at once.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
@@ -176,12 +176,12 @@ impl Connections {
         tls: bool,
         late: bool,
     ) -> Option<Admission> {
-        let address = peer.ip().to_canonical();
+        let address = site(peer.ip());
         let mut open = self.open.lock();
         let here = open.by_address.get(&address).copied().unwrap_or(0);
         let reason = if open.by_id.len() >= self.limits.connections {
             Some(CloseReason::OverLimit)
-        } else if here >= self.per_address(address) {
+        } else if here >= self.per_address(peer.ip().to_canonical()) {
             Some(CloseReason::OverLimitPerAddress)
         } else {
             None
@@ -220,8 +220,9 @@ impl Connections {
     }
 
     fn per_address(&self, address: IpAddr) -> usize {
-        if address.is_loopback() {
-            self.limits.connections_per_loopback_address
+        let trusted = &self.limits.trusted_proxies;
+        if address.is_loopback() || trusted.iter().any(|proxies| proxies.contains(&address)) {
+            self.limits.connections_per_trusted_address
         } else {
             self.limits.connections_per_address
         }
@@ -260,4 +261,54 @@ impl Drop for Admission {
 
 fn millis_since(epoch: Instant) -> u64 {
     u64::try_from(epoch.elapsed().as_millis()).unwrap_or(NEVER - 1)
+}
+
+/// What counts as one address: of IPv6 the first half, since a site may use the rest as it likes.
+fn site(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn one_site_is_one_address_however_it_is_written() {
+        for (name, address, expected) in [
+            ("IPv4", "192.0.2.7", "192.0.2.7"),
+            ("IPv4 within IPv6", "::ffff:192.0.2.7", "192.0.2.7"),
+            ("IPv6", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("loopback", "::1", "::1"),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(site(address), expected.parse::<IpAddr>().unwrap(), "{name}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_in_total_and_per_address_and_are_given_back() {
+        let limits = Limits {
+            connections: 3,
+            connections_per_address: 1,
+            connections_per_trusted_address: 2,
+            trusted_proxies: vec!["192.0.2.0/24".parse().unwrap()],
+            ..Limits::default()
+        };
+        let connections = Arc::new(Connections::new(Arc::new(limits), Metrics::new()));
+        let admit = |peer: &str| connections.admit(peer.parse().unwrap(), false, false);
+        let first = admit("198.51.100.1:1");
+        assert!(first.is_some() && admit("198.51.100.1:2").is_none());
+        let proxied = (admit("192.0.2.1:1"), admit("192.0.2.1:2"));
+        assert!(proxied.0.is_some() && proxied.1.is_some());
+        assert!(admit("198.51.100.2:1").is_none(), "three in all");
+        drop(first);
+        assert!(admit("198.51.100.1:3").is_some());
+    }
 }

@@ -14,6 +14,7 @@ use actix_web::http::header::{
     CONTENT_LENGTH, EXPECT, HOST, HeaderName, TRANSFER_ENCODING, UPGRADE,
 };
 use actix_web::http::{Method, StatusCode, Version};
+use ipnet::IpNet;
 
 use super::problem::Problem;
 
@@ -24,8 +25,9 @@ type BodyLimit = Arc<dyn Fn(&Method, &str) -> u64 + Send + Sync>;
 pub struct Limits {
     pub connections: usize,
     pub connections_per_address: usize,
-    /// A machine that runs many clients, or a proxy beside garth, comes from here.
-    pub connections_per_loopback_address: usize,
+    /// Of loopback and of the trusted proxies, behind which many clients stand.
+    pub connections_per_trusted_address: usize,
+    pub trusted_proxies: Vec<IpNet>,
     /// Requests at once on one HTTP/2 connection; actix-http sets no bound.
     pub streams_per_connection: u32,
 
@@ -55,7 +57,8 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_address: 512,
-            connections_per_loopback_address: 8_192,
+            connections_per_trusted_address: 8_192,
+            trusted_proxies: Vec::new(),
             streams_per_connection: 256,
             head: Duration::from_secs(10),
             idle: Duration::from_mins(1),

@@ -29,7 +29,7 @@ use super::path;
 use super::problem::Problem;
 use super::request_body::{self, Fault};
 use super::request_id::RequestId;
-use crate::observability::{AlarmKind, CloseReason, Lifecycle, Metrics};
+use crate::observability::{AlarmKind, Lifecycle, Metrics};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Pages set their own; for everything else nothing may ever be active on our origin.
@@ -93,7 +93,7 @@ impl Surround {
     {
         let connection = req.conn_data::<Arc<Connection>>().cloned();
         let streams = connection.as_ref().map_or(0, |connection| connection.request_begins());
-        let running = Running(connection.clone());
+        let running = Running(connection);
         let id = RequestId::from_header(req.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
         let is_head = req.method() == Method::HEAD;
         let access = Access::new(id.clone(), is_head);
@@ -101,7 +101,7 @@ impl Surround {
         let mut line = Line::new(self.metrics.clone(), access.clone(), &req);
         let fault: Fault = Rc::new(Cell::new(None));
 
-        let refusal = self.refusal(&mut req, streams, connection.as_deref(), &fault);
+        let refusal = self.refusal(&mut req, streams, &fault);
         let mut response = match refusal {
             Some(refusal) => {
                 let mut response = refusal.problem.response();
@@ -137,24 +137,15 @@ impl Surround {
         decorate(&mut response, &id);
         line.status = response.status().as_u16();
         line.first_byte = Some(access.elapsed());
-        let response =
-            response.map_body(|_, body| BoxBody::new(AnswerBody::new(body, is_head, line, running)));
+        let response = response
+            .map_body(|_, body| BoxBody::new(AnswerBody::new(body, is_head, line, running)));
         response.into()
     }
 
     /// Why no handler shall see this request. Where none is found, its body has its bounds.
-    fn refusal(
-        &self,
-        req: &mut Request,
-        streams: u32,
-        connection: Option<&Connection>,
-        fault: &Fault,
-    ) -> Option<Refusal> {
+    fn refusal(&self, req: &mut Request, streams: u32, fault: &Fault) -> Option<Refusal> {
         if streams > self.limits.streams_per_connection {
-            if let Some(connection) = connection {
-                connection.condemn(CloseReason::TooManyStreams);
-            }
-            return Some(Refusal::closing(Problem::stopping()));
+            return Some(Refusal { problem: Problem::too_many_streams(), close: false });
         }
         if let Err(problem) = check_head(req.head(), &self.limits) {
             return Some(Refusal::closing(problem));

@@ -67,6 +67,14 @@ impl Problem {
         )
     }
 
+    pub fn too_many_streams() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too-many-streams",
+            "too many requests run on this connection; wait for some of them",
+        )
+    }
+
     pub fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping; try again")
     }

@@ -135,9 +135,7 @@ pub enum CloseReason {
     OverLimitPerAddress,
     SlowHead,
     Idle,
-    SlowBody,
     SlowReader,
-    TooManyStreams,
     Tls,
     Stopping,
 }
@@ -147,9 +145,7 @@ label!(CloseReason {
     OverLimitPerAddress = "over-limit-per-address",
     SlowHead = "slow-head",
     Idle = "idle",
-    SlowBody = "slow-body",
     SlowReader = "slow-reader",
-    TooManyStreams = "too-many-streams",
     Tls = "tls",
     Stopping = "stopping",
 });
