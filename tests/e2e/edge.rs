@@ -81,6 +81,20 @@ async fn a_dribbled_body_is_408() {
 }
 
 #[tokio::test]
+async fn a_body_without_end_that_nobody_reads_is_closed() {
+    let edge = TestEdge::start(short_limits()).await;
+    let mut client = edge.connect().await;
+    client.send("PUT /nowhere HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    let begun = Instant::now();
+    let chunk = "1000\r\n".to_owned() + &"a".repeat(0x1000) + "\r\n";
+    while client.send(&chunk).await && begun.elapsed() < Duration::from_secs(4) {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    edge.metric("garth_connections_open 0").await;
+}
+
+#[tokio::test]
 async fn a_body_that_takes_too_long_in_all_is_408() {
     let edge = TestEdge::start(short_limits()).await;
     let mut client = edge.connect().await;
@@ -207,6 +221,8 @@ async fn oversized_and_ambiguous_requests_are_refused() {
     for (name, request, status) in rows {
         check(&edge, name, &request, status).await;
     }
+    let malformed = "garth_connections_closed_total{reason=\"malformed\"}";
+    assert!(edge.metrics.render().contains(malformed));
     others_are_unaffected(&edge).await;
 }
 
@@ -214,6 +230,7 @@ async fn oversized_and_ambiguous_requests_are_refused() {
 async fn no_second_request_is_read_from_an_ambiguous_one() {
     let edge = TestEdge::start(short_limits()).await;
     let mut client = edge.connect().await;
+    // Without its refusal, the body would be all that follows.
     let smuggled = "PUT /count/a HTTP/1.1\r\nhost: t\r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 0\r\n\r\n".to_owned() + HELLO;
     client.send(smuggled).await;
     assert_eq!(client.answer().await.status, 400);

@@ -18,6 +18,7 @@ use actix_web::{App, HttpResponse, web};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::access;
 use super::body::PIECE;
 use super::connections::{Connection, Connections};
 use super::limits::Limits;
@@ -141,7 +142,14 @@ where
             }
         },
     };
-    if let Err(error) = http.call((transport, protocol, peer)).await {
-        tracing::debug!(peer = %connection.peer(), %error, "a connection ended with an error");
+    match http.call((transport, protocol, peer)).await {
+        Ok(()) => {}
+        Err(DispatchError::Parse(error)) => {
+            shared.metrics.connection_closed(CloseReason::Malformed);
+            access::refused_by_parser(connection.peer(), &error);
+        }
+        Err(error) => {
+            tracing::debug!(peer = %connection.peer(), %error, "a connection ended with an error");
+        }
     }
 }

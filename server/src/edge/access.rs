@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::Request;
+use actix_http::error::ParseError;
 use actix_web::HttpMessage;
 use actix_web::http::header::{HeaderValue, USER_AGENT};
 use actix_web::http::{Method, Uri};
@@ -170,6 +171,17 @@ impl Drop for Line {
             aborted = !self.complete,
         );
     }
+}
+
+/// The line of what was so malformed that it never became a request; actix-http answered it.
+pub(super) fn refused_by_parser(peer: SocketAddr, error: &ParseError) {
+    let status: u16 = if matches!(error, ParseError::TooLarge) { 431 } else { 400 };
+    tracing::info!(
+        target: "access",
+        status,
+        %peer,
+        malformed = %escape::bounded(&error.to_string(), 128),
+    );
 }
 
 /// With a tenth, in the text as in JSON.

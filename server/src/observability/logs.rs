@@ -1,7 +1,12 @@
 //! Sets up the one subscriber: text for people, JSON for collectors, to standard error.
 
+use std::borrow::Cow;
+use std::io::{self, Write};
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::edge::escape::is_deceptive;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -26,7 +31,7 @@ const QUIET: [&str; 5] =
 /// Starts logging for the whole process. `level` is a level, or directives as `RUST_LOG` has them;
 /// what it says of a target beats our defaults.
 pub fn init(format: LogFormat, level: &str) -> Result<(), LogsError> {
-    init_to(format, level, std::io::stderr)
+    init_to(format, level, io::stderr)
 }
 
 fn init_to<W>(format: LogFormat, level: &str, writer: W) -> Result<(), LogsError>
@@ -34,14 +39,66 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = filter(level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let writer = CleanLines { writer, format };
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     match format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => {
-            builder.json().flatten_event(true).with_span_list(false).with_ansi(false).try_init()
-        }
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     }
     .map_err(|taken| LogsError::Taken(taken.to_string()))
+}
+
+/// Lets no character into the log that could change how a line is shown, whoever logged it.
+struct CleanLines<W> {
+    writer: W,
+    format: LogFormat,
+}
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for CleanLines<W> {
+    type Writer = CleanLines<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        CleanLines { writer: self.writer.make_writer(), format: self.format }
+    }
+}
+
+impl<W: Write> Write for CleanLines<W> {
+    /// The subscriber writes each line as one.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.writer.write_all(clean(line, self.format).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+fn clean(line: &[u8], format: LogFormat) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(line);
+    let (body, end) = match text.strip_suffix('\n') {
+        Some(body) => (body, "\n"),
+        None => (&*text, ""),
+    };
+    if !body.chars().any(is_deceptive) {
+        return text;
+    }
+    let mut cleaned = String::with_capacity(text.len() + 16);
+    for character in body.chars() {
+        if !is_deceptive(character) {
+            cleaned.push(character);
+        } else if format == LogFormat::Text {
+            cleaned.extend(character.escape_unicode());
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                cleaned += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    cleaned.push_str(end);
+    Cow::Owned(cleaned)
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogsError> {
@@ -75,5 +132,24 @@ mod tests {
     fn what_the_user_says_of_a_library_beats_the_default() {
         assert!(filter("info,h2=debug").unwrap().to_string().contains("h2=debug"));
         assert!(!filter("info,h2=debug").unwrap().to_string().contains("h2=error"));
+    }
+
+    #[test]
+    fn a_line_stays_one_line_and_shows_what_it_is() {
+        let rows = [
+            (LogFormat::Text, "plain größe\n", "plain größe\n"),
+            (LogFormat::Text, "a\nb\u{1b}[31m\u{202e}\n", "a\\u{a}b\\u{1b}[31m\\u{202e}\n"),
+            (
+                LogFormat::Json,
+                "{\"a\":\"\u{202e}\u{e0041}\"}\n",
+                "{\"a\":\"\\u202e\\udb40\\udc41\"}\n",
+            ),
+        ];
+        for (format, line, expected) in rows {
+            assert_eq!(clean(line.as_bytes(), format), expected);
+        }
+        let json = clean("{\"a\":\"\u{e0041}\u{7f}\"}".as_bytes(), LogFormat::Json);
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["a"], "\u{e0041}\u{7f}", "a collector reads what was logged");
     }
 }

@@ -137,6 +137,8 @@ pub enum CloseReason {
     Idle,
     SlowReader,
     Tls,
+    /// What came is no HTTP.
+    Malformed,
     Stopping,
 }
 
@@ -147,6 +149,7 @@ label!(CloseReason {
     Idle = "idle",
     SlowReader = "slow-reader",
     Tls = "tls",
+    Malformed = "malformed",
     Stopping = "stopping",
 });
 
