@@ -3,17 +3,19 @@
 //! Start at [`app`], which puts the parts together; a request's way is `registries` → `gate` →
 //! `pull` → `upstream` and `blobs`.
 
+pub mod api;
 pub mod app;
 pub mod blobs;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod disk;
 pub mod discovery;
+pub mod disk;
 pub mod edge;
 pub mod gate;
 pub mod metadata;
 pub mod observability;
 pub mod pull;
 pub mod registries;
+pub mod rules;
 pub mod upstream;

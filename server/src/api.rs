@@ -1,0 +1,97 @@
+//! The admin API: JSON under `/api/v1`, and under `/api` for the newest version.
+//!
+//! Every route behind [`routes`] asks for the bearer token first; what a path means is decided
+//! after that, so that nobody without the token learns which paths there are. Handlers are thin:
+//! they read, call [`Rules`] or [`policies`], and answer JSON or a [`problem`].
+
+pub mod decisions;
+pub mod problem;
+pub mod rules;
+pub mod token;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{HttpResponse, web};
+
+use crate::clock::Clock;
+use crate::config::Mode;
+use crate::rules::Rules;
+use problem::Problem;
+use token::AdminToken;
+
+/// The largest body that is read.
+pub const MAX_BODY: usize = 2 * 1024 * 1024;
+
+/// What the handlers work with; mounted as `web::Data`.
+#[derive(Clone, Debug)]
+pub struct Api {
+    pub rules: Rules,
+    pub token: AdminToken,
+    pub clock: Clock,
+    pub mode: Mode,
+}
+
+/// Mounts the API. `web::Data<Api>` must be there.
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    for base in ["/api/v1", "/api"] {
+        cfg.service(
+            web::scope(base)
+                .wrap(from_fn(admit))
+                .app_data(web::PayloadConfig::new(MAX_BODY))
+                .service(
+                    web::resource("/rules")
+                        .get(rules::list)
+                        .post(rules::create)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/rules/{name}")
+                        .get(rules::show)
+                        .delete(rules::remove)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/decisions")
+                        .get(decisions::show)
+                        .default_service(web::to(wrong_method)),
+                )
+                .default_service(web::to(no_such_path)),
+        );
+    }
+}
+
+/// Lets through who has the token; everybody else gets one answer, whatever they sent.
+async fn admit(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let admitted = request.app_data::<web::Data<Api>>().is_some_and(|api| {
+        let header = request.headers().get(AUTHORIZATION);
+        header.and_then(bearer).is_some_and(|token| api.token.is(token))
+    });
+    if !admitted {
+        return Ok(request.into_response(Problem::unauthorized().response()).map_into_right_body());
+    }
+    let mut response = next.call(request).await?;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response.map_into_left_body())
+}
+
+fn bearer(header: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = header.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+async fn no_such_path() -> HttpResponse {
+    Problem::not_found("no-such-path", "the API has /rules, /rules/{name} and /decisions")
+        .response()
+}
+
+async fn wrong_method() -> HttpResponse {
+    Problem::wrong_method().response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! `/decisions`: what would be answered for a package version, and why.
+
+use actix_web::{HttpRequest, web};
+use policies::decide::{Considered, explain, overview};
+use policies::decision::{Decision, Revision};
+use policies::facts::Facts;
+use policies::package::{Package, PackageVersion, Spelling, Version};
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::problem::Problem;
+use super::rules::query;
+use crate::config::Mode;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionQuery {
+    /// `npm:left-pad@1.3.0`, or without a version what the rules say of the package.
+    package: Option<String>,
+}
+
+/// A decision with what led to it; without one where no version was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DecisionView {
+    pub package: Package,
+    pub version: Option<Version>,
+    pub purl: String,
+    pub decision: Option<Decision>,
+    /// The rules that name the package, in the order in which they win.
+    pub considered: Vec<Considered>,
+    /// How many rules speak of other packages only.
+    pub others: usize,
+    pub revision: Revision,
+    /// The server only observes: what is denied is served all the same, and recorded.
+    pub observing: bool,
+    /// What is wrong with the rules at the moment.
+    pub faults: Vec<String>,
+}
+
+pub async fn show(
+    api: web::Data<Api>,
+    request: HttpRequest,
+) -> Result<web::Json<DecisionView>, Problem> {
+    let query: DecisionQuery = query(&request)?;
+    let text = query.package.ok_or_else(|| {
+        Problem::bad_request("missing-package", "say which: ?package=npm:left-pad@1.3.0")
+    })?;
+    let spelling = Spelling::parse(&text)?;
+    let package = Package::new(spelling.ecosystem, &spelling.name)?;
+    let version = spelling.version.as_deref().map(Version::new).transpose()?;
+    Ok(web::Json(view(&api, package, version)))
+}
+
+fn view(api: &Api, package: Package, version: Option<Version>) -> DecisionView {
+    let set = api.rules.current();
+    let facts = Facts { now: api.clock.now(), published: None, first_seen: None };
+    let observing = api.mode == Mode::Observe;
+    let faults = api.rules.status().faults;
+    let revision = set.revision().clone();
+    let Some(version) = version else {
+        let purl = package.purl();
+        let overview = overview(&set, &package, &facts);
+        let (considered, others) = (overview.considered, overview.others);
+        let (version, decision) = (None, None);
+        return DecisionView {
+            package,
+            version,
+            purl,
+            decision,
+            considered,
+            others,
+            revision,
+            observing,
+            faults,
+        };
+    };
+    let asked = PackageVersion { package, version };
+    let explanation = explain(&set, &asked, &facts);
+    DecisionView {
+        purl: asked.purl(),
+        package: asked.package,
+        version: Some(asked.version),
+        decision: Some(explanation.decision),
+        considered: explanation.considered,
+        others: explanation.others,
+        revision,
+        observing,
+        faults,
+    }
+}

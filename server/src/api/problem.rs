@@ -1,0 +1,154 @@
+//! What the API answers when it does not do what was asked: `application/problem+json` with a
+//! stable `code`.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use policies::package::InvalidName;
+use policies::rules::Complaint;
+use serde::{Deserialize, Serialize};
+
+use crate::metadata::MetadataError;
+use crate::rules::ChangeError;
+
+/// RFC 9457, with a code of ours and the single faults of what was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    pub title: String,
+    pub status: u16,
+    /// For a person: what is wrong and what to do.
+    pub detail: String,
+    /// For a script: stable.
+    pub code: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<ProblemFault>,
+}
+
+/// One thing that is wrong with what was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemFault {
+    pub field: String,
+    pub message: String,
+    pub remedy: String,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            // `about:blank` says that the title is the status's own, and the code says the rest.
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Problem").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+            faults: Vec::new(),
+        }
+    }
+
+    pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    pub fn not_found(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    pub fn wrong_method() -> Self {
+        let detail = "this path is there, but not for this method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", detail)
+    }
+
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "send the admin token as `Authorization: Bearer ...`; the server keeps it in its data \
+             directory, in the file admin-token",
+        )
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub fn response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
+        if self.status() == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"garth\""));
+        }
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header(("retry-after", "5"));
+        }
+        response
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .content_type("application/problem+json")
+            .body(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.response()
+    }
+}
+
+impl From<InvalidName> for Problem {
+    fn from(error: InvalidName) -> Self {
+        Self::bad_request("invalid-package", error.to_string())
+    }
+}
+
+impl From<MetadataError> for Problem {
+    fn from(error: MetadataError) -> Self {
+        let (status, code) = match &error {
+            MetadataError::Conflict { .. } => (StatusCode::CONFLICT, "changed-meanwhile"),
+            MetadataError::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "store-full"),
+            MetadataError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
+            MetadataError::Damaged { .. } => (StatusCode::SERVICE_UNAVAILABLE, "store-damaged"),
+        };
+        tracing::error!(%error, code, "the API could not use the metadata store");
+        Self::new(status, code, format!("nothing was changed: {error}"))
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ChangeError::Invalid(complaints) => Self {
+                faults: complaints.into_iter().map(ProblemFault::from).collect(),
+                ..Self::bad_request("invalid-rule", detail)
+            },
+            ChangeError::NameTaken { .. } => Self::new(StatusCode::CONFLICT, "name-taken", detail),
+            ChangeError::MadeByFile { .. } => {
+                Self::new(StatusCode::CONFLICT, "made-by-file", detail)
+            }
+            ChangeError::NoSuchRule(_) => Self::not_found("no-such-rule", detail),
+            ChangeError::Metadata(error) => error.into(),
+        }
+    }
+}
+
+impl From<Complaint> for ProblemFault {
+    fn from(complaint: Complaint) -> Self {
+        Self {
+            field: complaint.field.to_string(),
+            message: complaint.message,
+            remedy: complaint.remedy,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `/rules`: what is in force, from files and API alike; making and removing the API's own.
+
+use actix_web::http::header::{CONTENT_TYPE, LOCATION};
+use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
+use policies::decision::{Effect, Revision};
+use policies::package::Package;
+use policies::rules::{Draft, Origin, Rule};
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::problem::Problem;
+
+/// The name in the record of who made a rule; people with names of their own come later.
+const ADMIN: &str = "admin";
+const MAX_PAGE: usize = 1000;
+
+/// A rule as the API shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleView {
+    pub name: String,
+    pub effect: Effect,
+    pub packages: Vec<String>,
+    pub versions: Option<String>,
+    pub reason: Option<String>,
+    pub expires: Option<Timestamp>,
+    /// It says nothing any more.
+    pub expired: bool,
+    pub origin: OriginView,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum OriginView {
+    File { file: String, line: usize },
+    Api { by: String, at: Timestamp },
+}
+
+impl RuleView {
+    pub fn new(rule: &Rule, now: Timestamp) -> Self {
+        Self {
+            name: rule.name.to_string(),
+            effect: rule.effect,
+            packages: rule.patterns.iter().map(ToString::to_string).collect(),
+            versions: rule.versions.as_ref().map(|versions| versions.text.to_string()),
+            reason: rule.reason.as_deref().map(str::to_owned),
+            expires: rule.expires,
+            expired: rule.is_expired(now),
+            origin: match &rule.origin {
+                Origin::File { file, line, .. } => {
+                    OriginView::File { file: file.to_string(), line: *line }
+                }
+                Origin::Api { by, at } => OriginView::Api { by: by.to_string(), at: *at },
+            },
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// Only rules that name this package.
+    package: Option<String>,
+    /// Begin behind this name.
+    after: Option<String>,
+    limit: Option<u64>,
+}
+
+/// A page of rules, sorted by name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RuleList {
+    pub revision: Revision,
+    pub rules: Vec<RuleView>,
+    /// Give this as `after` for the next page.
+    pub next: Option<String>,
+    /// What is wrong with the rules at the moment; `rules` are those that are in force.
+    pub faults: Vec<String>,
+}
+
+pub async fn list(
+    api: web::Data<Api>,
+    request: HttpRequest,
+) -> Result<web::Json<RuleList>, Problem> {
+    let query: ListQuery = query(&request)?;
+    let package: Option<Package> = query.package.as_deref().map(str::parse).transpose()?;
+    let limit =
+        usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let (set, now) = (api.rules.current(), api.clock.now());
+    let mut found: Vec<RuleView> = set
+        .rules()
+        .iter()
+        .filter(|rule| query.after.as_deref().is_none_or(|after| &*rule.name > after))
+        .filter(|rule| package.as_ref().is_none_or(|package| rule.names(package)))
+        .take(limit + 1)
+        .map(|rule| RuleView::new(rule, now))
+        .collect();
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|rule| rule.name.clone());
+    let faults = api.rules.status().faults;
+    Ok(web::Json(RuleList { revision: set.revision().clone(), rules: found, next, faults }))
+}
+
+pub async fn show(
+    api: web::Data<Api>,
+    name: web::Path<String>,
+) -> Result<web::Json<RuleView>, Problem> {
+    let set = api.rules.current();
+    let rule = set.rule(&name).ok_or_else(|| {
+        Problem::not_found("no-such-rule", format!("there is no rule {:?}", shortened(&name)))
+    })?;
+    Ok(web::Json(RuleView::new(rule, api.clock.now())))
+}
+
+/// 201 with the rule; 200 where one without a name of its own was asked for and is there already.
+pub async fn create(
+    api: web::Data<Api>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let is_json =
+        |value: &str| value.trim_start().to_ascii_lowercase().starts_with("application/json");
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !kind.is_some_and(is_json) {
+        let status = actix_web::http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(Problem::new(status, "not-json", "send the rule as application/json"));
+    }
+    let draft: Draft = serde_json::from_slice(&body).map_err(|error| {
+        Problem::bad_request("invalid-json", format!("this is no rule: {error}"))
+    })?;
+    let added = api.rules.add(draft, ADMIN).await?;
+    let view = RuleView::new(&added.rule, api.clock.now());
+    let mut response = if added.created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.insert_header((LOCATION, format!("/api/v1/rules/{}", view.name))).json(view))
+}
+
+pub async fn remove(api: web::Data<Api>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
+    api.rules.remove(&name, ADMIN).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) fn query<Q: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<Q, Problem> {
+    web::Query::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .map_err(|error| Problem::bad_request("invalid-query", error.to_string()))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}

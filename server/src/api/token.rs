@@ -1,0 +1,170 @@
+//! The first admin token: made at the first start, kept in the data directory, compared in constant
+//! time. Blocking; runs at start.
+
+#![allow(clippy::disallowed_methods, reason = "runs once, before anything is served")]
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+const PREFIX: &str = "garth_";
+const FILE: &str = "admin-token";
+const RANDOM_BYTES: usize = 32;
+const MAX_FILE: u64 = 1024;
+
+/// Knows whether a text is the token, and cannot tell what it is.
+#[derive(Clone)]
+pub struct AdminToken(Arc<[u8]>);
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(***)")
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    #[error("cannot use {}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{0} can be read by others (mode {mode:04o}): run `chmod 600 {0}`", path.display())]
+    Exposed { path: PathBuf, mode: u32 },
+    #[error("{} holds no token of garth: remove the file to have a new token made", path.display())]
+    Damaged { path: PathBuf },
+    #[error("the system gives no random numbers")]
+    NoRandomness,
+}
+
+impl AdminToken {
+    /// Loads the token from `data`, or makes one and keeps it there, readable by this user alone.
+    /// The path is where a person finds it.
+    pub fn open(data: &Path) -> Result<(Self, PathBuf), TokenError> {
+        let path = data.join(FILE);
+        if let Some(token) = load(&path)? {
+            return Ok((token, path));
+        }
+        create(data, &path)?;
+        let token = load(&path)?.ok_or_else(|| TokenError::Damaged { path: path.clone() })?;
+        Ok((token, path))
+    }
+
+    /// A token that is given, for tests and for tools that start a server of their own.
+    pub fn of(token: &str) -> Self {
+        Self(digest(&SHA256, token.as_bytes()).as_ref().into())
+    }
+
+    /// Takes the same time for every wrong token.
+    pub fn is(&self, candidate: &[u8]) -> bool {
+        verify_slices_are_equal(&self.0, digest(&SHA256, candidate).as_ref()).is_ok()
+    }
+}
+
+fn load(path: &Path) -> Result<Option<AdminToken>, TokenError> {
+    let failed = |source| TokenError::Io { path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(TokenError::Exposed { path: path.to_owned(), mode });
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE).read_to_string(&mut text).map_err(failed)?;
+    let token = text.trim();
+    let random = token.strip_prefix(PREFIX).and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok());
+    if random.is_none_or(|random| random.len() != RANDOM_BYTES) {
+        return Err(TokenError::Damaged { path: path.to_owned() });
+    }
+    Ok(Some(AdminToken::of(token)))
+}
+
+/// The file appears whole and with its mode, or not at all; one that is there already stays.
+fn create(data: &Path, path: &Path) -> Result<(), TokenError> {
+    let mut random = [0; RANDOM_BYTES];
+    SystemRandom::new().fill(&mut random).map_err(|_| TokenError::NoRandomness)?;
+    let text = format!("{PREFIX}{}\n", URL_SAFE_NO_PAD.encode(random));
+    let stage = data.join(format!(".{FILE}.{}", std::process::id()));
+    let written = (|| {
+        fs::create_dir_all(data)?;
+        remove_if_there(&stage)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&stage)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        match fs::hard_link(&stage, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        remove_if_there(&stage)?;
+        File::open(data)?.sync_all()
+    })();
+    written.map_err(|source| TokenError::Io { path: path.to_owned(), source })
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_start_makes_a_token_that_later_starts_load() {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("data");
+        let (first, path) = AdminToken::open(&data).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600);
+        let text = fs::read_to_string(&path).unwrap();
+        let token = text.trim();
+        assert!(token.starts_with("garth_") && token.len() == 49, "{token}");
+        let (again, _) = AdminToken::open(&data).unwrap();
+        for loaded in [&first, &again] {
+            assert!(loaded.is(token.as_bytes()));
+            assert!(!loaded.is(b"") && !loaded.is(&token.as_bytes()[..48]));
+            assert!(!format!("{loaded:?}").contains(token));
+        }
+        let names: Vec<_> =
+            fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["admin-token"]);
+    }
+
+    #[test]
+    fn two_first_starts_have_two_tokens() {
+        let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [a, b] = homes.each_ref().map(|home| {
+            let (_, path) = AdminToken::open(home.path()).unwrap();
+            fs::read_to_string(path).unwrap()
+        });
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_or_that_is_no_token_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let (_, path) = AdminToken::open(home.path()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let told = AdminToken::open(home.path()).unwrap_err().to_string();
+        assert!(told.contains("chmod 600"), "{told}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        for text in ["", "garth_short", "x"] {
+            fs::write(&path, text).unwrap();
+            let told = AdminToken::open(home.path()).unwrap_err().to_string();
+            assert!(told.contains("remove the file"), "{text:?}: {told}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The rules in force: those of the files in the policies' directory, and those made through the API.
+//!
+//! [`Rules::current`] is a look-up in memory; everything else happens beside the requests. Files are
+//! watched ([`watch`]) and read whole ([`files`]); a broken one keeps the last good set of files in
+//! force, and says so in the log and in [`Rules::status`]. Rules made through the API are records in
+//! the metadata store ([`made`]). When these cannot be read, nobody knows what is denied, so
+//! everything is.
+
+mod change;
+mod files;
+mod made;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::RwLock;
+use policies::decision::Revision;
+use policies::rules::{Fault, Rule, RuleSet};
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+use crate::metadata::{Metadata, MetadataError};
+use crate::observability::CheckState;
+
+pub use change::{Added, ChangeError};
+
+/// Where rules come from besides the store.
+#[derive(Clone, Debug, Default)]
+pub struct RulesConfig {
+    /// A directory of .toml files; `None`: only rules made through the API.
+    pub dir: Option<PathBuf>,
+}
+
+/// The rules in force. Cheap to clone.
+#[derive(Clone)]
+pub struct Rules(Arc<Inner>);
+
+struct Inner {
+    config: RulesConfig,
+    metadata: Arc<dyn Metadata>,
+    clock: Clock,
+    current: RwLock<Arc<RuleSet>>,
+    status: RwLock<RulesStatus>,
+    /// Held by whoever changes the set; reading the current one never waits for it.
+    parts: Mutex<Parts>,
+}
+
+/// What the current set was compiled from.
+#[derive(Default)]
+struct Parts {
+    /// The last good ones.
+    files: Vec<Rule>,
+    /// Why the files as they are now are not in force.
+    file_faults: Vec<Fault>,
+    made: Vec<Rule>,
+    fingerprint: files::Fingerprint,
+}
+
+/// For `/readyz`, the log and the metrics.
+#[derive(Clone, Debug)]
+pub struct RulesStatus {
+    /// False while the files are broken or the store cannot be read.
+    pub ok: bool,
+    /// Everything is denied because the store cannot be read.
+    pub unavailable: bool,
+    pub faults: Vec<String>,
+    /// When the set in force was put together.
+    pub loaded_at: Timestamp,
+    pub revision: Revision,
+    pub count: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// Mend the files and start again; each fault is told with its place.
+    #[error("{}", told(.0))]
+    Faults(Vec<Fault>),
+}
+
+fn told(faults: &[Fault]) -> String {
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+impl std::fmt::Debug for Rules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rules").field("revision", self.current().revision()).finish()
+    }
+}
+
+impl Rules {
+    /// Loads everything. Files that are broken now are an error, because there is no last good set;
+    /// a store that cannot be read denies everything until it can.
+    pub async fn open(
+        config: RulesConfig,
+        metadata: Arc<dyn Metadata>,
+        clock: Clock,
+    ) -> Result<Self, RulesError> {
+        let now = clock.now();
+        let nothing = Arc::new(RuleSet::unavailable("the rules are not loaded yet"));
+        let status = RulesStatus {
+            ok: false,
+            unavailable: true,
+            faults: Vec::new(),
+            loaded_at: now,
+            revision: nothing.revision().clone(),
+            count: 0,
+        };
+        let rules = Self(Arc::new(Inner {
+            config,
+            metadata,
+            clock,
+            current: RwLock::new(nothing),
+            status: RwLock::new(status),
+            parts: Mutex::default(),
+        }));
+        let faults = rules.reload().await;
+        if faults.is_empty() { Ok(rules) } else { Err(RulesError::Faults(faults)) }
+    }
+
+    /// The set in force; keep it no longer than one request.
+    pub fn current(&self) -> Arc<RuleSet> {
+        self.0.current.read().clone()
+    }
+
+    pub fn status(&self) -> RulesStatus {
+        self.0.status.read().clone()
+    }
+
+    /// How `/readyz` shows them: broken files are worth a look, rules that nobody can read are an
+    /// outage.
+    pub fn check(&self) -> CheckState {
+        let status = self.0.status.read();
+        match (status.ok, status.unavailable) {
+            (true, _) => CheckState::Ok,
+            (false, true) => CheckState::Failed(status.faults.join("; ")),
+            (false, false) => CheckState::Degraded(format!(
+                "the last good rules are in force: {}",
+                status.faults.join("; ")
+            )),
+        }
+    }
+
+    /// Reads files and store again; the faults of the files, which then changed nothing.
+    pub async fn reload(&self) -> Vec<Fault> {
+        let mut parts = self.0.parts.lock().await;
+        let stored = self.read_made(&mut parts).await;
+        self.read_files(&mut parts).await;
+        self.put_in_force(&parts, stored.err());
+        parts.file_faults.clone()
+    }
+
+    /// Replaces `parts.files` if all files are good, together and beside the rules made.
+    async fn read_files(&self, parts: &mut Parts) {
+        let Some(dir) = self.0.config.dir.clone() else {
+            return;
+        };
+        let read = tokio::task::spawn_blocking(move || files::read(&dir)).await;
+        let (fingerprint, read) = read.unwrap_or_else(|error| {
+            let fault = Fault::of_file("policies", format!("reading failed: {error}"), "");
+            (files::Fingerprint::default(), Err(vec![fault]))
+        });
+        parts.fingerprint = fingerprint;
+        let whole = read.and_then(|rules| {
+            // The later of two equal names is at fault: that is the file.
+            RuleSet::compile(parts.made.iter().chain(&rules).cloned().collect())?;
+            Ok(rules)
+        });
+        match whole {
+            Ok(rules) => {
+                parts.files = rules;
+                parts.file_faults.clear();
+            }
+            Err(faults) => parts.file_faults = faults,
+        }
+    }
+
+    async fn read_made(&self, parts: &mut Parts) -> Result<(), MetadataError> {
+        parts.made = made::load(self.0.metadata.as_ref()).await?;
+        Ok(())
+    }
+
+    /// Compiles the parts and makes them the current set.
+    fn put_in_force(&self, parts: &Parts, store: Option<MetadataError>) {
+        let mut told: Vec<String> = parts.file_faults.iter().map(ToString::to_string).collect();
+        let set = match store {
+            Some(error) => {
+                told.push(error.to_string());
+                RuleSet::unavailable(&format!("the rules cannot be read: {error}"))
+            }
+            None => RuleSet::compile(parts.files.iter().chain(&parts.made).cloned().collect())
+                .unwrap_or_else(|clashes| {
+                    // Another process made a rule of the same name. Which is meant, nobody knows,
+                    // and a deny among them must not fall away.
+                    told.extend(clashes.iter().map(ToString::to_string));
+                    RuleSet::unavailable("two rules have one name; see the log of the server")
+                }),
+        };
+        self.publish(set, told);
+    }
+
+    fn publish(&self, set: RuleSet, faults: Vec<String>) {
+        let status = RulesStatus {
+            ok: faults.is_empty(),
+            unavailable: set.unavailable_reason().is_some(),
+            faults,
+            loaded_at: self.0.clock.now(),
+            revision: set.revision().clone(),
+            count: set.rules().len(),
+        };
+        let before = std::mem::replace(&mut *self.0.status.write(), status.clone());
+        let changed = before.revision != status.revision;
+        if changed {
+            *self.0.current.write() = Arc::new(set);
+        }
+        if status.unavailable && (changed || before.faults != status.faults) {
+            tracing::error!(
+                faults = %status.faults.join("; "),
+                "the rules cannot be read: EVERYTHING IS DENIED until they can"
+            );
+        } else if !status.ok && before.faults != status.faults {
+            tracing::error!(
+                faults = %status.faults.join("; "),
+                revision = %status.revision,
+                "the policy files are broken: the last good rules stay in force"
+            );
+        } else if changed || before.ok != status.ok {
+            tracing::info!(revision = %status.revision, rules = status.count, "rules in force");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Rules come and go through the API: checked like a file's, durable before they are in force.
+
+use policies::rules::{Complaint, Draft, Field, Origin, Rule};
+
+use super::{Parts, Rules, made};
+use crate::metadata::records::RuleRecord;
+use crate::metadata::{Batch, MetadataError};
+
+/// By what the caller answers.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    #[error("{}", told(.0))]
+    Invalid(Vec<Complaint>),
+    #[error("the name {name} is taken by {place}")]
+    NameTaken { name: String, place: String },
+    #[error("the rule {name} is written in {file}: change it there")]
+    MadeByFile { name: String, file: String },
+    #[error("there is no rule {0}")]
+    NoSuchRule(String),
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+}
+
+fn told(complaints: &[Complaint]) -> String {
+    let lines: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
+/// A rule that is in force now.
+#[derive(Clone, Debug)]
+pub struct Added {
+    pub rule: Rule,
+    /// False when a rule without a name of its own was asked for and one that says the same is there.
+    pub created: bool,
+}
+
+impl Rules {
+    /// Puts a rule in force, durably. A draft without a name gets one.
+    pub async fn add(&self, mut draft: Draft, by: &str) -> Result<Added, ChangeError> {
+        let mut parts = self.0.parts.lock().await;
+        let at = self.0.clock.now();
+        let named = draft.name.is_some();
+        if !named {
+            draft.name = Some(free_name(&draft, &parts));
+        }
+        let origin = Origin::Api { by: by.into(), at };
+        let rule = draft.check(origin).map_err(ChangeError::Invalid)?;
+        if rule.is_expired(at) {
+            return Err(ChangeError::Invalid(vec![Complaint {
+                field: Field::Expires,
+                message: "the rule would have expired already".to_owned(),
+                remedy: "give a later date, or none".to_owned(),
+            }]));
+        }
+        if !named && let Some(same) = parts.all().find(|other| says_the_same(other, &rule)) {
+            return Ok(Added { rule: same.clone(), created: false });
+        }
+        if let Some(other) = parts.all().find(|other| other.name == rule.name) {
+            return Err(taken(other));
+        }
+        let key = RuleRecord::key(&rule.name);
+        let record = made::record_of(&rule, by, at);
+        let batch = Batch::default().expect_absent(&key).put_record(&key, &record);
+        match self.0.metadata.commit(batch).await {
+            Ok(()) => {}
+            // Another process over the same store was faster.
+            Err(MetadataError::Conflict { .. }) => {
+                let place = "another rule made through the API".to_owned();
+                return Err(ChangeError::NameTaken { name: rule.name.to_string(), place });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.apply(&mut parts).await;
+        tracing::info!(rule = %rule.name, effect = %rule.effect, by, "rule made");
+        Ok(Added { rule, created: true })
+    }
+
+    /// Takes a rule made through the API out of force, durably; also one whose record is damaged.
+    pub async fn remove(&self, name: &str, by: &str) -> Result<(), ChangeError> {
+        let mut parts = self.0.parts.lock().await;
+        if let Some(rule) = parts.files.iter().find(|rule| &*rule.name == name) {
+            let (Origin::File { file, .. } | Origin::Api { by: file, .. }) = &rule.origin;
+            return Err(ChangeError::MadeByFile { name: name.to_owned(), file: file.to_string() });
+        }
+        let key = RuleRecord::key(name);
+        let Some(stored) = self.0.metadata.get(key.as_bytes()).await? else {
+            return Err(ChangeError::NoSuchRule(name.to_owned()));
+        };
+        let batch = Batch::default().expect(key.to_bytes(), Some(stored)).remove_record(&key);
+        self.0.metadata.commit(batch).await?;
+        self.apply(&mut parts).await;
+        tracing::info!(rule = %name, by, "rule removed");
+        Ok(())
+    }
+
+    /// Brings a committed change in force. The store says what is there, in case that another
+    /// process changed it too; while the files are broken their last good rules stay.
+    async fn apply(&self, parts: &mut Parts) {
+        let stored = self.read_made(parts).await;
+        self.put_in_force(parts, stored.err());
+    }
+}
+
+impl Parts {
+    fn all(&self) -> impl Iterator<Item = &Rule> {
+        self.files.iter().chain(&self.made)
+    }
+}
+
+fn taken(other: &Rule) -> ChangeError {
+    let place = match &other.origin {
+        Origin::File { file, line, .. } => format!("the rule in {file}, line {line}"),
+        Origin::Api { by, .. } => format!("a rule that {by} made"),
+    };
+    ChangeError::NameTaken { name: other.name.to_string(), place }
+}
+
+fn says_the_same(a: &Rule, b: &Rule) -> bool {
+    let text = |rule: &Rule| rule.versions.as_ref().map(|versions| versions.text.clone());
+    a.effect == b.effect
+        && a.patterns == b.patterns
+        && text(a) == text(b)
+        && a.reason == b.reason
+        && a.expires == b.expires
+}
+
+/// `allow-left-pad`, then `allow-left-pad-2`.
+fn free_name(draft: &Draft, parts: &Parts) -> String {
+    let effect = draft
+        .effect
+        .as_deref()
+        .filter(|effect| effect.parse::<policies::decision::Effect>().is_ok());
+    let first = draft.packages.first().map_or("", String::as_str);
+    let first = first.split_once(':').map_or(first, |(_, name)| name);
+    let mut slug = String::new();
+    for c in first.chars().take(60) {
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' => slug.push(c),
+            '*' => slug.push_str("-all-"),
+            _ => slug.push('-'),
+        }
+    }
+    let words: Vec<&str> = slug.split('-').filter(|word| !word.is_empty()).collect();
+    let base = format!("{}-{}", effect.unwrap_or("rule"), words.join("-"));
+    let base = base.trim_end_matches('-');
+    let is_free = |name: &str| !parts.all().any(|rule| &*rule.name == name);
+    if is_free(base) {
+        return base.to_owned();
+    }
+    (2_u64..).map(|n| format!("{base}-{n}")).find(|name| is_free(name)).unwrap_or_default()
+}

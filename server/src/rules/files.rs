@@ -1,0 +1,115 @@
+//! The policies' directory: every `*.toml` in it, read whole or not at all. Blocking.
+//!
+//! Hidden names are left out: a mounted ConfigMap keeps its generations in them and links to the
+//! newest, so links are followed. What changes while it is read is read again.
+
+#![allow(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use policies::rules::{Fault, MAX_FILE, Rule, parse};
+
+/// Most files of one directory.
+const MAX_FILES: usize = 1000;
+/// Most bytes of all files together.
+const MAX_TOTAL: u64 = 64 * 1024 * 1024;
+const MAX_ENTRIES: usize = 100_000;
+const ATTEMPTS: usize = 5;
+
+/// Equal while nothing in the directory changed; made without reading a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fingerprint(Vec<(PathBuf, Option<Stamp>)>);
+
+/// Device, inode, size, and times of change with their nanoseconds.
+type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+
+/// All rules of the directory in the order of the files' names, or every fault in them.
+pub(super) fn read(dir: &Path) -> (Fingerprint, Result<Vec<Rule>, Vec<Fault>>) {
+    let mut before = fingerprint(dir);
+    for _ in 0..ATTEMPTS {
+        let rules = read_once(dir);
+        let after = fingerprint(dir);
+        if before == after {
+            return (after, rules);
+        }
+        before = after;
+    }
+    let message = "the files change while they are read";
+    let remedy = "they are read again when they rest; replace a file by renaming a finished one";
+    (before, Err(vec![fault(dir, message, remedy)]))
+}
+
+pub(super) fn fingerprint(dir: &Path) -> Fingerprint {
+    let mut entries = vec![(dir.to_owned(), stamp(dir))];
+    for path in list(dir).unwrap_or_default() {
+        let stamp = stamp(&path);
+        entries.push((path, stamp));
+    }
+    Fingerprint(entries)
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let of = fs::metadata(path).ok()?;
+    Some((of.dev(), of.ino(), of.size(), of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()))
+}
+
+/// Sorted, so that faults come in the same order each time.
+fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir)?.take(MAX_ENTRIES) {
+        let path = entry?.path();
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read_once(dir: &Path) -> Result<Vec<Rule>, Vec<Fault>> {
+    let paths = list(dir).map_err(|error| {
+        let remedy = "make the directory, or set `policies` to where the rules are";
+        vec![fault(dir, format!("cannot list the directory: {error}"), remedy)]
+    })?;
+    if paths.len() > MAX_FILES {
+        let message = format!("{} files are more than {MAX_FILES}", paths.len());
+        return Err(vec![fault(dir, message, "join some of them")]);
+    }
+    let (mut rules, mut faults, mut total) = (Vec::new(), Vec::new(), 0);
+    for path in paths {
+        match read_file(&path, &mut total) {
+            Ok(text) => match parse(&path.display().to_string(), &text) {
+                Ok(more) => rules.extend(more),
+                Err(more) => faults.extend(more),
+            },
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(rules) } else { Err(faults) }
+}
+
+fn read_file(path: &Path, total: &mut u64) -> Result<String, Fault> {
+    let unreadable =
+        |error: io::Error| fault(path, format!("cannot read it: {error}"), "mend or remove it");
+    // Opening a pipe would wait for a writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(fault(path, "it is not a file", "remove it, or give it another ending"));
+    }
+    let mut bytes = Vec::new();
+    let bound = MAX_FILE as u64 + 1;
+    let file = File::open(path).map_err(unreadable)?;
+    *total += file.take(bound).read_to_end(&mut bytes).map_err(unreadable)? as u64;
+    if *total > MAX_TOTAL {
+        let message = format!("the files together have more than {MAX_TOTAL} bytes");
+        return Err(fault(path, message, "join rules by patterns"));
+    }
+    String::from_utf8(bytes).map_err(|_| fault(path, "it is not UTF-8 text", "save it as UTF-8"))
+}
+
+fn fault(path: &Path, message: impl Into<String>, remedy: &str) -> Fault {
+    Fault::of_file(&path.display().to_string(), message, remedy)
+}
