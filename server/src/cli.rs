@@ -2,15 +2,21 @@
 //!
 //! A command prints its result to stdout and what went wrong to stderr, and ends with an [`Exit`].
 
+pub mod allow;
 pub mod banner;
+pub mod client;
 mod exit;
 mod init;
 mod scan;
+pub mod rules;
 pub mod serve;
+mod talk;
+pub mod why;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use policies::decision::Effect;
 
 use crate::clock::Clock;
 use crate::config::EnvSnapshot;
@@ -38,6 +44,14 @@ enum Command {
     Serve(serve::Serve),
     Init(init::Init),
     Scan(scan::Scan),
+    /// Allow packages: one rule, in force at once
+    Allow(allow::MakeRule),
+    /// Deny packages, whatever allows them: one rule, in force at once
+    Deny(allow::MakeRule),
+    /// Hold packages back until somebody lifts it: one rule, in force at once
+    Hold(allow::MakeRule),
+    Why(why::Why),
+    Rules(rules::RulesCommand),
 }
 
 impl Command {
@@ -46,6 +60,11 @@ impl Command {
             Self::Serve(command) => command.run(env),
             Self::Init(command) => command.run(env),
             Self::Scan(command) => command.run(&Clock::system()),
+            Self::Allow(command) => command.run(Effect::Allow, &env),
+            Self::Deny(command) => command.run(Effect::Deny, &env),
+            Self::Hold(command) => command.run(Effect::Hold, &env),
+            Self::Why(command) => command.run(&env),
+            Self::Rules(command) => command.run(&env),
         }
     }
 }

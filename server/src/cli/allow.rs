@@ -1,0 +1,242 @@
+//! `garth allow`, `garth deny`, `garth hold`: one rule for some packages, in force at once.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use policies::decision::Effect;
+use policies::package::{Ecosystem, InvalidName, Spelling, Version};
+use policies::rules::{Draft, Pattern};
+use policies::versions::{Parsed, exactly};
+use serde::Serialize;
+
+use super::Exit;
+use super::client::{Client, ClientError, ServerArgs};
+use super::talk::{colours, painted, print, print_json, with_server};
+use crate::api::decisions::DecisionView;
+use crate::api::rules::RuleView;
+use crate::config::EnvSnapshot;
+
+/// The decisions that are shown at the end; for more packages than this they would hide the rest.
+const MAX_SHOWN: usize = 10;
+
+#[derive(Args, Debug)]
+pub struct MakeRule {
+    /// Packages as npm:left-pad, npm:@types/*, npm:left-pad@1.3.0 or pkg:npm/left-pad
+    #[arg(required = true, value_name = "PACKAGE")]
+    packages: Vec<String>,
+    /// A version range as the ecosystem writes it, like "^1.2 || >=3 <4" for npm [default: every version]
+    #[arg(long, value_name = "RANGE")]
+    versions: Option<String>,
+    /// Why, in one line; developers read it when they are refused
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// When the rule ends: 2027-01-01 (as that day begins, UTC) or 2027-01-01T12:00:00Z
+    #[arg(long, value_name = "DATE")]
+    expires: Option<String>,
+    /// A name for the rule [default: made from effect and package]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// The packages that share one range, which become one rule.
+struct Group {
+    versions: Option<String>,
+    packages: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Made {
+    rule: RuleView,
+    decisions: Vec<DecisionView>,
+}
+
+impl MakeRule {
+    pub fn run(self, effect: Effect, env: &EnvSnapshot) -> Exit {
+        let groups = match self.groups() {
+            Ok(groups) => groups,
+            Err(told) => {
+                eprintln!("garth: {told}");
+                return Exit::Failed;
+            }
+        };
+        let colours = colours(env);
+        with_server(&self.server, env, async |client: Client| {
+            let mut all = Vec::new();
+            for group in &groups {
+                let made = self.make(&client, effect, group).await?;
+                if !self.json {
+                    print(&told(&made, colours));
+                }
+                all.push(made);
+            }
+            if self.json {
+                print_json(&all);
+            }
+            Ok(Exit::Done)
+        })
+    }
+
+    /// Packages by the range that is meant for them, in the order in which they were given.
+    fn groups(&self) -> Result<Vec<Group>, String> {
+        let mut groups: Vec<Group> = Vec::new();
+        for text in &self.packages {
+            let (package, version) = split(text).map_err(|error| error.to_string())?;
+            if version.is_some() && self.versions.is_some() {
+                return Err(format!("{text} names a version and --versions does: give one of them"));
+            }
+            let versions = version.or_else(|| self.versions.clone());
+            match groups.iter_mut().find(|group| group.versions == versions) {
+                Some(group) => group.packages.push(package),
+                None => groups.push(Group { versions, packages: vec![package] }),
+            }
+        }
+        if groups.len() > 1 && self.name.is_some() {
+            return Err("packages of several versions become several rules, and --name names one: \
+                        run the command once for each"
+                .to_owned());
+        }
+        Ok(groups)
+    }
+
+    async fn make(&self, client: &Client, effect: Effect, group: &Group) -> Result<Made, ClientError> {
+        let draft = Draft {
+            name: self.name.clone(),
+            effect: Some(effect.to_string()),
+            packages: group.packages.clone(),
+            versions: group.versions.clone(),
+            reason: self.reason.clone(),
+            expires: self.expires.clone(),
+        };
+        let rule: RuleView = client.post(&["rules"], &draft).await?;
+        let mut decisions = Vec::new();
+        for asked in self.packages.iter().filter(|text| in_group(text, group)).take(MAX_SHOWN) {
+            if let Some(asked) = exact(asked) {
+                decisions.push(client.get(&["decisions"], &[("package", &asked)]).await?);
+            }
+        }
+        Ok(Made { rule, decisions })
+    }
+}
+
+/// The pattern, and the range of what stands behind its name: one version means only that one.
+fn split(text: &str) -> Result<(String, Option<String>), InvalidName> {
+    if text == "*" {
+        return Ok((text.to_owned(), None));
+    }
+    let spelling = Spelling::parse(text)?;
+    let pattern = Pattern::parse_in(spelling.ecosystem, &spelling.name)?;
+    let range = spelling.version.map(|version| range(spelling.ecosystem, version));
+    Ok((pattern.to_string(), range))
+}
+
+fn range(ecosystem: Ecosystem, version: String) -> String {
+    match Parsed::new(ecosystem, &version) {
+        Some(_) => exactly(ecosystem, &version),
+        None => version,
+    }
+}
+
+fn in_group(text: &str, group: &Group) -> bool {
+    split(text).is_ok_and(|(package, _)| group.packages.contains(&package))
+}
+
+/// What to ask the server for the decision on; `None` for a pattern.
+fn exact(text: &str) -> Option<String> {
+    let spelling = Spelling::parse(text).ok()?;
+    let package = match Pattern::parse_in(spelling.ecosystem, &spelling.name).ok()? {
+        Pattern::One(package) => package,
+        _ => return None,
+    };
+    let version = spelling.version.filter(|version| Parsed::new(spelling.ecosystem, version).is_some());
+    match version.as_deref().map(Version::new) {
+        Some(Ok(version)) => Some(policies::package::PackageVersion { package, version }.to_string()),
+        _ => Some(package.to_string()),
+    }
+}
+
+fn told(made: &Made, colours: bool) -> String {
+    let rule = &made.rule;
+    let word = painted(rule.effect.participle(), rule.effect, colours);
+    let mut text = format!("{word}: {}", rule.packages.join(", "));
+    if let Some(versions) = &rule.versions {
+        let _ = write!(text, " in {versions}");
+    }
+    if let Some(expires) = &rule.expires {
+        let _ = write!(text, " until {expires}");
+    }
+    let _ = writeln!(text, " (rule {})", rule.name);
+    for view in &made.decisions {
+        text.push_str(&consequence(rule, view, colours));
+    }
+    text
+}
+
+/// What is decided now, which may be another thing than the new rule says.
+fn consequence(rule: &RuleView, view: &DecisionView, colours: bool) -> String {
+    let Some((decision, version)) = view.decision.as_ref().zip(view.version.as_ref()) else {
+        let stronger = view.considered.iter().filter(|one| one.matched && one.effect > rule.effect);
+        return stronger.fold(String::new(), |mut text, other| {
+            let _ = writeln!(
+                text,
+                "  but the rule {} ({}) {}, and {} beats {}",
+                other.rule, other.effect, other.why, other.effect, rule.effect
+            );
+            text
+        });
+    };
+    let asked = policies::package::PackageVersion {
+        package: view.package.clone(),
+        version: version.clone(),
+    };
+    let word = painted(decision.effect.participle(), decision.effect, colours);
+    let mut text = format!("  {asked} is now {word}");
+    match &decision.rule {
+        Some(other) if **other != *rule.name => {
+            let _ = write!(text, " by the rule {other}: {}", decision.reason);
+        }
+        None => {
+            let _ = write!(text, ": {}", decision.reason);
+        }
+        Some(_) => {}
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_behind_a_name_becomes_a_range() {
+        for (text, pattern, range) in [
+            ("npm:left-pad", "npm:left-pad", None),
+            ("npm:left-pad@1.3.0", "npm:left-pad", Some("1.3.0")),
+            ("npm:@a/b@^1", "npm:@a/b", Some("^1")),
+            ("cargo:serde@1.0.1", "cargo:serde", Some("=1.0.1")),
+            ("nuget:A.B@1.0", "nuget:a.b", Some("[1.0]")),
+            ("oci:hub/library/alpine:3", "oci:hub/library/alpine", Some("3")),
+            ("pkg:npm/%40a/b@1.0.0", "npm:@a/b", Some("1.0.0")),
+            ("npm:@types/*", "npm:@types/*", None),
+            ("*", "*", None),
+        ] {
+            let found = split(text).unwrap();
+            assert_eq!((found.0.as_str(), found.1.as_deref()), (pattern, range), "{text}");
+        }
+        assert!(split("left-pad").unwrap_err().to_string().contains("npm:left-pad"));
+    }
+
+    #[test]
+    fn only_exact_packages_have_a_decision_to_show() {
+        assert_eq!(exact("npm:left-pad@1.3.0").as_deref(), Some("npm:left-pad@1.3.0"));
+        assert_eq!(exact("npm:left-pad@^1").as_deref(), Some("npm:left-pad"));
+        assert_eq!(exact("npm:@types/*"), None);
+        assert_eq!(exact("*"), None);
+    }
+}

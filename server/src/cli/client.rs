@@ -1,0 +1,241 @@
+//! How a command reaches its server, and what it says when it does not.
+//!
+//! Where the server runs on this machine, its run file says where it listens and where the token
+//! lies; elsewhere `--server` and `--token`, or `GARTH_URL` and `GARTH_TOKEN`, do.
+
+mod run_file;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::{Method, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::api::problem::Problem;
+use crate::config::{Config, EnvSnapshot, LoadOptions};
+
+pub use run_file::RunFile;
+
+const CONNECT: Duration = Duration::from_secs(5);
+const TOTAL: Duration = Duration::from_secs(30);
+/// Answers of the API are pages; more than this is not one of garth.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// Options of every command that talks to a server.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServerArgs {
+    /// The server's URL [default: the one on this machine] [env: GARTH_URL]
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// The admin token [default: the one of the server on this machine] [env: GARTH_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// The data directory of the server on this machine [default: ./garth-data] [env: GARTH_DATA]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// Why a command could not do its work; each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error(
+        "no server was found: {why}\nStart one here with `garth serve`, or say which one: \
+         --server URL --token TOKEN (or GARTH_URL and GARTH_TOKEN)"
+    )]
+    NotFound { why: String },
+    #[error("there is no token for {url}: give one with --token or GARTH_TOKEN{hint}")]
+    NoToken { url: Url, hint: String },
+    #[error("{text:?} is no URL of a server: write it as http://127.0.0.1:8642 ({why})")]
+    BadUrl { text: String, why: String },
+    #[error("the token file {} cannot be read: {source}{}", path.display(), token_hint(source))]
+    TokenFile { path: PathBuf, source: std::io::Error },
+    #[error("{url} does not answer: {cause}\nIs the server running? `garth serve` starts it")]
+    Unreachable { url: Url, cause: String },
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    #[error("{url} answered {status}, and not as garth does: is it a garth server?")]
+    Foreign { url: Url, status: StatusCode },
+}
+
+fn token_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "\nIt belongs to the user that runs the server: run the command as that user, or give --token"
+        }
+        _ => "",
+    }
+}
+
+/// A server that a command talks to.
+pub struct Client {
+    base: Url,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// Finds the server and the token. Blocking: runs before anything else.
+    pub fn find(args: &ServerArgs, env: &EnvSnapshot) -> Result<Self, ClientError> {
+        let given = args.server.as_deref().or_else(|| env.get("GARTH_URL")).map(parse_url).transpose()?;
+        let token = args.token.as_deref().or_else(|| env.get("GARTH_TOKEN"));
+        let (base, token) = match (given, token) {
+            (Some(url), Some(token)) => (url, token.trim().to_owned()),
+            (given, token) => from_this_machine(given, token, &data_directory(args, env))?,
+        };
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(TOTAL)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("garth/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| ClientError::Unreachable {
+            url: base.clone(),
+            cause: error.to_string(),
+        })?;
+        Ok(Self { base, token, http })
+    }
+
+    pub async fn get<A: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<A, ClientError> {
+        let body = self.send(Method::GET, path, query, None::<&()>).await?;
+        self.read(&body)
+    }
+
+    pub async fn post<B: Serialize, A: DeserializeOwned>(&self, path: &[&str], body: &B) -> Result<A, ClientError> {
+        let body = self.send(Method::POST, path, &[], Some(body)).await?;
+        self.read(&body)
+    }
+
+    pub async fn delete(&self, path: &[&str]) -> Result<(), ClientError> {
+        self.send(Method::DELETE, path, &[], None::<&()>).await.map(|_| ())
+    }
+
+    fn read<A: DeserializeOwned>(&self, body: &[u8]) -> Result<A, ClientError> {
+        serde_json::from_slice(body)
+            .map_err(|_| ClientError::Foreign { url: self.base.clone(), status: StatusCode::OK })
+    }
+
+    async fn send<B: Serialize>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&B>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.http.request(method, url).bearer_auth(&self.token);
+        if let Some(body) = body {
+            let json = serde_json::to_vec(body).unwrap_or_default();
+            request = request.header("content-type", "application/json").body(json);
+        }
+        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
+            url: self.base.clone(),
+            cause: root_cause(&error),
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body = read_bounded(response).await.map_err(unreachable)?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(_) => Err(ClientError::Foreign { url: self.base.clone(), status }),
+        }
+    }
+}
+
+async fn read_bounded(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        if body.len() + piece.len() > MAX_ANSWER {
+            break;
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// The innermost reason: "connection refused", and not that a request could not be sent.
+fn root_cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("it took longer than {} seconds", TOTAL.as_secs());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+fn parse_url(text: &str) -> Result<Url, ClientError> {
+    let bad = |why: &str| ClientError::BadUrl { text: text.to_owned(), why: why.to_owned() };
+    let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
+        return Err(bad("it begins with neither http:// nor https://"));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// What was not given comes from the run file. Its token goes to its own server only.
+fn from_this_machine(
+    given: Option<Url>,
+    token: Option<&str>,
+    data: &Path,
+) -> Result<(Url, String), ClientError> {
+    let run = RunFile::read(data);
+    match (given, run) {
+        (None, Err(why)) => Err(ClientError::NotFound { why }),
+        (None, Ok(run)) => match token {
+            Some(token) => Ok((run.url, token.trim().to_owned())),
+            None => run.token().map(|token| (run.url.clone(), token)),
+        },
+        (Some(url), Ok(run)) if run.url.origin() == url.origin() => {
+            run.token().map(|token| (url, token))
+        }
+        (Some(url), run) => {
+            let hint = run.map_or_else(
+                |_| String::new(),
+                |run| format!("; the one on this machine is for {}", run.url),
+            );
+            Err(ClientError::NoToken { url, hint })
+        }
+    }
+}
+
+fn data_directory(args: &ServerArgs, env: &EnvSnapshot) -> PathBuf {
+    let options = LoadOptions {
+        file: LoadOptions::usual_file(env),
+        data: args.data.clone(),
+        env: env.clone(),
+        ..LoadOptions::default()
+    };
+    // A broken configuration is for `garth serve` to tell; here only its data directory matters.
+    match Config::load(&options) {
+        Ok(config) => config.data,
+        Err(_) => args
+            .data
+            .clone()
+            .or_else(|| env.get_os("GARTH_DATA").map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from("garth-data")),
+    }
+}

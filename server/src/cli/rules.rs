@@ -1,0 +1,156 @@
+//! `garth rules list`, `garth rules remove`: what is in force, and taking back what was made here.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+
+use super::Exit;
+use super::client::{Client, ServerArgs};
+use super::talk::{colours, painted, print, print_json, with_server};
+use crate::api::rules::{OriginView, RuleList, RuleView};
+use crate::config::EnvSnapshot;
+
+/// Show the rules in force, or remove one
+#[derive(Args, Debug)]
+pub struct RulesCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Every rule in force, from files and commands
+    List(List),
+    /// Take back a rule that a command made
+    Remove(Remove),
+}
+
+#[derive(Args, Debug)]
+struct List {
+    /// Only rules that name this package, like npm:left-pad
+    #[arg(long, value_name = "PACKAGE")]
+    package: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args, Debug)]
+struct Remove {
+    /// Names of rules, as `garth rules list` shows them
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl RulesCommand {
+    pub fn run(self, env: &EnvSnapshot) -> Exit {
+        match self.action {
+            Action::List(list) => list.run(env),
+            Action::Remove(remove) => remove.run(env),
+        }
+    }
+}
+
+impl List {
+    fn run(self, env: &EnvSnapshot) -> Exit {
+        let colours = colours(env);
+        with_server(&self.server, env, async |client: Client| {
+            let mut list: Option<RuleList> = None;
+            loop {
+                let mut query = Vec::new();
+                query.extend(self.package.as_deref().map(|package| ("package", package)));
+                let after = list.as_ref().and_then(|list| list.next.clone());
+                query.extend(after.as_deref().map(|after| ("after", after)));
+                let page: RuleList = client.get(&["rules"], &query).await?;
+                let last = page.next.is_none();
+                match &mut list {
+                    None => list = Some(page),
+                    Some(list) => {
+                        list.rules.extend(page.rules);
+                        list.next = page.next;
+                    }
+                }
+                if last {
+                    break;
+                }
+            }
+            if let Some(list) = list {
+                if self.json {
+                    print_json(&list);
+                } else {
+                    print(&told(&list, colours));
+                }
+            }
+            Ok(Exit::Done)
+        })
+    }
+}
+
+impl Remove {
+    fn run(self, env: &EnvSnapshot) -> Exit {
+        with_server(&self.server, env, async |client: Client| {
+            for name in &self.names {
+                client.delete(&["rules", name]).await?;
+                if !self.json {
+                    print(&format!("removed: the rule {name}\n"));
+                }
+            }
+            if self.json {
+                print_json(&serde_json::json!({ "removed": self.names }));
+            }
+            Ok(Exit::Done)
+        })
+    }
+}
+
+fn told(list: &RuleList, colours: bool) -> String {
+    let mut text = String::new();
+    for fault in &list.faults {
+        let _ = writeln!(text, "! {fault}");
+    }
+    if list.rules.is_empty() {
+        text.push_str("No rules: everything is refused. `garth allow npm:left-pad` makes the first one.\n");
+        return text;
+    }
+    let width = list.rules.iter().map(|rule| rule.name.len()).max().unwrap_or(0).min(40);
+    for rule in &list.rules {
+        let effect = painted(&format!("{:5}", rule.effect), rule.effect, colours);
+        let _ = writeln!(text, "{effect}  {:width$}  {}", rule.name, said(rule));
+    }
+    let _ = writeln!(text, "{} rules, revision {}", list.rules.len(), list.revision);
+    text
+}
+
+fn said(rule: &RuleView) -> String {
+    const MAX_SHOWN: usize = 5;
+    let mut text = rule.packages.iter().take(MAX_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if rule.packages.len() > MAX_SHOWN {
+        let _ = write!(text, " and {} more", rule.packages.len() - MAX_SHOWN);
+    }
+    if let Some(versions) = &rule.versions {
+        let _ = write!(text, " in {versions}");
+    }
+    if let Some(expires) = &rule.expires {
+        let word = if rule.expired { "EXPIRED" } else { "until" };
+        let _ = write!(text, ", {word} {expires}");
+    }
+    if let Some(reason) = &rule.reason {
+        let _ = write!(text, " — {reason}");
+    }
+    match &rule.origin {
+        OriginView::File { file, line } => {
+            let _ = write!(text, " [{file}:{line}]");
+        }
+        OriginView::Api { by, .. } => {
+            let _ = write!(text, " [made by {by}]");
+        }
+    }
+    text
+}
