@@ -21,10 +21,12 @@ fn a_forged_host_never_wins_over_the_public_url() {
     assert_eq!(base_url(&req, Some(&public), &trusted).unwrap(), "https://garth.example.com");
 }
 
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [IpNet], Result<&'a str, ()>);
+
 #[test]
 fn the_base_is_the_proxys_word_or_the_host() {
     let trusted: &[IpNet] = &["10.0.0.0/8".parse().unwrap()];
-    let rows: [(&str, &[(&str, &str)], &[IpNet], Result<&str, ()>); 19] = [
+    let rows: [Row<'_>; 19] = [
         ("a host", &[("host", "garth:8642")], &[], Ok("http://garth:8642")),
         ("another case", &[("host", "Garth.Example")], &[], Ok("http://garth.example")),
         ("IPv6", &[("host", "[::1]:8642")], &[], Ok("http://[::1]:8642")),

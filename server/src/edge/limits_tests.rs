@@ -4,6 +4,8 @@ use actix_web::test::TestRequest;
 
 use super::*;
 
+type Row = (&'static str, &'static [(&'static str, &'static str)], u16);
+
 fn limits() -> Limits {
     Limits {
         uri_bytes: 50,
@@ -50,7 +52,7 @@ fn bodies_are_bounded_by_route() {
 
 #[test]
 fn ambiguous_framing_is_refused() {
-    let rows: [(&str, &[(&str, &str)], u16); 12] = [
+    let rows: [Row; 12] = [
         ("CL and TE", &[("content-length", "5"), ("transfer-encoding", "chunked")], 400),
         ("two TE", &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], 400),
         ("a list of TE", &[("transfer-encoding", "gzip, chunked")], 400),

@@ -101,31 +101,15 @@ impl Surround {
         let mut line = Line::new(self.metrics.clone(), access.clone(), &req);
         let fault: Fault = Rc::new(Cell::new(None));
 
-        let refusal = self.refusal(&mut req, streams, &fault);
-        let mut response = match refusal {
-            Some(refusal) => {
-                let mut response = refusal.problem.response();
-                if refusal.close {
-                    close(&mut response);
-                }
-                response
+        let mut response = if let Some(refusal) = self.refusal(&mut req, streams, &fault) {
+            refusal.response()
+        } else {
+            // Every GET route answers HEAD; actix-http itself leaves the body out.
+            if is_head {
+                req.head_mut().method = Method::GET;
             }
-            None => {
-                // Every GET route answers HEAD; actix-http itself leaves the body out.
-                if is_head {
-                    req.head_mut().method = Method::GET;
-                }
-                let span = tracing::info_span!("request", id = %id);
-                let called = async move { service.call(req).await }.instrument(span);
-                match AssertUnwindSafe(called).catch_unwind().await {
-                    Ok(Ok(answered)) => answered.into_parts().1.map_into_boxed_body(),
-                    Ok(Err(error)) => HttpResponse::from_error(error),
-                    Err(panic) => {
-                        report_panic(&line, panic.as_ref());
-                        Problem::internal(id.as_str()).response()
-                    }
-                }
-            }
+            let span = tracing::info_span!("request", id = %id);
+            handled(service, req, &line).instrument(span).await
         };
         if let Some(fault) = fault.get() {
             response = Problem::from(fault).response();
@@ -167,6 +151,23 @@ impl Surround {
     }
 }
 
+/// What the application answers; its panic is a 500, and the worker goes on.
+async fn handled<S, B>(service: Rc<S>, req: Request, line: &Line) -> HttpResponse
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    let called = async move { service.call(req).await };
+    match AssertUnwindSafe(called).catch_unwind().await {
+        Ok(Ok(answered)) => answered.into_parts().1.map_into_boxed_body(),
+        Ok(Err(error)) => HttpResponse::from_error(error),
+        Err(panic) => {
+            report_panic(line, panic.as_ref());
+            Problem::internal(line.request_id().as_str()).response()
+        }
+    }
+}
+
 struct Refusal {
     problem: Problem,
     /// The connection cannot be trusted, or shall not be used, any more.
@@ -174,6 +175,14 @@ struct Refusal {
 }
 
 impl Refusal {
+    fn response(&self) -> HttpResponse {
+        let mut response = self.problem.response();
+        if self.close {
+            close(&mut response);
+        }
+        response
+    }
+
     fn closing(problem: Problem) -> Self {
         Self { problem, close: true }
     }

@@ -114,6 +114,7 @@ impl Tls {
         let mut ticks = interval(self.settings.reload_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
+        let mut suspect = None;
         loop {
             ticks.tick().await;
             let pem = match read(&self.settings).await {
@@ -138,6 +139,11 @@ impl Tls {
                         certificate = %self.settings.certificate.display(),
                         "a new certificate is in use"
                     );
+                }
+                // Perhaps one of the two files is not written yet.
+                Err(_) if suspect.as_ref() != Some(&pem) => {
+                    suspect = Some(pem);
+                    continue;
                 }
                 Err(fault) => self.report(&fault),
             }

@@ -163,7 +163,7 @@ mod tests {
     fn each_way_of_holding_on_has_its_end() {
         let limits = Limits {
             head: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             read_stall: Duration::from_secs(30),
             rate_window: Duration::from_secs(20),
             read_rate: 1000,

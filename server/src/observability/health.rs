@@ -6,6 +6,8 @@
 //! A server that stops is not ready, whatever its checks say.
 
 use std::borrow::Cow;
+use std::fmt::Write;
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +17,7 @@ use parking_lot::RwLock;
 use serde::Serialize;
 
 use super::metrics::Metrics;
+use crate::edge::escape::bounded;
 
 /// Whether the server is on its way out; shared by the edge, which sets it, and `/readyz`.
 #[derive(Clone, Debug, Default)]
@@ -134,20 +137,20 @@ impl Health {
 pub fn routes(health: Health, metrics: Metrics) -> impl Fn(&mut web::ServiceConfig) + Clone {
     move |cfg| {
         let (health, metrics) = (health.clone(), metrics.clone());
-        cfg.route("/healthz", web::get().to(healthz))
-            .route("/readyz", web::get().to(move |req| readyz(req, health.clone())))
-            .route("/metrics", web::get().to(move || metrics_page(metrics.clone())));
+        cfg.route("/healthz", web::get().to(async || healthz()))
+            .route("/readyz", web::get().to(move |req: HttpRequest| ready(readyz(&req, &health))))
+            .route("/metrics", web::get().to(move || ready(metrics_page(&metrics))));
     }
 }
 
-async fn healthz() -> HttpResponse {
+fn healthz() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .content_type("text/plain; charset=utf-8")
         .body("ok\n")
 }
 
-async fn readyz(req: HttpRequest, health: Health) -> HttpResponse {
+fn readyz(req: &HttpRequest, health: &Health) -> HttpResponse {
     let checks = health.checks();
     let readiness = health.readiness(&checks);
     let mut response = match readiness {
@@ -164,7 +167,7 @@ async fn readyz(req: HttpRequest, health: Health) -> HttpResponse {
     }
 }
 
-async fn metrics_page(metrics: Metrics) -> HttpResponse {
+fn metrics_page(metrics: &Metrics) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
@@ -195,9 +198,10 @@ fn text(report: &Report<'_>) -> String {
     };
     let mut text = format!("{status}\n");
     for check in &report.checks {
-        text += &format!("{}: {}", check.name, check.state);
+        // Writing to a String does not fail.
+        let _ = write!(text, "{}: {}", check.name, check.state);
         if let Some(detail) = check.detail {
-            text += &format!(": {}", crate::edge::escape::bounded(detail, 500));
+            let _ = write!(text, ": {}", bounded(detail, 500));
         }
         text.push('\n');
     }

@@ -1,6 +1,7 @@
 //! Sets up the one subscriber: text for people, JSON for collectors, to standard error.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
@@ -93,7 +94,8 @@ fn clean(line: &[u8], format: LogFormat) -> Cow<'_, str> {
         } else {
             let mut units = [0; 2];
             for unit in character.encode_utf16(&mut units) {
-                cleaned += &format!("\\u{unit:04x}");
+                // Writing to a String does not fail.
+                let _ = write!(cleaned, "\\u{unit:04x}");
             }
         }
     }

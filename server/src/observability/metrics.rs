@@ -359,7 +359,7 @@ impl Metrics {
         self.0.rules_loaded.set(loaded.as_duration().as_secs_f64());
     }
 
-    /// The page in OpenMetrics text.
+    /// The page, in the text format of `OpenMetrics`.
     pub fn render(&self) -> String {
         let mut page = String::with_capacity(16 * 1024);
         encode(&mut page, &self.0.registry).expect("writing to a String does not fail");
