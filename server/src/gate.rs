@@ -1,1 +1,165 @@
+//! The one gate: no byte of a package is sent without it.
+//!
+//! It gathers the facts, has [`policies`] decide, and hands out [`Admitted`] or [`Screened`],
+//! which nobody else can make. The code that sends bytes asks for one of them, so a route that
+//! forgot the gate does not compile. It runs at every serve: what is taken back is refused at the
+//! next request.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use policies::decide::decide;
+use policies::decision::{Decision, Effect};
+use policies::facts::Facts;
+use policies::package::{Package, PackageVersion, Version};
+use policies::rules::RuleSet;
+
+use crate::clock::Clock;
+use crate::config::Mode;
+use crate::metadata::records::VersionRecord;
+use crate::rules::Rules;
+
+/// Proof that the gate let this version through, for this request.
+#[derive(Debug)]
+pub struct Admitted {
+    subject: PackageVersion,
+    decision: Decision,
+}
+
+impl Admitted {
+    pub fn subject(&self) -> &PackageVersion {
+        &self.subject
+    }
+
+    /// Denies too, where the mode is to observe: then it says what would have been refused.
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+}
+
+/// A refusal, with the version that was asked for.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    pub subject: PackageVersion,
+    pub decision: Decision,
+}
+
+/// What of a package's versions may be shown, decided one by one.
+#[derive(Debug)]
+pub struct Screened {
+    package: Package,
+    /// In the order in which they were asked about.
+    decided: Vec<(Version, Decision)>,
+    mode: Mode,
+}
+
+impl Screened {
+    /// Whether the version at this place may be shown.
+    pub fn shows(&self, index: usize) -> bool {
+        self.decided.get(index).is_some_and(|(_, decision)| lets_through(self.mode, decision))
+    }
+
+    /// When one of the decisions may change by itself.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.decided.iter().filter_map(|(_, decision)| decision.until).min()
+    }
+
+    /// The mildest effect among the versions: what the document as a whole comes to.
+    pub fn effect(&self) -> Effect {
+        self.decided.iter().map(|(_, decision)| decision.effect).min().unwrap_or(Effect::Deny)
+    }
+
+    /// Why this version is not shown.
+    pub fn refused(&self, version: &Version) -> Option<Refused> {
+        let (version, decision) = self
+            .decided
+            .iter()
+            .find(|(decided, decision)| decided == version && !lets_through(self.mode, decision))?;
+        let subject = PackageVersion { package: self.package.clone(), version: version.clone() };
+        Some(Refused { subject, decision: decision.clone() })
+    }
+
+    /// Where nothing at all may be shown: the refusal of the version that was meant, else of the
+    /// last one.
+    pub fn refusal(&self, meant: Option<&Version>) -> Option<Refused> {
+        if (0..self.decided.len()).any(|index| self.shows(index)) {
+            return None;
+        }
+        let last = self.decided.last().map(|(version, _)| version)?;
+        meant.and_then(|meant| self.refused(meant)).or_else(|| self.refused(last))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Gate {
+    rules: Rules,
+    mode: Mode,
+    clock: Clock,
+}
+
+impl Gate {
+    pub fn new(rules: Rules, mode: Mode, clock: Clock) -> Self {
+        Self { rules, mode, clock }
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The rules that decide now. A request takes them once, so that all of its decisions are of
+    /// one revision.
+    pub fn rules(&self) -> Arc<RuleSet> {
+        self.rules.current()
+    }
+
+    /// May this version be sent?
+    pub fn admit(
+        &self,
+        subject: PackageVersion,
+        remembered: Option<&VersionRecord>,
+    ) -> Result<Admitted, Box<Refused>> {
+        let rules = self.rules();
+        let facts = gather_facts(self.clock.now(), remembered);
+        let decision = decide(&rules.for_package(&subject.package), &subject.version, &facts);
+        if lets_through(self.mode, &decision) {
+            Ok(Admitted { subject, decision })
+        } else {
+            Err(Box::new(Refused { subject, decision }))
+        }
+    }
+
+    /// Which of these versions may be shown?
+    pub fn screen<'a>(
+        &self,
+        rules: &RuleSet,
+        package: &Package,
+        versions: impl Iterator<Item = (&'a Version, Option<&'a VersionRecord>)>,
+    ) -> Screened {
+        let now = self.clock.now();
+        let of_package = rules.for_package(package);
+        let decided = versions
+            .map(|(version, remembered)| {
+                let facts = gather_facts(now, remembered);
+                (version.clone(), decide(&of_package, version, &facts))
+            })
+            .collect();
+        Screened { package: package.clone(), decided, mode: self.mode }
+    }
+}
+
+/// What is not remembered is unknown; `policies` sees to it that the unknown opens nothing.
+pub fn gather_facts(now: Timestamp, remembered: Option<&VersionRecord>) -> Facts {
+    Facts {
+        now,
+        published: remembered.and_then(|record| record.published),
+        first_seen: remembered.map(|record| record.first_seen),
+    }
+}
+
+fn lets_through(mode: Mode, decision: &Decision) -> bool {
+    match mode {
+        Mode::Enforce => decision.effect == Effect::Allow,
+        // What would have been refused is in the decision, and so in the log and the metrics.
+        Mode::Observe => true,
+    }
+}

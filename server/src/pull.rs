@@ -1,1 +1,100 @@
+//! The one pull-through flow, for all formats.
+//!
+//! ```text
+//! handler → documents::get ── fresh? ─────────────────────────→ Document (unfiltered)
+//!              └ one flight → upstream → parse → observe → store ┘
+//! gate::screen(document) → Screened → views::get → View (filtered, rewritten, compressed, kept)
+//! gate::admit(version)  → Admitted → artifacts::get ── held? → blob
+//!                             └ one flight → upstream → stage, hash, stream → check → store
+//! ```
+//!
+//! Here is nothing of any format, and nothing that decides: what may be sent is decided by the
+//! gate, whose [`Admitted`](crate::gate::Admitted) and [`Screened`](crate::gate::Screened) the
+//! code that sends bytes asks for.
 
+pub mod artifacts;
+pub mod documents;
+pub mod flights;
+pub mod freshness;
+pub mod observe;
+pub mod store;
+pub mod views;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use policies::package::Digest;
+
+use crate::blobs::BlobError;
+use crate::metadata::MetadataError;
+pub use crate::observability::CacheOutcome;
+use crate::upstream::{Upstream, UpstreamError};
+use freshness::Freshness;
+
+/// Where a registry's packages come from.
+#[derive(Debug)]
+pub struct Source {
+    pub registry: Arc<str>,
+    /// Absent for a registry of own packages alone.
+    pub upstream: Option<Upstream>,
+    pub freshness: Freshness,
+}
+
+impl Source {
+    fn upstream_name(&self) -> String {
+        self.upstream.as_ref().map_or_else(String::new, |upstream| upstream.name().to_owned())
+    }
+}
+
+/// By what the client is told; every format maps these in its `refusal`.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PullError {
+    /// The upstream says that there is no such thing.
+    #[error("not found")]
+    Absent,
+    #[error("the upstream {upstream} asks to slow down")]
+    RateLimited { upstream: String, retry_after: Option<Duration> },
+    #[error("the upstream {upstream} can not be reached{}: {cause}", since_text(*.since))]
+    Unavailable { upstream: String, since: Option<Timestamp>, cause: String },
+    #[error("the upstream {upstream} does not answer in time{}: {cause}", since_text(*.since))]
+    TimedOut { upstream: String, since: Option<Timestamp>, cause: String },
+    /// It answered with something that must not be passed on.
+    #[error("the upstream {upstream} gave an answer that is not served: {cause}")]
+    Broken { upstream: String, cause: String },
+    /// The bytes are not the promised ones. Nothing of them was kept.
+    #[error(
+        "the bytes that the upstream {upstream} gives for {file} are not the promised ones: expected {expected}, got {got}"
+    )]
+    Contradicts { upstream: String, file: String, expected: Digest, got: Digest },
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// A fault of ours, which is in the log.
+    #[error("garth failed at this; its log says why")]
+    Internal,
+}
+
+impl PullError {
+    fn from_upstream(upstream: &Upstream, fault: UpstreamError) -> Self {
+        let name = || upstream.name().to_owned();
+        match fault {
+            UpstreamError::Absent { .. } => Self::Absent,
+            UpstreamError::RateLimited { retry_after, .. } => {
+                Self::RateLimited { upstream: name(), retry_after }
+            }
+            UpstreamError::Unavailable { since, cause, .. } => {
+                Self::Unavailable { upstream: name(), since, cause }
+            }
+            UpstreamError::TimedOut { since, cause, .. } => {
+                Self::TimedOut { upstream: name(), since, cause }
+            }
+            other => Self::Broken { upstream: name(), cause: other.to_string() },
+        }
+    }
+}
+
+fn since_text(since: Option<Timestamp>) -> String {
+    since.map(|since| format!(" since {since:.0}")).unwrap_or_default()
+}

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// Weakest first, so that the strongest of several digests is their maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,6 +75,11 @@ impl Digest {
             return Err(InvalidDigest::Length(algorithm));
         }
         Ok(Self { algorithm, bytes: bytes.into() })
+    }
+
+    /// The digest that names these bytes.
+    pub fn sha256_of(bytes: &[u8]) -> Self {
+        Self { algorithm: Algorithm::Sha256, bytes: Sha256::digest(bytes).as_slice().into() }
     }
 
     /// Reads `sha256:<hex>`, strictly: nothing else can ever become part of a path.

@@ -1,0 +1,348 @@
+//! Artifacts: the files themselves, kept once they are what was promised.
+//!
+//! A held artifact is a look-up and a blob. One that is not held is fetched by one flight for all
+//! who ask: bytes go to the stage, where they are hashed, and from there to every client at its
+//! own pace. The last byte is held back until the digests are right, so a wrong file never arrives
+//! whole; it is published only then, and its record is written last. Memory does not grow with the
+//! size, and the first client to leave does not harm the others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use policies::package::{Algorithm, Digest};
+use tokio::sync::watch;
+
+use super::observe::contradict;
+use super::store::PullStore;
+use super::{CacheOutcome, PullError, Source};
+use crate::blobs::{BlobReader, Digests, Stage, StageReader};
+use crate::gate::Admitted;
+use crate::metadata::records::ArtifactRecord;
+use crate::observability::AlarmKind;
+use crate::upstream::{ArtifactTarget, Upstream};
+
+/// What a handler asks for, behind the gate.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub file: String,
+    pub target: ArtifactTarget,
+    /// The digests of first sight; each kind has to be kept.
+    pub promised: Vec<Digest>,
+    /// A part of it is asked for: then the whole has to be there first.
+    pub partly: bool,
+}
+
+#[derive(Debug)]
+pub struct Artifact {
+    /// Unknown where the upstream did not say it.
+    pub length: Option<u64>,
+    /// The sha256 of the whole, once it is known.
+    pub digest: Option<Digest>,
+    pub outcome: CacheOutcome,
+    pub body: ArtifactBody,
+}
+
+#[derive(Debug)]
+pub enum ArtifactBody {
+    Memory(Bytes),
+    Blob(BlobReader),
+    /// Still on its way from the upstream.
+    Arriving(StageReader),
+}
+
+type ArtifactKey = (Arc<str>, String, String);
+
+#[derive(Clone, Debug)]
+struct Held {
+    record: Arc<ArtifactRecord>,
+    /// The bytes of a small one.
+    bytes: Option<Bytes>,
+}
+
+/// How far a flight is.
+#[derive(Clone, Debug)]
+enum Flight {
+    Asked,
+    Streaming {
+        length: Option<u64>,
+        stage: StageReader,
+    },
+    /// The digests are right: the last byte may go.
+    Verified {
+        length: u64,
+        stage: StageReader,
+        digest: Digest,
+    },
+    Failed(PullError),
+}
+
+pub struct Artifacts {
+    store: PullStore,
+    held: Cache<ArtifactKey, Held>,
+    flights: Mutex<HashMap<ArtifactKey, watch::Receiver<Flight>>>,
+}
+
+/// Up to this size an artifact is kept in memory, and a cold one is answered when it is verified:
+/// then a wrong one is an error with its reason and not a broken transfer.
+const SMALL: u64 = 256 * 1024;
+
+impl Artifacts {
+    pub fn new(store: PullStore, memory: u64) -> Arc<Self> {
+        let held = Cache::builder()
+            .weigher(|_, held: &Held| {
+                u32::try_from(held.bytes.as_ref().map_or(0, Bytes::len) + 1024).unwrap_or(u32::MAX)
+            })
+            .max_capacity(memory)
+            .build();
+        Arc::new(Self { store, held, flights: Mutex::default() })
+    }
+
+    pub async fn get(
+        self: &Arc<Self>,
+        admitted: &Admitted,
+        source: &Arc<Source>,
+        wanted: Wanted,
+    ) -> Result<Artifact, PullError> {
+        let package = admitted.subject().package.name().to_owned();
+        let key = (Arc::clone(&source.registry), package, wanted.file.clone());
+        if let Some(artifact) = self.get_held(&key, &wanted).await? {
+            return Ok(artifact);
+        }
+        let Some(upstream) = source.upstream.clone() else { return Err(PullError::Absent) };
+        let (flight, joined) = self.board(&key, || Fetch {
+            key: key.clone(),
+            version: admitted.subject().version.to_string(),
+            upstream,
+            wanted: wanted.clone(),
+        });
+        self.follow(flight, joined, &key, &wanted).await
+    }
+
+    async fn get_held(
+        &self,
+        key: &ArtifactKey,
+        wanted: &Wanted,
+    ) -> Result<Option<Artifact>, PullError> {
+        let held = match self.held.get(key) {
+            Some(held) => held,
+            None => {
+                let record = self.store.read_artifact(&key.0, &key.1, &key.2).await?;
+                let Some(record) = record else { return Ok(None) };
+                Held { record: Arc::new(record), bytes: None }
+            }
+        };
+        let record = &held.record;
+        let mut digests = record.digests.clone();
+        digests.push(record.blob.clone());
+        if contradict(&wanted.promised, &digests) {
+            // The promise of first sight is not what lies here: the pins were lost or are others.
+            // Neither is served as the other.
+            self.store
+                .alarm(AlarmKind::DigestMismatch, &format!("{} of {} {}", key.2, key.0, key.1));
+            return Err(contradiction(String::new(), &key.2, &wanted.promised, &digests));
+        }
+        if let Some(bytes) = &held.bytes {
+            return Ok(Some(whole(record, ArtifactBody::Memory(bytes.clone()))));
+        }
+        let Some(blob) = self.store.blobs.get_sized(&record.blob, Some(record.size)).await? else {
+            self.held.invalidate(key);
+            return Ok(None);
+        };
+        if record.size > SMALL {
+            self.held.insert(key.clone(), held.clone());
+            return Ok(Some(whole(record, ArtifactBody::Blob(blob))));
+        }
+        let Some(bytes) = self.store.read_blob(&record.blob, record.size).await? else {
+            return Ok(None);
+        };
+        let held = Held { record: Arc::clone(record), bytes: Some(bytes.clone()) };
+        self.held.insert(key.clone(), held);
+        Ok(Some(whole(record, ArtifactBody::Memory(bytes))))
+    }
+
+    /// The flight for this artifact, and whether it was under way already.
+    fn board(
+        self: &Arc<Self>,
+        key: &ArtifactKey,
+        fetch: impl FnOnce() -> Fetch,
+    ) -> (watch::Receiver<Flight>, bool) {
+        let mut flights = self.flights.lock();
+        if let Some(flight) = flights.get(key) {
+            return (flight.clone(), true);
+        }
+        let (state, flight) = watch::channel(Flight::Asked);
+        flights.insert(key.clone(), flight.clone());
+        let (this, fetch) = (Arc::clone(self), fetch());
+        self.store.runtime.spawn(async move {
+            // Off the board in any case, also when the task panics.
+            let _landing = Landing { artifacts: Arc::clone(&this), key: fetch.key.clone() };
+            if let Err(fault) = this.fetch(&fetch, &state).await {
+                tracing::warn!(registry = %fetch.key.0, package = fetch.key.1, file = fetch.key.2, %fault, "an artifact could not be fetched");
+                state.send_replace(Flight::Failed(fault));
+            }
+        });
+        (flight, false)
+    }
+
+    /// Waits until there is something to send.
+    async fn follow(
+        &self,
+        mut flight: watch::Receiver<Flight>,
+        joined: bool,
+        key: &ArtifactKey,
+        wanted: &Wanted,
+    ) -> Result<Artifact, PullError> {
+        let outcome = if joined { CacheOutcome::Joined } else { CacheOutcome::Miss };
+        loop {
+            let state = flight.borrow_and_update().clone();
+            match state {
+                Flight::Failed(fault) => return Err(fault),
+                Flight::Streaming { length, stage }
+                    if !wanted.partly && length.is_none_or(|length| length > SMALL) =>
+                {
+                    let body = ArtifactBody::Arriving(stage);
+                    return Ok(Artifact { length, digest: None, outcome, body });
+                }
+                Flight::Verified { length, stage, digest } if !wanted.partly => {
+                    let body = ArtifactBody::Arriving(stage);
+                    return Ok(Artifact {
+                        length: Some(length),
+                        digest: Some(digest),
+                        outcome,
+                        body,
+                    });
+                }
+                _ => {}
+            }
+            if flight.changed().await.is_err() {
+                // Landed: a part of it is asked for, and the whole is there now or never.
+                let held = self.get_held(key, wanted).await?;
+                return held
+                    .map(|artifact| Artifact { outcome, ..artifact })
+                    .ok_or(PullError::Internal);
+            }
+        }
+    }
+
+    async fn fetch(&self, fetch: &Fetch, state: &watch::Sender<Flight>) -> Result<(), PullError> {
+        let upstream = &fetch.upstream;
+        let promised = &fetch.wanted.promised;
+        let fault = |fault| PullError::from_upstream(upstream, fault);
+        let mut body = upstream.artifact(fetch.wanted.target.clone()).await.map_err(fault)?;
+        let algorithms: Vec<Algorithm> = promised.iter().map(Digest::algorithm).collect();
+        let mut stage = self.store.blobs.stage(&algorithms).await?;
+        let reader = stage.follower();
+        let length = body.length;
+        state.send_replace(Flight::Streaming { length, stage: reader.clone() });
+        while let Some(chunk) = body.chunk().await.map_err(fault)? {
+            stage.write(chunk).await?;
+        }
+        let digests = stage.finish().await?;
+        self.verify(fetch, &digests).inspect_err(|fault| stage.fail(fault.to_string()))?;
+        stage.verified();
+        state.send_replace(Flight::Verified {
+            length: digests.len,
+            stage: reader,
+            digest: digests.sha256.clone(),
+        });
+        let now = self.store.clock.now();
+        if let Err(fault) = self.keep(fetch, stage, digests, body.url.to_string(), now).await {
+            // The clients have their bytes, which were right; only the next one asks again.
+            tracing::error!(registry = %fetch.key.0, package = fetch.key.1, file = fetch.key.2, %fault, "a fetched artifact could not be kept");
+        }
+        Ok(())
+    }
+
+    fn verify(&self, fetch: &Fetch, digests: &Digests) -> Result<(), PullError> {
+        let promised = &fetch.wanted.promised;
+        let got: Vec<Digest> =
+            std::iter::once(&digests.sha256).chain(&digests.others).cloned().collect();
+        if !contradict(promised, &got) {
+            return Ok(());
+        }
+        let fault =
+            contradiction(fetch.upstream.name().to_owned(), &fetch.wanted.file, promised, &got);
+        self.store.alarm(AlarmKind::DigestMismatch, &fault.to_string());
+        Err(fault)
+    }
+
+    async fn keep(
+        &self,
+        fetch: &Fetch,
+        stage: Stage,
+        digests: Digests,
+        source: String,
+        now: Timestamp,
+    ) -> Result<(), PullError> {
+        let record = ArtifactRecord {
+            blob: digests.sha256.clone(),
+            size: digests.len,
+            digests: digests.others,
+            version: fetch.version.clone(),
+            source: Some(source),
+            fetched: now,
+            own: false,
+        };
+        let (registry, package, file) = &fetch.key;
+        self.store.keep_artifact(registry, package, file, stage, &record).await?;
+        self.held.insert(fetch.key.clone(), Held { record: Arc::new(record), bytes: None });
+        Ok(())
+    }
+}
+
+/// All that a flight needs to know.
+#[derive(Clone, Debug)]
+struct Fetch {
+    key: ArtifactKey,
+    version: String,
+    upstream: Upstream,
+    wanted: Wanted,
+}
+
+struct Landing {
+    artifacts: Arc<Artifacts>,
+    key: ArtifactKey,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.artifacts.flights.lock().remove(&self.key);
+    }
+}
+
+fn whole(record: &ArtifactRecord, body: ArtifactBody) -> Artifact {
+    Artifact {
+        length: Some(record.size),
+        digest: Some(record.blob.clone()),
+        outcome: CacheOutcome::Hit,
+        body,
+    }
+}
+
+/// Names the first promise that is not kept. The caller knows that there is one.
+fn contradiction(upstream: String, file: &str, promised: &[Digest], got: &[Digest]) -> PullError {
+    let file = file.to_owned();
+    for expected in promised {
+        if let Some(other) = got.iter().find(|digest| digest.algorithm() == expected.algorithm())
+            && !promised.contains(other)
+        {
+            return PullError::Contradicts {
+                upstream,
+                file,
+                expected: expected.clone(),
+                got: other.clone(),
+            };
+        }
+    }
+    PullError::Internal
+}
+
+impl std::fmt::Debug for Artifacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Artifacts").field("under_way", &self.flights.lock().len()).finish()
+    }
+}

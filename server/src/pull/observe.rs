@@ -1,0 +1,294 @@
+//! What an upstream's newer document changes about what we remember of it.
+//!
+//! Pure: the remembered versions and the new claims in, records and dated observations out. The
+//! promise of first sight stands: a version whose bytes are promised differently later keeps the
+//! first digests, and is reported as a conflict.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+use policies::package::{Digest, Version};
+
+use super::documents::VersionClaim;
+use crate::metadata::records::{Observation, ObservationKind, VersionRecord};
+
+/// What a document says, as far as it is remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Claims<'a> {
+    pub versions: &'a [VersionClaim],
+    pub tags: &'a [(String, String)],
+}
+
+/// What to write down.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Records that are new or changed.
+    pub records: Vec<(Version, VersionRecord)>,
+    pub observations: Vec<Observation>,
+    /// Versions whose bytes are now promised differently: an alarm.
+    pub conflicts: Vec<Version>,
+    /// Versions that the upstream listed before and lists no more.
+    pub vanished: Vec<Version>,
+}
+
+/// `before` is what the document said until now; `None` at first sight, when what is listed is a
+/// state and no change.
+pub fn observe(
+    known: &HashMap<Version, VersionRecord>,
+    before: Option<Claims<'_>>,
+    newest: Claims<'_>,
+    now: Timestamp,
+) -> Changes {
+    let mut changes = Changes::default();
+    let listed: HashSet<&Version> = newest.versions.iter().map(|claim| &claim.version).collect();
+    for claim in newest.versions {
+        match known.get(&claim.version) {
+            None => changes.note_appeared(claim, before.is_some(), now),
+            Some(record) => changes.note_seen_again(record, claim, now),
+        }
+    }
+    for (version, record) in known {
+        if !listed.contains(version) && record.vanished.is_none() {
+            let record = VersionRecord { vanished: Some(now), ..record.clone() };
+            changes.records.push((version.clone(), record));
+            changes.vanished.push(version.clone());
+            changes.note(now, Some(version), ObservationKind::Vanished);
+        }
+    }
+    if let Some(before) = before {
+        changes.note_deprecations(before.versions, newest.versions, now);
+        changes.note_tags(before.tags, newest.tags, now);
+    }
+    changes
+}
+
+impl Changes {
+    fn note(&mut self, at: Timestamp, version: Option<&Version>, what: ObservationKind) {
+        let version = version.map(ToString::to_string);
+        self.observations.push(Observation { at, what, version });
+    }
+
+    fn note_appeared(&mut self, claim: &VersionClaim, is_change: bool, now: Timestamp) {
+        let record = VersionRecord {
+            first_seen: now,
+            published: claim.published,
+            digests: claim.digests.clone(),
+            vanished: None,
+            conflict: None,
+        };
+        self.records.push((claim.version.clone(), record));
+        if is_change {
+            self.note(now, Some(&claim.version), ObservationKind::Appeared);
+        }
+    }
+
+    fn note_seen_again(&mut self, record: &VersionRecord, claim: &VersionClaim, now: Timestamp) {
+        let mut newer = record.clone();
+        if record.vanished.is_some() {
+            newer.vanished = None;
+            self.note(now, Some(&claim.version), ObservationKind::Returned);
+        }
+        if contradict(&record.digests, &claim.digests) {
+            if record.conflict.is_none() {
+                newer.conflict = Some(now);
+                self.conflicts.push(claim.version.clone());
+                let what = ObservationKind::BytesChanged {
+                    from: record.digests.clone(),
+                    to: claim.digests.clone(),
+                };
+                self.note(now, Some(&claim.version), what);
+            }
+        } else {
+            // A digest of another kind that is promised later agrees with the first sight until
+            // the bytes say otherwise.
+            newer.conflict = None;
+            for digest in &claim.digests {
+                if !newer.digests.contains(digest) {
+                    newer.digests.push(digest.clone());
+                }
+            }
+        }
+        if newer != *record {
+            self.records.push((claim.version.clone(), newer));
+        }
+    }
+
+    fn note_deprecations(
+        &mut self,
+        before: &[VersionClaim],
+        newest: &[VersionClaim],
+        now: Timestamp,
+    ) {
+        let was: HashMap<&Version, bool> =
+            before.iter().map(|claim| (&claim.version, claim.deprecated)).collect();
+        for claim in newest {
+            match (was.get(&claim.version), claim.deprecated) {
+                (Some(false), true) => {
+                    self.note(now, Some(&claim.version), ObservationKind::Deprecated);
+                }
+                (Some(true), false) => {
+                    self.note(now, Some(&claim.version), ObservationKind::Undeprecated);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn note_tags(
+        &mut self,
+        before: &[(String, String)],
+        newest: &[(String, String)],
+        now: Timestamp,
+    ) {
+        let before: HashMap<&str, &str> = pairs(before);
+        let newest: HashMap<&str, &str> = pairs(newest);
+        let mut tags: Vec<&str> = before.keys().chain(newest.keys()).copied().collect();
+        tags.sort_unstable();
+        tags.dedup();
+        for tag in tags {
+            let (from, to) = (before.get(tag).copied(), newest.get(tag).copied());
+            if from != to {
+                let what = ObservationKind::TagMoved {
+                    tag: tag.to_owned(),
+                    from: from.map(str::to_owned),
+                    to: to.map(str::to_owned),
+                };
+                self.note(now, None, what);
+            }
+        }
+    }
+}
+
+fn pairs(tags: &[(String, String)]) -> HashMap<&str, &str> {
+    tags.iter().map(|(tag, version)| (tag.as_str(), version.as_str())).collect()
+}
+
+/// Whether two promises can not both be kept by the same bytes. An algorithm that stands several
+/// times promises any of its digests, so it is contradicted only where none is shared.
+pub fn contradict(first: &[Digest], second: &[Digest]) -> bool {
+    first.iter().any(|digest| {
+        let is_of_kind = |other: &&Digest| other.algorithm() == digest.algorithm();
+        second.iter().any(|other| is_of_kind(&other))
+            && !second.iter().filter(is_of_kind).any(|other| first.contains(other))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA512_A: &str = "a";
+    const SHA512_B: &str = "b";
+
+    fn digest(algorithm: &str, digit: &str) -> Digest {
+        let length = if algorithm == "sha1" { 40 } else { 128 };
+        Digest::parse(&format!("{algorithm}:{}", digit.repeat(length))).unwrap()
+    }
+
+    fn claim(version: &str, digests: &[Digest]) -> VersionClaim {
+        VersionClaim {
+            version: Version::new(version).unwrap(),
+            published: None,
+            digests: digests.to_vec(),
+            deprecated: false,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn remember(known: &mut HashMap<Version, VersionRecord>, changes: &Changes) {
+        known.extend(changes.records.iter().cloned());
+    }
+
+    fn kinds(changes: &Changes) -> Vec<&ObservationKind> {
+        changes.observations.iter().map(|observation| &observation.what).collect()
+    }
+
+    #[test]
+    fn first_sight_is_a_state_and_no_change() {
+        let claims = [claim("1.0.0", &[digest("sha512", SHA512_A)])];
+        let newest = Claims { versions: &claims, tags: &[] };
+        let changes = observe(&HashMap::new(), None, newest, at(1));
+        assert_eq!(changes.records.len(), 1);
+        assert_eq!(changes.records[0].1.first_seen, at(1));
+        assert!(changes.observations.is_empty());
+    }
+
+    #[test]
+    fn a_version_appears_vanishes_and_returns() {
+        let one = [claim("1.0.0", &[digest("sha1", "a")])];
+        let two = [one[0].clone(), claim("2.0.0", &[digest("sha1", "b")])];
+        let of = |versions| Claims { versions, tags: &[] };
+        let mut known = HashMap::new();
+        let first_sight = observe(&known, None, of(&one), at(1));
+        remember(&mut known, &first_sight);
+
+        let appeared = observe(&known, Some(of(&one)), of(&two), at(2));
+        assert_eq!(kinds(&appeared), [&ObservationKind::Appeared]);
+        remember(&mut known, &appeared);
+
+        let vanished = observe(&known, Some(of(&two)), of(&one), at(3));
+        assert_eq!(kinds(&vanished), [&ObservationKind::Vanished]);
+        assert_eq!(vanished.vanished, [Version::new("2.0.0").unwrap()]);
+        remember(&mut known, &vanished);
+
+        let again = observe(&known, Some(of(&one)), of(&one), at(4));
+        assert!(again.records.is_empty() && again.observations.is_empty(), "said once");
+
+        let returned = observe(&known, Some(of(&one)), of(&two), at(5));
+        assert_eq!(kinds(&returned), [&ObservationKind::Returned]);
+        assert_eq!(returned.records[0].1.first_seen, at(2), "first seen stays");
+    }
+
+    #[test]
+    fn other_bytes_under_a_version_keep_the_first_and_are_reported_once() {
+        let first = [claim("1.0.0", &[digest("sha512", SHA512_A), digest("sha1", "a")])];
+        let other = [claim("1.0.0", &[digest("sha512", SHA512_B), digest("sha1", "a")])];
+        let of = |versions| Claims { versions, tags: &[] };
+        let mut known = HashMap::new();
+        let first_sight = observe(&known, None, of(&first), at(1));
+        remember(&mut known, &first_sight);
+
+        let changed = observe(&known, Some(of(&first)), of(&other), at(2));
+        assert_eq!(changed.conflicts, [Version::new("1.0.0").unwrap()]);
+        assert_eq!(changed.records[0].1.digests, first[0].digests, "the first stays");
+        remember(&mut known, &changed);
+        assert!(observe(&known, Some(of(&other)), of(&other), at(3)).conflicts.is_empty());
+
+        let repaired = observe(&known, Some(of(&other)), of(&first), at(4));
+        assert_eq!(repaired.records[0].1.conflict, None);
+    }
+
+    #[test]
+    fn a_stronger_digest_that_comes_later_is_pinned_too() {
+        let weak = [claim("1.0.0", &[digest("sha1", "a")])];
+        let both = [claim("1.0.0", &[digest("sha512", SHA512_A), digest("sha1", "a")])];
+        let of = |versions| Claims { versions, tags: &[] };
+        let mut known = HashMap::new();
+        let first_sight = observe(&known, None, of(&weak), at(1));
+        remember(&mut known, &first_sight);
+        let changes = observe(&known, Some(of(&weak)), of(&both), at(2));
+        assert!(changes.conflicts.is_empty());
+        assert_eq!(changes.records[0].1.digests.len(), 2);
+    }
+
+    #[test]
+    fn a_moved_tag_and_a_deprecation_are_dated() {
+        let before = [claim("1.0.0", &[digest("sha1", "a")])];
+        let newest = [VersionClaim { deprecated: true, ..before[0].clone() }];
+        let mut known = HashMap::new();
+        let said = |versions, tags| Claims { versions, tags };
+        let first_sight = observe(&known, None, said(&before, &[]), at(1));
+        remember(&mut known, &first_sight);
+        let tags = [("latest".to_owned(), "1.0.0".to_owned())];
+        let changes = observe(&known, Some(said(&before, &[])), said(&newest, &tags), at(2));
+        let moved = ObservationKind::TagMoved {
+            tag: "latest".into(),
+            from: None,
+            to: Some("1.0.0".into()),
+        };
+        assert_eq!(kinds(&changes), [&ObservationKind::Deprecated, &moved]);
+    }
+}
