@@ -1,1 +1,124 @@
+//! The registries that this garden serves: the list of formats, a line each.
+//!
+//! A format is one folder with the same files as its siblings. What is the same for all of them is
+//! here: [`Garden`], which every registry is handed, [`respond`] for answers with bytes, and
+//! [`refusal`] for the words of a refusal.
 
+pub mod npm;
+pub mod refusal;
+pub mod respond;
+
+use std::sync::Arc;
+
+use actix_web::web::ServiceConfig;
+use ipnet::IpNet;
+use policies::package::{Ecosystem, Package};
+use policies::rules::Pattern;
+use url::Url;
+
+use crate::config::{Format, RegistryConfig};
+use crate::gate::Gate;
+use crate::pull::Source;
+use crate::pull::artifacts::Artifacts;
+use crate::pull::documents::Documents;
+use crate::pull::freshness::Freshness;
+use crate::pull::store::PullStore;
+use crate::pull::views::Views;
+use crate::upstream::Upstream;
+use npm::documents::NpmDocuments;
+
+/// What every registry is handed.
+#[derive(Debug)]
+pub struct Garden {
+    pub gate: Gate,
+    pub store: PullStore,
+    pub artifacts: Arc<Artifacts>,
+    pub views: Views,
+    pub npm_documents: Arc<Documents<NpmDocuments>>,
+    pub public_url: Option<Url>,
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Garden {
+    /// `memory` bounds the three caches together.
+    pub fn new(
+        gate: Gate,
+        store: PullStore,
+        memory: u64,
+        public_url: Option<Url>,
+        trusted_proxies: Vec<IpNet>,
+    ) -> Arc<Self> {
+        let third = memory / 3;
+        Arc::new(Self {
+            gate,
+            artifacts: Artifacts::new(store.clone(), third),
+            views: Views::new(store.runtime.clone(), third),
+            npm_documents: Documents::new(store.clone(), third),
+            store,
+            public_url,
+            trusted_proxies,
+        })
+    }
+}
+
+/// One configured registry.
+#[derive(Debug)]
+pub struct Registry {
+    pub name: Arc<str>,
+    pub source: Arc<Source>,
+    /// The same place without its upstream, for names that are never asked of it.
+    pub own_source: Arc<Source>,
+    own: Vec<Pattern>,
+    pub garden: Arc<Garden>,
+}
+
+impl Registry {
+    /// An error names the setting that can not be read.
+    pub fn new(
+        config: &RegistryConfig,
+        ecosystem: Ecosystem,
+        upstream: Option<Upstream>,
+        garden: Arc<Garden>,
+    ) -> Result<Self, String> {
+        let name: Arc<str> = config.name.as_str().into();
+        let own = config
+            .own
+            .iter()
+            .map(|pattern| Pattern::parse_in(ecosystem, pattern))
+            .collect::<Result<_, _>>()
+            .map_err(|fault| format!("registry.{name}.own: {fault}"))?;
+        let freshness = Freshness { max_age: config.max_age, max_stale: config.max_stale };
+        let source =
+            |upstream| Arc::new(Source { registry: Arc::clone(&name), upstream, freshness });
+        Ok(Self { source: source(upstream), own_source: source(None), own, garden, name })
+    }
+
+    /// Where this package may come from. Names of own packages never leave the house.
+    pub fn source_of(&self, package: &Package) -> &Arc<Source> {
+        if self.own.iter().any(|pattern| pattern.matches(package)) {
+            &self.own_source
+        } else {
+            &self.source
+        }
+    }
+}
+
+/// The ecosystem whose names and versions a format speaks of.
+pub fn ecosystem_of(format: Format) -> Option<Ecosystem> {
+    match format {
+        Format::Npm => Some(Ecosystem::Npm),
+        Format::Cargo => Some(Ecosystem::Cargo),
+        Format::Nuget => Some(Ecosystem::Nuget),
+        Format::Oci => Some(Ecosystem::Oci),
+        Format::Files => None,
+    }
+}
+
+/// Mounts a registry at its name. A format that this version does not serve is refused when the
+/// configuration is read, so nothing is mounted for it.
+pub fn mount(format: Format, registry: &Arc<Registry>, routes: &mut ServiceConfig) {
+    match format {
+        Format::Npm => npm::mount(registry, routes),
+        Format::Cargo | Format::Nuget | Format::Oci | Format::Files => {}
+    }
+}

@@ -1,0 +1,248 @@
+//! [`Packument`] → the bytes of a view, spliced from the spans of the versions that are shown.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use policies::package::{Algorithm, Digest, Version};
+use serde_json::Value;
+
+use super::fields::Fields;
+use super::{Entry, Packument};
+use crate::registries::npm::names;
+
+/// The two documents that live at one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    Full,
+    /// `application/vnd.npm.install-v1+json`: what an install needs.
+    Abbreviated,
+}
+
+/// What a view shows of a packument.
+#[derive(Debug)]
+pub struct Offer<'a> {
+    pub packument: &'a Packument,
+    /// In the upstream's order.
+    pub shown: Vec<Shown<'a>>,
+    pub tags: Vec<(String, String)>,
+}
+
+/// One version that is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    pub entry: &'a Entry,
+    /// The digests of first sight, where the upstream has since promised other ones.
+    pub pinned: Option<&'a [Digest]>,
+}
+
+/// Fields at the top that npm's own registry hoists from the newest version.
+const HOISTED: &[&str] = &[
+    "description",
+    "license",
+    "licenses",
+    "homepage",
+    "repository",
+    "bugs",
+    "keywords",
+    "author",
+    "readme",
+    "readmeFilename",
+];
+
+/// `base` is the address of the registry without a trailing slash.
+pub fn render_packument(offer: &Offer<'_>, form: Form, base: &str) -> Vec<u8> {
+    let packument = offer.packument;
+    let size: usize = offer.shown.iter().map(|shown| shown.entry.raw.len() + 64).sum();
+    let mut out = Vec::with_capacity(size + 1024);
+    out.extend_from_slice(b"{\"name\":");
+    write_text(&mut out, packument.package.name());
+    out.extend_from_slice(b",\"dist-tags\":");
+    write_texts(&mut out, offer.tags.iter().map(|(tag, version)| (tag.as_str(), version.as_str())));
+    out.extend_from_slice(b",\"versions\":{");
+    for (index, shown) in offer.shown.iter().enumerate() {
+        separate(&mut out, index);
+        write_text(&mut out, shown.entry.version.as_str());
+        out.push(b':');
+        write_version(&mut out, packument, shown, form, base);
+    }
+    out.push(b'}');
+    if let Some(modified) = &packument.modified {
+        write_field(&mut out, "modified", modified);
+    }
+    out.extend_from_slice(b",\"time\":");
+    write_texts(&mut out, times(offer));
+    if form == Form::Full {
+        write_top_fields(&mut out, offer);
+    }
+    out.push(b'}');
+    out
+}
+
+/// One version alone, as `/{package}/{version}` answers.
+pub fn render_manifest(packument: &Packument, shown: &Shown<'_>, base: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(shown.entry.raw.len() + 64);
+    write_version(&mut out, packument, shown, Form::Full, base);
+    out
+}
+
+/// A packument of these versions alone, unfiltered and not rewritten: what is kept of versions
+/// that the upstream takes away.
+pub fn render_retained(packument: &Packument, versions: &HashSet<Version>) -> Bytes {
+    let kept: Vec<&Entry> =
+        packument.entries.iter().filter(|entry| versions.contains(&entry.version)).collect();
+    let mut out = Vec::new();
+    out.extend_from_slice(b"{\"name\":");
+    write_text(&mut out, packument.package.name());
+    out.extend_from_slice(b",\"versions\":{");
+    for (index, entry) in kept.iter().enumerate() {
+        separate(&mut out, index);
+        write_text(&mut out, entry.version.as_str());
+        out.push(b':');
+        out.extend_from_slice(&entry.raw);
+    }
+    out.extend_from_slice(b"},\"time\":");
+    write_texts(&mut out, kept.iter().filter_map(|entry| published(entry)));
+    out.push(b'}');
+    out.into()
+}
+
+fn published(entry: &Entry) -> Option<(&str, &str)> {
+    Some((entry.version.as_str(), entry.published_text.as_deref()?))
+}
+
+fn times<'a>(offer: &'a Offer<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let whole = [("created", &offer.packument.created), ("modified", &offer.packument.modified)];
+    whole
+        .into_iter()
+        .filter_map(|(key, time)| Some((key, time.as_deref()?)))
+        .chain(offer.shown.iter().filter_map(|shown| published(shown.entry)))
+}
+
+fn write_version(
+    out: &mut Vec<u8>,
+    packument: &Packument,
+    shown: &Shown<'_>,
+    form: Form,
+    base: &str,
+) {
+    let entry = shown.entry;
+    let url = format!("{base}/{}", names::tarball_path(&packument.package, &entry.version));
+    match form {
+        Form::Full => {
+            out.extend_from_slice(&entry.raw[..entry.dist.start]);
+            write_dist(out, shown, &url);
+            out.extend_from_slice(&entry.raw[entry.dist.end..]);
+        }
+        Form::Abbreviated => {
+            out.push(b'{');
+            for (name, value) in &entry.short {
+                write_text(out, name);
+                out.push(b':');
+                out.extend_from_slice(&entry.raw[value.clone()]);
+                out.push(b',');
+            }
+            if entry.has_install_script {
+                out.extend_from_slice(b"\"hasInstallScript\":true,");
+            }
+            out.extend_from_slice(b"\"dist\":");
+            write_dist(out, shown, &url);
+            out.push(b'}');
+        }
+    }
+}
+
+/// Only the address is ours; digests, signatures and attestations stay as the upstream wrote
+/// them. Where it has changed its promise, the one of first sight stands, and signatures of the
+/// other bytes are left out.
+fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, url: &str) {
+    let entry = shown.entry;
+    let Some(pinned) = shown.pinned else {
+        out.extend_from_slice(&entry.raw[entry.dist.start..entry.tarball.start]);
+        write_text(out, url);
+        out.extend_from_slice(&entry.raw[entry.tarball.end..entry.dist.end]);
+        return;
+    };
+    out.extend_from_slice(b"{\"tarball\":");
+    write_text(out, url);
+    let integrity: Vec<String> = pinned
+        .iter()
+        .filter(|digest| digest.algorithm() != Algorithm::Sha1)
+        .map(Digest::to_sri)
+        .collect();
+    if !integrity.is_empty() {
+        write_field(out, "integrity", &integrity.join(" "));
+    }
+    if let Some(sha1) = pinned.iter().find(|digest| digest.algorithm() == Algorithm::Sha1) {
+        write_field(out, "shasum", &sha1.hex());
+    }
+    out.push(b'}');
+}
+
+/// The other fields at the top. Those that are hoisted from `latest` follow it when it moved:
+/// the readme of a version that is not offered is not shown.
+fn write_top_fields(out: &mut Vec<u8>, offer: &Offer<'_>) {
+    let latest = |tags: &[(String, String)]| {
+        tags.iter().find(|(tag, _)| tag == "latest").map(|(_, version)| version.clone())
+    };
+    let newest = latest(&offer.tags);
+    let moved = newest != latest(&offer.packument.tags);
+    for (key, value) in &offer.packument.fields {
+        if !(moved && HOISTED.contains(&key.as_str())) {
+            write_raw_field(out, key, value);
+        }
+    }
+    let shown = newest
+        .and_then(|newest| offer.shown.iter().find(|shown| shown.entry.version.as_str() == newest));
+    if let (true, Some(shown)) = (moved, shown)
+        && let Ok(text) = std::str::from_utf8(&shown.entry.raw)
+        && let Ok(fields) = Fields::parse(text)
+    {
+        for name in HOISTED {
+            if let Some(value) = fields.get(name) {
+                write_raw_field(out, name, value.get().as_bytes());
+            }
+        }
+    }
+}
+
+fn write_raw_field(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    out.push(b',');
+    write_text(out, key);
+    out.push(b':');
+    out.extend_from_slice(value);
+}
+
+fn write_field(out: &mut Vec<u8>, key: &str, value: &str) {
+    out.push(b',');
+    write_text(out, key);
+    out.push(b':');
+    write_text(out, value);
+}
+
+fn write_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = (&'a str, &'a str)>) {
+    out.push(b'{');
+    for (index, (key, value)) in texts.enumerate() {
+        separate(out, index);
+        write_text(out, key);
+        out.push(b':');
+        write_text(out, value);
+    }
+    out.push(b'}');
+}
+
+fn separate(out: &mut Vec<u8>, index: usize) {
+    if index > 0 {
+        out.push(b',');
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    let plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(Value::from(text).to_string().as_bytes());
+    }
+}

@@ -1,0 +1,62 @@
+//! Which dist-tags a view shows.
+//!
+//! A tag that points to a version that is not shown is dropped; `latest` moves, because clients
+//! fail without it. It never moves up where there is anything at or below: an older approved
+//! version is what was meant to be used before the newer one came.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use policies::package::{Ecosystem, Version};
+use policies::versions::{compare, is_prerelease};
+
+use super::{Packument, Shown};
+
+pub fn offered_tags(packument: &Packument, shown: &[Shown<'_>]) -> Vec<(String, String)> {
+    let versions: HashSet<&str> = shown.iter().map(|shown| shown.entry.version.as_str()).collect();
+    let mut tags: Vec<(String, String)> = packument
+        .tags
+        .iter()
+        .filter(|(_, version)| versions.contains(version.as_str()))
+        .cloned()
+        .collect();
+    if !tags.iter().any(|(tag, _)| tag == "latest") {
+        let original = packument
+            .tags
+            .iter()
+            .find(|(tag, _)| tag == "latest")
+            .map(|(_, version)| version.as_str());
+        let shown: Vec<&Version> = shown.iter().map(|shown| &shown.entry.version).collect();
+        if let Some(latest) = newest_offered(&shown, original) {
+            tags.push(("latest".to_owned(), latest.to_string()));
+        }
+    }
+    tags.sort();
+    tags
+}
+
+/// The highest stable version not above the original `latest`; else the highest pre-release not
+/// above it; else, where only newer ones are allowed, the lowest of them, stable ones first.
+fn newest_offered(shown: &[&Version], original: Option<&str>) -> Option<Version> {
+    let is_stable =
+        |version: &&&Version| is_prerelease(Ecosystem::Npm, version.as_str()) == Some(false);
+    let (below, above): (Vec<&Version>, Vec<&Version>) = shown
+        .iter()
+        .copied()
+        .partition(|version| original.is_none_or(|original| order(version, original).is_le()));
+    let by_order = |a: &&&Version, b: &&&Version| order(a, b.as_str());
+    let highest = below.iter().filter(is_stable).max_by(by_order);
+    highest
+        .or_else(|| below.iter().max_by(by_order))
+        .or_else(|| above.iter().filter(is_stable).min_by(by_order))
+        .or_else(|| above.iter().min_by(by_order))
+        .map(|version| (*version).clone())
+}
+
+/// What npm can not order is nobody's latest: it counts as lower than all.
+fn order(a: &Version, b: &str) -> Ordering {
+    compare(Ecosystem::Npm, a.as_str(), b).unwrap_or_else(|| {
+        let is_readable = |text| is_prerelease(Ecosystem::Npm, text).is_some();
+        is_readable(a.as_str()).cmp(&is_readable(b))
+    })
+}
