@@ -1,7 +1,5 @@
-//! The whole of garth from outside, one module a subject.
-
-mod powercut;
-//! Real clients against the real thing, one file a subject.
-#![allow(clippy::unwrap_used)]
+//! The whole of garth from outside: real clients against the real thing, one file a subject.
+#![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
 
 mod edge;
+mod powercut;

@@ -118,7 +118,11 @@ async fn verify_records(store: &Sled, round: u64, acknowledged: &Acknowledged) {
         }
         let [_, (newest, number)] = powercut::records(round, *writer, found.len() as u64 - 1);
         let newest = store.get(&newest).await.unwrap();
-        assert_eq!(newest.as_deref(), Some(&*number), "round {round}, writer {writer}: half a batch");
+        assert_eq!(
+            newest.as_deref(),
+            Some(&*number),
+            "round {round}, writer {writer}: half a batch"
+        );
     }
 }
 

@@ -87,7 +87,9 @@ impl MakeRule {
         for text in &self.packages {
             let (package, version) = split(text).map_err(|error| error.to_string())?;
             if version.is_some() && self.versions.is_some() {
-                return Err(format!("{text} names a version and --versions does: give one of them"));
+                return Err(format!(
+                    "{text} names a version and --versions does: give one of them"
+                ));
             }
             let versions = version.or_else(|| self.versions.clone());
             match groups.iter_mut().find(|group| group.versions == versions) {
@@ -96,14 +98,21 @@ impl MakeRule {
             }
         }
         if groups.len() > 1 && self.name.is_some() {
-            return Err("packages of several versions become several rules, and --name names one: \
+            return Err(
+                "packages of several versions become several rules, and --name names one: \
                         run the command once for each"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         Ok(groups)
     }
 
-    async fn make(&self, client: &Client, effect: Effect, group: &Group) -> Result<Made, ClientError> {
+    async fn make(
+        &self,
+        client: &Client,
+        effect: Effect,
+        group: &Group,
+    ) -> Result<Made, ClientError> {
         let draft = Draft {
             name: self.name.clone(),
             effect: Some(effect.to_string()),
@@ -152,9 +161,12 @@ fn exact(text: &str) -> Option<String> {
         Pattern::One(package) => package,
         _ => return None,
     };
-    let version = spelling.version.filter(|version| Parsed::new(spelling.ecosystem, version).is_some());
+    let version =
+        spelling.version.filter(|version| Parsed::new(spelling.ecosystem, version).is_some());
     match version.as_deref().map(Version::new) {
-        Some(Ok(version)) => Some(policies::package::PackageVersion { package, version }.to_string()),
+        Some(Ok(version)) => {
+            Some(policies::package::PackageVersion { package, version }.to_string())
+        }
         _ => Some(package.to_string()),
     }
 }

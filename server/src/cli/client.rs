@@ -79,7 +79,8 @@ pub struct Client {
 impl Client {
     /// Finds the server and the token. Blocking: runs before anything else.
     pub fn find(args: &ServerArgs, env: &EnvSnapshot) -> Result<Self, ClientError> {
-        let given = args.server.as_deref().or_else(|| env.get("GARTH_URL")).map(parse_url).transpose()?;
+        let given =
+            args.server.as_deref().or_else(|| env.get("GARTH_URL")).map(parse_url).transpose()?;
         let token = args.token.as_deref().or_else(|| env.get("GARTH_TOKEN"));
         let (base, token) = match (given, token) {
             (Some(url), Some(token)) => (url, token.trim().to_owned()),
@@ -100,12 +101,20 @@ impl Client {
         Ok(Self { base, token, http })
     }
 
-    pub async fn get<A: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<A, ClientError> {
+    pub async fn get<A: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<A, ClientError> {
         let body = self.send(Method::GET, path, query, None::<&()>).await?;
         self.read(&body)
     }
 
-    pub async fn post<B: Serialize, A: DeserializeOwned>(&self, path: &[&str], body: &B) -> Result<A, ClientError> {
+    pub async fn post<B: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &B,
+    ) -> Result<A, ClientError> {
         let body = self.send(Method::POST, path, &[], Some(body)).await?;
         self.read(&body)
     }

@@ -116,7 +116,9 @@ fn told(list: &RuleList, colours: bool) -> String {
         let _ = writeln!(text, "! {fault}");
     }
     if list.rules.is_empty() {
-        text.push_str("No rules: everything is refused. `garth allow npm:left-pad` makes the first one.\n");
+        text.push_str(
+            "No rules: everything is refused. `garth allow npm:left-pad` makes the first one.\n",
+        );
         return text;
     }
     let width = list.rules.iter().map(|rule| rule.name.len()).max().unwrap_or(0).min(40);

@@ -70,7 +70,9 @@ fn told(view: &DecisionView, colours: bool) -> String {
                 text.push('\n');
             }
             if view.observing && decision.effect != Effect::Allow {
-                text.push_str("The server only observes: it is served all the same, and recorded.\n");
+                text.push_str(
+                    "The server only observes: it is served all the same, and recorded.\n",
+                );
             }
         }
         None => {
@@ -85,7 +87,10 @@ fn told(view: &DecisionView, colours: bool) -> String {
     match (view.considered.len(), view.others) {
         (0, 0) => text.push_str("There are no rules, and what no rule allows is denied.\n"),
         (0, others) => {
-            let _ = writeln!(text, "None of the {others} rules names it, and what no rule allows is denied.");
+            let _ = writeln!(
+                text,
+                "None of the {others} rules names it, and what no rule allows is denied."
+            );
         }
         (_, 0) => {}
         (_, others) => {
@@ -97,7 +102,10 @@ fn told(view: &DecisionView, colours: bool) -> String {
     if refused {
         let asked = view.version.as_ref().map_or_else(
             || view.package.to_string(),
-            |version| PackageVersion { package: view.package.clone(), version: version.clone() }.to_string(),
+            |version| {
+                PackageVersion { package: view.package.clone(), version: version.clone() }
+                    .to_string()
+            },
         );
         let _ = writeln!(text, "To allow it: garth allow {asked}");
     }

@@ -1,0 +1,74 @@
+//! What the configuration means to the parts, in their own terms. Pure.
+
+use crate::cli::serve::ServeError;
+use crate::config::{self, Config, RegistryConfig};
+use crate::edge::{EdgeSettings, Limits, TlsSettings};
+use crate::observability::Lifecycle;
+use crate::upstream::{self, Credentials, Deadlines, Retries, UpstreamSettings};
+
+pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
+    let limits = &config.limits;
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let body_bytes = limits.body_bytes;
+    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    EdgeSettings {
+        listen: vec![config.listen],
+        tls: config.tls.as_ref().map(|tls| TlsSettings::new(&tls.certificate, &tls.key)),
+        limits: Limits {
+            connections: count(limits.connections),
+            connections_per_address: count(limits.connections_per_address),
+            head: limits.header_timeout,
+            idle: limits.idle_timeout,
+            body_total: limits.body_timeout,
+            read_stall: limits.write_timeout,
+            uri_bytes: count(limits.uri_length),
+            header_bytes: count(limits.header_bytes),
+            body_bytes: std::sync::Arc::new(move |_, _| body_bytes),
+            ..Limits::default()
+        },
+        workers,
+        lifecycle,
+    }
+}
+
+/// `None` for a registry of own packages alone.
+pub fn upstream(
+    config: &Config,
+    registry: &RegistryConfig,
+) -> Result<Option<UpstreamSettings>, ServeError> {
+    let Some(base) = registry.upstream.clone() else { return Ok(None) };
+    let of = &config.upstream;
+    let credentials = match &registry.credentials {
+        None => None,
+        Some(config::Credentials::Basic { username, password }) => {
+            Some(Credentials::basic(username, password.reveal()))
+        }
+        Some(config::Credentials::Bearer(token)) => Some(Credentials::bearer(token.reveal())),
+    };
+    let credentials = credentials.transpose().map_err(|fault| {
+        ServeError::Start(format!("the credentials of registry.{}: {fault}", registry.name))
+    })?;
+    Ok(Some(UpstreamSettings {
+        credentials,
+        allow_hosts: registry.allow_hosts.clone(),
+        deadlines: Deadlines {
+            connect: of.connect_timeout,
+            headers: of.header_timeout,
+            idle: of.idle_timeout,
+            total_document: of.document_timeout,
+            total_artifact: of.artifact_timeout,
+            ..Deadlines::default()
+        },
+        limits: upstream::Limits {
+            concurrent: usize::try_from(of.max_concurrent).unwrap_or(usize::MAX),
+            document: of.max_document,
+            artifact: of.max_artifact,
+            ..upstream::Limits::default()
+        },
+        retries: Retries {
+            percent: u32::try_from(of.retry_percent).unwrap_or(u32::MAX),
+            ..Retries::default()
+        },
+        ..UpstreamSettings::new(registry.name.clone(), base)
+    }))
+}
