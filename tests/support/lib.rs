@@ -1,6 +1,6 @@
-//! What the tests share.
-
-pub mod powercut;
-//! What the tests stand on.
+//! What the tests stand on: the real binary, real clients, a scripted upstream.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that can not go on fails")]
 
 pub mod edge;
+pub mod powercut;
+pub mod server;
