@@ -142,7 +142,7 @@ mod tests {
     fn config(variables: &[(&str, &str)], discovered: bool) -> Config {
         let discovered = if discovered { vec![(Format::Npm, npm())] } else { Vec::new() };
         let env = variables.iter().copied().collect();
-        Config::load(&LoadOptions { env, discovered, ..LoadOptions::default() }).unwrap()
+        Config::load(&LoadOptions { discovered, env, ..LoadOptions::default() }).unwrap()
     }
 
     fn said(config: &Config, discovery: Option<&Discovery>) -> String {
@@ -156,18 +156,18 @@ mod tests {
     }
 
     fn discovery(npm_found: bool) -> Discovery {
-        let found = |format, host: &str, from: &str| Found {
-            format,
-            upstream: Url::parse(&format!("https://{host}/")).unwrap(),
-            from: from.to_owned(),
+        let found = |format, host: &str, from: &str| {
+            let upstream = Url::parse(&format!("https://{host}/")).unwrap();
+            Found { format, upstream, from: from.to_owned() }
         };
         let missing = |format, why: &str| Missing {
             format,
             why: why.to_owned(),
             how: "what to do about it".to_owned(),
         };
+        let cargo = found(Format::Cargo, "cargo.example.com", "cargo's own default");
         let mut discovery = Discovery {
-            found: vec![found(Format::Cargo, "cargo.example.com", "cargo's own default")],
+            found: vec![cargo],
             missing: vec![missing(Format::Oci, "docker is not installed")],
             notes: vec!["@acme has a registry of its own.".to_owned()],
         };

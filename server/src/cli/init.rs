@@ -58,10 +58,10 @@ impl Init {
     fn write(&self, discovery: &Discovery) -> Result<Vec<PathBuf>, String> {
         // "garth.toml" reads better than "./garth.toml".
         let directory = self.directory.strip_prefix(".").unwrap_or(&self.directory);
-        let mut files = vec![(directory.join(FILE_NAME), template::garth_toml(discovery))];
-        for (name, text) in template::POLICY_FILES {
-            files.push((directory.join(POLICIES).join(name), (*text).to_owned()));
-        }
+        let files = [
+            (directory.join(FILE_NAME), template::garth_toml(discovery)),
+            (directory.join(POLICIES).join(template::POLICY_FILE), template::policy_file()),
+        ];
         if !self.force {
             let there: Vec<String> = files
                 .iter()
@@ -175,11 +175,18 @@ mod tests {
     #[test]
     fn every_example_that_is_written_is_valid_once_its_comment_sign_is_gone() {
         let text = template::garth_toml(&found());
-        let example = |line: &str| line.starts_with("# ") && line.contains(" = ");
+        let example = |line: &str| {
+            line.starts_with("# ") && line.split_whitespace().nth(2).is_some_and(|word| word == "=")
+        };
         let text: Vec<&str> = text
             .lines()
             .map(|line| if example(line) { &line[2..] } else { line })
-            .filter(|line| !line.contains("{ env = \"NAME\" }") && !line.starts_with("username"))
+            // These name what is not there, or need each other.
+            .filter(|line| {
+                !["username =", "password =", "token =", "certificate_authority ="]
+                    .iter()
+                    .any(|key| line.starts_with(key))
+            })
             .collect();
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join(POLICIES)).unwrap();
@@ -199,6 +206,20 @@ mod tests {
         assert!(!directory.path().join(POLICIES).exists());
         init(directory.path(), true).write(&found()).unwrap();
         assert_ne!(fs::read_to_string(&file).unwrap(), "mine");
+    }
+
+    #[test]
+    fn the_rules_that_are_written_are_valid_examples_and_none_is_in_force() {
+        let text = template::policy_file();
+        assert!(policies::rules::parse("allowlist.toml", &text).unwrap().is_empty());
+        let examples: Vec<&str> = text
+            .lines()
+            .skip_while(|line| *line != "# [[rule]]")
+            .map(|line| line.strip_prefix("# ").unwrap_or(line))
+            .collect();
+        let rules = policies::rules::parse("allowlist.toml", &examples.join("\n")).unwrap();
+        assert!(!rules.is_empty());
+        assert!(text.starts_with("# The rules in this file are examples."));
     }
 
     #[test]

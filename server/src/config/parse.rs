@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use url::Url;
+use url::{Host, Url};
 
 use super::setting::{GIB, KIB, MIB};
 
@@ -59,6 +59,15 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| Some(IpNet::from(text.parse::<IpAddr>().ok()?)))
 }
 
+/// A host, or `host:port`, in the normal form of a URL's host.
+pub(super) fn host(text: &str) -> Option<String> {
+    if let Ok(host) = Host::parse(text) {
+        return Some(host.to_string());
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    Some(format!("{}:{}", Host::parse(host).ok()?, port.parse::<u16>().ok()?))
+}
+
 /// Why a URL cannot be one that garth asks or writes. The text is never repeated: it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WrongUrl {
@@ -69,7 +78,7 @@ pub enum WrongUrl {
 }
 
 /// An http or https URL without credentials, query and fragment; its path ends in `/`, so that joining
-/// a relative path to it adds and never replaces. One that names a document (NuGet's service index)
+/// a relative path to it adds and never replaces. One that names a document (the service index of `NuGet`)
 /// stays as it is.
 pub fn base_url(text: &str) -> Result<Url, WrongUrl> {
     let mut url = Url::parse(text).map_err(|_| WrongUrl::NotAUrl)?;
@@ -82,8 +91,12 @@ pub fn base_url(text: &str) -> Result<Url, WrongUrl> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(WrongUrl::QueryOrFragment);
     }
-    if !url.path().ends_with('/') && !url.path().ends_with(".json") {
+    if !url.path().ends_with('/') && !names_a_document(&url) {
         url.set_path(&format!("{}/", url.path()));
     }
     Ok(url)
+}
+
+fn names_a_document(url: &Url) -> bool {
+    std::path::Path::new(url.path()).extension().is_some_and(|extension| extension == "json")
 }

@@ -2,15 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use url::{Host, Url};
+use policies::package::Ecosystem;
+use policies::rules::Pattern;
+use url::Url;
 
 use super::faults::{ConfigFault, Place};
+use super::parse;
 use super::read::Reader;
 use super::secret::Secret;
 use super::setting::{Kind, SettingDoc, variable};
 use super::source::Value;
+use super::tls;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryConfig {
@@ -20,11 +25,13 @@ pub struct RegistryConfig {
     /// Ends in `/` and holds no credentials; `None` for own packages only.
     pub upstream: Option<Url>,
     pub credentials: Option<Credentials>,
-    /// Patterns of names that are never asked of the upstream.
+    /// A file that is there.
+    pub certificate_authority: Option<PathBuf>,
+    /// Patterns of names, in the ecosystem of the format, that are never asked of the upstream.
     pub own: Vec<String>,
     pub max_age: Duration,
     pub max_stale: Duration,
-    /// Hosts beside the upstream's own that may have private addresses.
+    /// Hosts, or `host:port`, beside the upstream's own that may have private addresses.
     pub allow_hosts: Vec<String>,
 }
 
@@ -55,6 +62,17 @@ impl Format {
             Self::Cargo => "cargo",
             Self::Nuget => "nuget",
             Self::Files => "files",
+        }
+    }
+
+    /// The ecosystem whose packages the format carries; plain files are of none.
+    pub fn ecosystem(self) -> Option<Ecosystem> {
+        match self {
+            Self::Npm => Some(Ecosystem::Npm),
+            Self::Oci => Some(Ecosystem::Oci),
+            Self::Cargo => Some(Ecosystem::Cargo),
+            Self::Nuget => Some(Ecosystem::Nuget),
+            Self::Files => None,
         }
     }
 
@@ -107,6 +125,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
                of `username` and `password`.",
     },
     SettingDoc {
+        key: "registry.*.certificate_authority",
+        kind: Kind::Path,
+        default: None,
+        text: "A PEM file with certificates that are trusted for the upstream, beside the system's.",
+    },
+    SettingDoc {
         key: "registry.*.own",
         kind: Kind::Texts,
         default: None,
@@ -130,7 +154,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         key: "registry.*.allow_hosts",
         kind: Kind::Texts,
         default: None,
-        text: "Hosts, beside the upstream's own, that its answers may lead to although their addresses \
+        text: "Hosts (or \"host:port\"), beside the upstream's own, that its answers may lead to although their addresses \
                are private.",
     },
 ];
@@ -206,7 +230,8 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Regist
         format: format.unwrap_or(Format::Npm),
         upstream: reader.url("registry.*.upstream"),
         credentials: read_credentials(reader),
-        own: read_own(reader),
+        certificate_authority: tls::existing_file(reader, "registry.*.certificate_authority"),
+        own: read_own(reader, format),
         max_age: reader.duration("registry.*.max_age"),
         max_stale: reader.duration("registry.*.max_stale"),
         allow_hosts: read_hosts(reader),
@@ -276,14 +301,17 @@ fn read_credentials(reader: &mut Reader<'_>) -> Option<Credentials> {
     }
 }
 
-fn read_own(reader: &mut Reader<'_>) -> Vec<String> {
+fn read_own(reader: &mut Reader<'_>, format: Option<Format>) -> Vec<String> {
     let own = reader.texts("registry.*.own");
-    for (place, pattern) in &own {
-        if pattern.is_empty() || pattern.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            reader.fault(
-                ConfigFault::new(place, format!("{pattern:?} is not a pattern of package names"))
-                    .remedy("write a name such as \"acme-*\" or \"@acme/*\""),
-            );
+    // Without a format nothing tells what a name looks like; that it is missing has been said.
+    if let Some(ecosystem) = format.and_then(Format::ecosystem) {
+        for (place, pattern) in &own {
+            if let Err(error) = Pattern::parse_in(ecosystem, pattern) {
+                reader.fault(
+                    ConfigFault::new(place, error.to_string())
+                        .remedy("write a name such as \"acme-*\" or \"@acme/*\""),
+                );
+            }
         }
     }
     own.into_iter().map(|(_, pattern)| pattern).collect()
@@ -293,11 +321,11 @@ fn read_hosts(reader: &mut Reader<'_>) -> Vec<String> {
     let hosts = reader.texts("registry.*.allow_hosts");
     let mut parsed = Vec::new();
     for (place, host) in hosts {
-        match Host::parse(&host) {
-            Ok(host) => parsed.push(host.to_string()),
-            Err(_) => reader.fault(
+        match parse::host(&host) {
+            Some(host) => parsed.push(host),
+            None => reader.fault(
                 ConfigFault::new(&place, "expected a host name or an address")
-                    .remedy("write it without scheme, port and path, as in \"files.example.com\""),
+                    .remedy("write it without scheme and path, as in \"files.example.com\""),
             ),
         }
     }

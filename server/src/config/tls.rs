@@ -46,7 +46,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<TlsConfig> {
     }
 }
 
-fn existing_file(reader: &mut Reader<'_>, key: &str) -> Option<PathBuf> {
+/// The path that `key` gives, with a fault if no file is there.
+pub(super) fn existing_file(reader: &mut Reader<'_>, key: &str) -> Option<PathBuf> {
     let path = reader.path(key)?;
     if let Some(place) = reader.place(key)
         && !path.is_file()

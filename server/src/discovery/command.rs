@@ -48,6 +48,7 @@ fn ask_within(machine: &Machine, program: &str, arguments: &[&str], deadline: Du
 }
 
 /// An executable that is being replaced (an upgrade) is busy for a moment.
+#[allow(clippy::disallowed_methods, reason = "commands and the start run without an executor")]
 fn spawn(command: &mut Command) -> io::Result<Child> {
     for _ in 0..20 {
         match command.spawn() {
@@ -97,7 +98,7 @@ pub(super) fn find(machine: &Machine, program: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
     use super::super::tests::Computer;
     use super::*;

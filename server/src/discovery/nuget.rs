@@ -1,4 +1,4 @@
-//! NuGet's registry: the first http source of the nearest NuGet.Config.
+//! The registry of `NuGet`: the first http source of the nearest `NuGet.Config`.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::{Discovery, Machine, given_url};
 use crate::config::{Format, leads_to, read_text};
 
 const FILE_BYTES: u64 = 1 << 20;
-/// NuGet accepts these spellings where file names have a case.
+/// `NuGet` accepts these spellings where file names have a case.
 const FILE_NAMES: &[&str] = &["nuget.config", "NuGet.config", "NuGet.Config"];
 
 pub(super) fn discover(machine: &Machine, discovery: &mut Discovery) {

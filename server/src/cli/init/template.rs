@@ -10,8 +10,25 @@ use crate::discovery::Discovery;
 /// The data directory that is written into the file.
 pub(super) const DATA: &str = "garth-data";
 
-/// Files of the policies directory: name, text.
-pub(super) const POLICY_FILES: &[(&str, &str)] = &[("starter.toml", include_str!("starter.toml"))];
+/// The file for rules that is written below the policies directory.
+pub(super) const POLICY_FILE: &str = "allowlist.toml";
+
+const STARTER: &str = include_str!("../../../../policies/defaults/allowlist.toml");
+
+/// A file of rules that explains itself and allows nothing: nobody has agreed to the starter's rules here,
+/// so they are examples.
+pub(super) fn policy_file() -> String {
+    let mut text =
+        String::from("# The rules in this file are examples. Take the # away to use one.\n#\n");
+    for line in STARTER.lines() {
+        if !line.is_empty() && !line.starts_with('#') {
+            text.push_str("# ");
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
 
 const COMMENT_WIDTH: usize = 100;
 
@@ -73,6 +90,7 @@ fn write_registry(text: &mut String, format: Format, discovery: &Discovery) -> f
         let example = match row.key.strip_prefix("registry.*.") {
             None | Some("format" | "upstream") => continue,
             Some("username") => Some("acme"),
+            Some("certificate_authority") => Some("/etc/ssl/our-own.pem"),
             Some(_) => row.default,
         };
         write_setting(text, row, example, false)?;
