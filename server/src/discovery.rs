@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use crate::config::{EnvSnapshot, Format, base_url};
+use crate::config::{EnvSnapshot, Format, base_url, leads_to};
 
-pub use remembered::{recall, remember};
+pub use remembered::Remembered;
 
 /// Where to look. Handed in whole, so that a test can describe a machine.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Machine {
     /// Where garth will listen, to know itself again.
     pub listen: SocketAddr,
     /// What an earlier start found, for a client that has been pointed at garth since.
-    pub remembered: Vec<(Format, Url)>,
+    pub remembered: Remembered,
 }
 
 /// What was found and what was not; each format is in one of the two.
@@ -65,7 +65,7 @@ pub struct Missing {
 impl Machine {
     /// This machine, for a garth that will listen on `listen`.
     pub fn this(env: EnvSnapshot, directory: PathBuf, listen: SocketAddr) -> Self {
-        Self { env, directory, etc: PathBuf::from("/etc"), listen, remembered: Vec::new() }
+        Self { env, directory, etc: PathBuf::from("/etc"), listen, remembered: Remembered::default() }
     }
 
     fn home(&self) -> Option<PathBuf> {
@@ -80,13 +80,20 @@ impl Machine {
         }
     }
 
+    /// Whether `url` leads to garth, as it will listen or did listen at an earlier start.
+    fn is_garth(&self, url: &Url) -> bool {
+        std::iter::once(&self.listen)
+            .chain(&self.remembered.listened)
+            .any(|listen| leads_to(url, *listen))
+    }
+
     /// The current directory and each one above it, nearest first.
     fn directories_upward(&self) -> impl Iterator<Item = &Path> {
         self.directory.ancestors()
     }
 
     fn recalled(&self, format: Format) -> Option<&Url> {
-        self.remembered.iter().find(|(of, _)| *of == format).map(|(_, upstream)| upstream)
+        self.remembered.upstreams.iter().find(|(of, _)| *of == format).map(|(_, upstream)| upstream)
     }
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 use super::Exit;
 use super::serve::print_faults;
 use crate::config::{Config, EnvSnapshot, FILE_NAME, Format, LoadOptions};
-use crate::discovery::{self, Discovery, Machine};
+use crate::discovery::{self, Discovery, Machine, Remembered};
 
 /// Write a first garth.toml and policies
 ///
@@ -40,7 +40,7 @@ impl Init {
         };
         let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let mut machine = Machine::this(env, directory, listen);
-        machine.remembered = discovery::recall(&self.directory.join(template::DATA));
+        machine.remembered = Remembered::recall(&self.directory.join(template::DATA));
         let discovery = discovery::discover(&machine);
         match self.write(&discovery) {
             Ok(written) => {

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::Exit;
 use crate::config::{Config, ConfigFault, EnvSnapshot, LoadOptions};
-use crate::discovery::{self, Discovery, Machine};
+use crate::discovery::{self, Discovery, Machine, Remembered};
 
 /// Run the garden
 ///
@@ -87,11 +87,11 @@ impl Serve {
 fn discover(config: &Config, env: &EnvSnapshot) -> Discovery {
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let mut machine = Machine::this(env.clone(), directory, config.listen);
-    machine.remembered = discovery::recall(&config.data);
+    machine.remembered = Remembered::recall(&config.data);
     let mut discovery = discovery::discover(&machine);
-    let served = discovery.served();
-    if !served.is_empty()
-        && let Err(error) = discovery::remember(&config.data, &served)
+    let found = machine.remembered.then(config.listen, discovery.served());
+    if !found.upstreams.is_empty()
+        && let Err(error) = found.keep(&config.data)
     {
         discovery.notes.push(format!(
             "The upstreams could not be noted in {}: {error}. Once a client is pointed at garth, the next \
@@ -137,7 +137,67 @@ fn cannot_listen(address: SocketAddr, source: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Format;
+
+    /// What would be served on a machine whose npm runs `script`, with the data directory in `root`.
+    fn started(
+        root: &Path,
+        script: &str,
+        variables: &[(&str, &str)],
+    ) -> (Config, Option<Discovery>) {
+        let npm = root.join("npm");
+        fs::write(&npm, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&npm, fs::Permissions::from_mode(0o755)).unwrap();
+        let root_text = root.display().to_string();
+        let all = [("PATH", root_text.as_str()), ("HOME", root_text.as_str())];
+        let env = all.iter().chain(variables).copied().collect();
+        let data = Some(root.join("data"));
+        Serve { config: None, data, listen: None, mode: None }.configuration(env).unwrap()
+    }
+
+    fn upstream(config: &Config) -> Option<&str> {
+        let npm = config.registries.iter().find(|registry| registry.format == Format::Npm)?;
+        npm.upstream.as_ref().map(url::Url::as_str)
+    }
+
+    #[test]
+    fn a_second_start_finds_the_upstream_although_npm_is_set_to_garth() {
+        let root = tempfile::tempdir().unwrap();
+        let (first, discovery) = started(root.path(), "echo https://npm.example.com", &[]);
+        assert_eq!(upstream(&first), Some("https://npm.example.com/"));
+        assert!(discovery.is_some());
+        let data = fs::metadata(root.path().join("data")).unwrap();
+        assert_eq!(data.permissions().mode() & 0o777, 0o700);
+
+        let script = "echo http://127.0.0.1:8642/npm/";
+        let (second, _) = started(root.path(), script, &[]);
+        assert_eq!(upstream(&second), Some("https://npm.example.com/"));
+    }
+
+    #[test]
+    fn an_upstream_that_is_configured_is_not_looked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let variables = [("GARTH_REGISTRY_NPM_UPSTREAM", "https://other.example.com")];
+        let (config, discovery) = started(root.path(), "echo x > \"$HOME/asked\"", &variables);
+        assert_eq!(upstream(&config), Some("https://other.example.com/"));
+        assert!(discovery.is_none() && !root.path().join("asked").exists());
+    }
+
+    #[test]
+    fn another_setting_of_a_registry_does_not_stop_the_search() {
+        let root = tempfile::tempdir().unwrap();
+        let variables = [("GARTH_REGISTRY_NPM_MAX_AGE", "1m")];
+        let (config, _) = started(root.path(), "echo https://npm.example.com", &variables);
+        assert_eq!(upstream(&config), Some("https://npm.example.com/"));
+        assert_eq!(config.registries[0].max_age.as_secs(), 60);
+    }
 
     #[test]
     fn an_address_that_cannot_be_had_is_explained() {

@@ -370,10 +370,46 @@ proptest! {
 
 }
 
+const VALUES: &[&str] = &[
+    "\"\"",
+    "\"5m\"",
+    "\"1MiB\"",
+    "\"npm\"",
+    "\"https://npm.example.com\"",
+    "\"\\u0000\"",
+    "0",
+    "-1",
+    "9223372036854775807",
+    "99999999999999999999",
+    "1.5",
+    "true",
+    "2027-01-01",
+    "[]",
+    "[\"a\", 1]",
+    "[[\"a\"]]",
+    "{}",
+    "{ env = 1 }",
+    "{ env = \"A\" }",
+    "{ file = \"/\" }",
+];
+
 proptest! {
     #[test]
     fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,200}") {
         let _ = source::parse("garth.toml", &text);
+    }
+
+    #[test]
+    fn any_setting_of_any_value_is_read_or_refused_without_a_panic(
+        lines in proptest::collection::vec((0..settings().len(), 0..VALUES.len()), 0..12),
+    ) {
+        let text: Vec<String> = lines
+            .iter()
+            .map(|(row, value)| format!("{} = {}", settings()[*row].key.replace('*', "npm"), VALUES[*value]))
+            .collect();
+        let options = LoadOptions::default();
+        let (table, _) = source::parse(FILE_NAME, &text.join("\n"));
+        read_all(&mut Reader::new(table, &options, Vec::new()), None);
     }
 
     #[test]

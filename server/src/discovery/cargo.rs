@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::command::find;
 use super::{Discovery, Machine, given_url};
-use crate::config::{Format, leads_to, read_text};
+use crate::config::{Format, read_text};
 
 /// What cargo calls its default source in its configuration.
 const DEFAULT_SOURCE: &str = "crates-io";
@@ -27,7 +27,7 @@ pub(super) fn discover(machine: &Machine, discovery: &mut Discovery) {
         return discovery.missing(Format::Cargo, format!("{from} leads to no registry"));
     };
     match sparse(index) {
-        Some(given) if leads_to(&given.url, machine.listen) => discovery
+        Some(given) if machine.is_garth(&given.url) => discovery
             .missing(Format::Cargo, format!("cargo is set to this garth itself, by {from}")),
         Some(given) => discovery.found(Format::Cargo, given.url, from),
         None => discovery.missing(Format::Cargo, format!("{from} leads to no sparse registry")),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::command::find;
 use super::{Discovery, Machine, given_url};
-use crate::config::{Format, leads_to, read_text};
+use crate::config::{Format, read_text};
 
 const FILE_BYTES: u64 = 1 << 20;
 
@@ -32,7 +32,7 @@ pub(super) fn discover(machine: &Machine, discovery: &mut Discovery) {
             .registry_mirrors
             .iter()
             .filter_map(|mirror| given_url(mirror))
-            .find(|given| !leads_to(&given.url, machine.listen));
+            .find(|given| !machine.is_garth(&given.url));
         if let Some(given) = mirror {
             return discovery.found(Format::Oci, given.url, from);
         }

@@ -7,7 +7,7 @@ use url::Url;
 use super::command::{Answer, ask};
 use super::npmrc::{Line, lines};
 use super::{Discovery, GivenUrl, Machine, given_url};
-use crate::config::{Format, leads_to, read_text};
+use crate::config::{Format, read_text};
 
 /// Who knows the registry, in the order in which they are asked. The first that is installed and gives
 /// a URL settles it.
@@ -53,7 +53,7 @@ fn find(machine: &Machine) -> Result<(GivenUrl, String), String> {
 /// A registry that is garth itself says nothing about what is behind garth.
 fn settle(machine: &Machine, discovery: &mut Discovery, given: GivenUrl, from: String) {
     let GivenUrl { url, had_credentials } = given;
-    if leads_to(&url, machine.listen) {
+    if machine.is_garth(&url) {
         match machine.recalled(Format::Npm) {
             Some(upstream) => discovery.found(
                 Format::Npm,
@@ -146,5 +146,5 @@ fn note_what_is_not_taken_over(machine: &Machine, discovery: &mut Discovery) {
 fn concerns_garth(machine: &Machine, key: &str) -> bool {
     key.starts_with("//")
         && Url::parse(&format!("http:{}", key.rsplit_once(':').map_or(key, |(host, _)| host)))
-            .is_ok_and(|url| leads_to(&url, machine.listen))
+            .is_ok_and(|url| machine.is_garth(&url))
 }

@@ -7,7 +7,7 @@ use xml::reader::{EventReader, XmlEvent};
 
 use super::command::find;
 use super::{Discovery, Machine, given_url};
-use crate::config::{Format, leads_to, read_text};
+use crate::config::{Format, read_text};
 
 const FILE_BYTES: u64 = 1 << 20;
 /// `NuGet` accepts these spellings where file names have a case.
@@ -19,7 +19,7 @@ pub(super) fn discover(machine: &Machine, discovery: &mut Discovery) {
         let given = package_sources(&text)
             .iter()
             .filter_map(|source| given_url(source))
-            .find(|given| !leads_to(&given.url, machine.listen));
+            .find(|given| !machine.is_garth(&given.url));
         if let Some(given) = given {
             let from = format!("packageSources in {}", machine.shown(&path));
             return discovery.found(Format::Nuget, given.url, from);

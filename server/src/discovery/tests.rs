@@ -138,20 +138,26 @@ fn npm_that_is_set_to_garth_tells_nothing_but_what_was_found_before_is_recalled(
     let first = computer.said(Format::Npm);
     let data = computer.home().join("garth-data");
     let upstream = Url::parse("https://npm.example.com/").unwrap();
-    remember(&data, &[(Format::Npm, upstream)]).unwrap();
     let mut machine = computer.machine();
-    machine.remembered = recall(&data);
+    let remembered = Remembered::default()
+        .then(machine.listen, Vec::new())
+        .then("127.0.0.1:1".parse().unwrap(), vec![(Format::Npm, upstream)]);
+    remembered.keep(&data).unwrap();
+    machine.remembered = Remembered::recall(&data);
+    assert_eq!(machine.remembered, remembered);
     let second = computer.said_with(Format::Npm, &machine);
+    machine.listen = "127.0.0.1:9000".parse().unwrap();
+    assert_eq!(computer.said_with(Format::Npm, &machine), second, "also on another port");
     insta::assert_snapshot!(format!("{first}\n{second}"));
 }
 
 #[test]
 fn what_cannot_be_recalled_is_nothing() {
     let computer = Computer::new();
-    assert!(recall(&computer.home()).is_empty());
+    assert_eq!(Remembered::recall(&computer.home()), Remembered::default());
     for text in ["npm = ", "npm = 3", "npm = \"https://a:b@npm.example.com\"", "other = \"x\""] {
         computer.file("home/upstreams.toml", text);
-        assert!(recall(&computer.home()).is_empty(), "{text}");
+        assert_eq!(Remembered::recall(&computer.home()), Remembered::default(), "{text}");
     }
 }
 
