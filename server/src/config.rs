@@ -7,6 +7,7 @@
 mod env;
 mod faults;
 mod files;
+mod given;
 mod known;
 mod limits;
 mod log;

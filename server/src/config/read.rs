@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -12,11 +12,12 @@ use url::Url;
 
 use super::LoadOptions;
 use super::env::EnvSnapshot;
-use super::faults::{ConfigFault, Place, nearest};
-use super::parse::{self, WrongUrl};
+use super::faults::{ConfigFault, Place};
+use super::given::{Given, Wrong, wrong_url};
+use super::parse;
 use super::secret::Secret;
 use super::setting::{Kind, SettingDoc, settings, variable};
-use super::source::{Node, Table, Value};
+use super::source::{Table, Value};
 
 pub(super) struct Reader<'a> {
     pub table: Table,
@@ -39,27 +40,6 @@ pub(super) struct Argument {
     pub key: &'static str,
     pub option: &'static str,
     pub value: String,
-}
-
-/// A value as given. From the file it has a type; from elsewhere all is text.
-struct Given {
-    node: Node,
-    typed: bool,
-}
-
-/// Why a value cannot be taken.
-enum Wrong {
-    /// Not what the setting's kind expects.
-    Kind,
-    Said {
-        message: String,
-        remedy: Option<String>,
-    },
-    /// One entry of a list is not what it should be.
-    Entry {
-        place: Place,
-        message: String,
-    },
 }
 
 impl<'a> Reader<'a> {
@@ -294,110 +274,4 @@ const SECRET_BYTES: u64 = 64 << 10;
 
 fn row(key: &str) -> &'static SettingDoc {
     settings().iter().find(|row| row.key == key).expect("a setting that is read has a row")
-}
-
-impl Given {
-    fn untyped(place: Place, text: &str) -> Self {
-        Self { node: Node { place, value: Value::Text(text.to_owned()) }, typed: false }
-    }
-
-    fn text(&self) -> Result<&str, Wrong> {
-        match &self.node.value {
-            Value::Text(text) => Ok(text),
-            _ => Err(Wrong::Kind),
-        }
-    }
-
-    fn texts(&self) -> Result<Vec<(Place, String)>, Wrong> {
-        match &self.node.value {
-            Value::List(items) => items
-                .iter()
-                .map(|item| match &item.value {
-                    Value::Text(text) => Ok((item.place.clone(), text.clone())),
-                    other => Err(Wrong::entry(
-                        &item.place,
-                        format!("expected a text, found {}", other.described()),
-                    )),
-                })
-                .collect(),
-            Value::Text(text) if !self.typed => Ok(text
-                .split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty())
-                .map(|part| (self.node.place.clone(), part.to_owned()))
-                .collect()),
-            _ => Err(Wrong::Kind),
-        }
-    }
-
-    /// Paths of the file, and defaults, start from the file's directory; others from the current one.
-    fn resolved(&self, base: &Path, text: &str) -> PathBuf {
-        match self.node.place {
-            Place::Argument(_) | Place::Variable(_) => PathBuf::from(text),
-            _ => base.join(text),
-        }
-    }
-}
-
-impl Wrong {
-    fn said(message: impl Into<String>, remedy: Option<String>) -> Self {
-        Self::Said { message: message.into(), remedy }
-    }
-
-    fn entry(place: &Place, message: String) -> Self {
-        Self::Entry { place: place.clone(), message }
-    }
-
-    fn at(self, place: &Place, given: &Given, kind: Kind) -> ConfigFault {
-        match self {
-            Self::Said { message, remedy } => ConfigFault { place: place.clone(), message, remedy },
-            Self::Entry { place, message } => ConfigFault::new(&place, message),
-            Self::Kind => {
-                let found = match (&given.node.value, kind) {
-                    // What stands in for a URL or a secret may be one with a password in it.
-                    (Value::Text(text), kind) if !matches!(kind, Kind::Secret | Kind::Url) => {
-                        format!("{:?}", text.chars().take(80).collect::<String>())
-                    }
-                    (Value::Integer(number), kind) if kind != Kind::Secret => number.to_string(),
-                    (value, _) => value.described().to_owned(),
-                };
-                let fault = ConfigFault::new(place, format!("expected {kind}, found {found}"));
-                match (&given.node.value, kind) {
-                    (Value::Text(text), Kind::Choice(choices)) => {
-                        match nearest(text, choices.iter().copied()) {
-                            Some(near) => fault.remedy(format!("did you mean \"{near}\"?")),
-                            None => fault,
-                        }
-                    }
-                    _ => fault,
-                }
-            }
-        }
-    }
-}
-
-fn wrong_url(wrong: WrongUrl, key: &str) -> Wrong {
-    match wrong {
-        WrongUrl::NotAUrl => {
-            Wrong::said("expected an http or https URL, found something else", None)
-        }
-        WrongUrl::Scheme => {
-            Wrong::said("expected a URL that starts with http:// or https://", None)
-        }
-        WrongUrl::UserInfo => Wrong::said(
-            "a URL may not hold a user name or password",
-            Some(
-                if key.starts_with("registry.") {
-                    "take them out and set username, and password = { file = \"path\" } or \
-                     { env = \"NAME\" }"
-                } else {
-                    "take them out: clients bring their own"
-                }
-                .to_owned(),
-            ),
-        ),
-        WrongUrl::QueryOrFragment => {
-            Wrong::said("expected a URL without a query (?) and a fragment (#)", None)
-        }
-    }
 }
