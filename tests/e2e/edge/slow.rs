@@ -56,7 +56,8 @@ async fn an_idle_connection_is_closed() {
 
 #[tokio::test]
 async fn a_dribbled_body_is_408() {
-    let edge = TestEdge::start(short_limits()).await;
+    let limits = Limits { body_total: Duration::from_secs(30), ..short_limits() };
+    let edge = TestEdge::start(limits).await;
     let mut client = edge.connect().await;
     client.send("PUT /count/a HTTP/1.1\r\nhost: t\r\ncontent-length: 900\r\n\r\n").await;
     client.dribble([b'a'; 30], LONGER_THAN_A_HEAD).await;
@@ -125,7 +126,9 @@ async fn a_client_that_does_not_read_is_closed() {
 
 #[tokio::test]
 async fn a_client_that_reads_a_little_at_a_time_is_closed() {
-    let edge = TestEdge::start(short_limits()).await;
+    // It never stops altogether.
+    let limits = Limits { read_stall: Duration::from_secs(30), ..short_limits() };
+    let edge = TestEdge::start(limits).await;
     read_slowly(&edge, "/large/1000000000", Duration::from_millis(20), 2000).await;
     edge.metric("garth_connections_open 0").await;
 }

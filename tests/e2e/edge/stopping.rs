@@ -11,7 +11,8 @@ use super::HELLO;
 
 #[tokio::test]
 async fn a_graceful_stop_finishes_a_transfer() {
-    let edge = TestEdge::start(short_limits()).await;
+    let limits = Limits { idle: Duration::from_secs(30), ..short_limits() };
+    let edge = TestEdge::start(limits).await;
     let mut transfer = edge.connect().await;
     transfer.send("GET /paced HTTP/1.1\r\nhost: t\r\n\r\n").await;
     let mut idle = edge.connect().await;
