@@ -112,11 +112,17 @@ pub trait BlobEngine: Send + Sync + fmt::Debug {
     /// At most `limit` blobs in the order of their digests, beginning behind `after`.
     async fn list(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<Listed>, BlobError>;
 
-    /// Durable when it returns; replaces the side file of the same record.
+    /// Durable when it returns; replaces the side file of the same record. Fails where the blob is
+    /// not there: it may have gone since the caller looked.
     async fn put_side(&self, digest: &Digest, side: &Side) -> Result<(), BlobError>;
 
     /// Absent is not an error.
     async fn delete_side(&self, digest: &Digest, key: &[u8]) -> Result<(), BlobError>;
+
+    /// Takes the side file of that record away, and the blob with it if it was the last one:
+    /// in one step, so that whoever publishes the blob anew meanwhile keeps it. Gives whether the
+    /// blob went.
+    async fn release(&self, digest: &Digest, key: &[u8]) -> Result<bool, BlobError>;
 
     /// The side files of one blob, damaged ones left out.
     async fn sides(&self, digest: &Digest) -> Result<Vec<Side>, BlobError>;
@@ -241,6 +247,13 @@ impl Blobs {
     pub async fn delete_side(&self, digest: &Digest, key: &[u8]) -> Result<(), BlobError> {
         check_name(digest)?;
         self.0.engine.delete_side(digest, key).await
+    }
+
+    /// The record `key` refers to the blob no more. A blob that no record refers to goes away;
+    /// readers that are open read on.
+    pub async fn release(&self, digest: &Digest, key: &[u8]) -> Result<bool, BlobError> {
+        check_name(digest)?;
+        self.0.engine.release(digest, key).await
     }
 
     pub async fn sides(&self, digest: &Digest) -> Result<Vec<Side>, BlobError> {

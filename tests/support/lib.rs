@@ -4,3 +4,7 @@
 pub mod edge;
 pub mod powercut;
 pub mod server;
+//! What the tests stand on.
+
+pub mod edge;
+pub mod powercut;

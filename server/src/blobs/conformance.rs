@@ -41,6 +41,9 @@ macro_rules! conformance {
                 side_files_are_kept_one_for_each_key,
                 side_files_do_not_show_as_blobs,
                 blob_and_side_files_are_published_together,
+                blob_goes_with_the_last_record_that_refers_to_it,
+                releasing_never_takes_a_blob_that_is_published_meanwhile,
+                side_file_needs_its_blob,
                 reopening_keeps_everything,
                 total_size_follows_every_change,
             );
@@ -237,6 +240,47 @@ pub async fn blob_and_side_files_are_published_together(fixture: &dyn Engine) {
     let path = staged(fixture, "with-sides", b"with sides");
     engine.publish(&path, &digest, &sides).await.unwrap();
     assert_eq!(engine.sides(&digest).await.unwrap().len(), 2);
+}
+
+pub async fn blob_goes_with_the_last_record_that_refers_to_it(fixture: &dyn Engine) {
+    let engine = fixture.open().await;
+    let digest = publish(fixture, &engine, b"shared by two").await;
+    engine.put_side(&digest, &Side::new(b"a", b"1")).await.unwrap();
+    engine.put_side(&digest, &Side::new(b"b", b"2")).await.unwrap();
+    assert!(!engine.release(&digest, b"a").await.unwrap());
+    assert!(!engine.release(&digest, b"a").await.unwrap());
+    assert!(engine.open(&digest).await.unwrap().is_some());
+    assert!(engine.release(&digest, b"b").await.unwrap());
+    assert!(engine.open(&digest).await.unwrap().is_none());
+}
+
+pub async fn releasing_never_takes_a_blob_that_is_published_meanwhile(fixture: &dyn Engine) {
+    let engine = fixture.open().await;
+    let digest = digest_of(b"comes and goes");
+    for n in 0..20 {
+        let publish = |name: &'static str| {
+            let path = staged(fixture, &format!("{name}-{n}"), b"comes and goes");
+            let (engine, digest) = (Arc::clone(&engine), digest.clone());
+            async move {
+                let side = Side::new(name.as_bytes(), b"1");
+                engine.publish(&path, &digest, &[side]).await.unwrap();
+            }
+        };
+        publish("old").await;
+        let anew = tokio::spawn(publish("new"));
+        engine.release(&digest, b"old").await.unwrap();
+        anew.await.unwrap();
+        assert!(engine.open(&digest).await.unwrap().is_some(), "in round {n}");
+        assert_eq!(engine.sides(&digest).await.unwrap(), [Side::new(b"new", b"1")]);
+        assert!(engine.release(&digest, b"new").await.unwrap());
+    }
+}
+
+pub async fn side_file_needs_its_blob(fixture: &dyn Engine) {
+    let engine = fixture.open().await;
+    let digest = digest_of(b"never stored");
+    assert!(engine.put_side(&digest, &Side::new(b"key", b"value")).await.is_err());
+    assert_eq!(engine.sides(&digest).await.unwrap(), vec![]);
 }
 
 pub async fn reopening_keeps_everything(fixture: &dyn Engine) {

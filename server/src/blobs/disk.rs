@@ -147,6 +147,11 @@ impl BlobEngine for DiskBlobs {
         .await
     }
 
+    async fn release(&self, digest: &Digest, key: &[u8]) -> Result<bool, BlobError> {
+        let key = key.to_vec();
+        self.run("releasing", digest, move |files, digest| files.release(digest, &key)).await
+    }
+
     async fn sides(&self, digest: &Digest) -> Result<Vec<Side>, BlobError> {
         self.run("reading the side files of", digest, Files::sides).await
     }

@@ -346,6 +346,19 @@ pub fn referred_blob(key: &[u8], value: &[u8]) -> Result<Option<(Digest, u64)>, 
     }
 }
 
+/// When the bytes of the record under `key` came; of two side files for one key the later counts.
+pub fn fetched(key: &[u8], value: &[u8]) -> Result<Option<Timestamp>, MetadataError> {
+    match parse_key(key).as_ref().map(|(kind, _)| kind.as_str()) {
+        Some(DocumentRecord::KIND) => {
+            decode::<DocumentRecord>(key, value).map(|record| Some(record.fetched))
+        }
+        Some(ArtifactRecord::KIND) => {
+            decode::<ArtifactRecord>(key, value).map(|record| Some(record.fetched))
+        }
+        _ => Ok(None),
+    }
+}
+
 fn unknown_key(key: &[u8]) -> MetadataError {
     MetadataError::Damaged {
         key: show_key(key),

@@ -11,7 +11,7 @@ use policies::package::{Algorithm, Digest};
 
 use super::super::side::MAX_SIDE;
 use super::super::{Listed, Mark, Side};
-use super::shards::Shards;
+use super::shards::{Shard, Shards};
 use crate::disk::faults::{Faults, Operation};
 use crate::disk::{create_directories, sync_directory};
 
@@ -76,25 +76,47 @@ impl Files {
             self.faults.check(Operation::Rename)?;
             std::fs::rename(staged, &path)?;
             shard.replace(old, new.len());
+            self.name_sides(sides)?;
         }
-        self.name_sides(sides)?;
         sync_directory(&self.shard_path(first(digest)), &self.faults)?;
         Ok(mark(&new))
     }
 
     pub fn put_sides(&self, digest: &Digest, sides: &[Side]) -> io::Result<()> {
         let sides = self.write_sides(digest, sides)?;
-        self.name_sides(sides)?;
+        {
+            let _shard = self.shards.lock(first(digest));
+            let known = self.path(digest).exists() || self.quarantine.join(digest.hex()).exists();
+            if !known {
+                discard(&sides);
+                return Err(io::Error::new(io::ErrorKind::NotFound, "the blob is not there"));
+            }
+            self.name_sides(sides)?;
+        }
         sync_directory(&self.shard_path(first(digest)), &self.faults)
     }
 
     pub fn delete(&self, digest: &Digest) -> io::Result<()> {
+        let mut shard = self.shards.lock(first(digest));
         // Side files first: one without its blob is only litter, never a wrong answer.
         for path in self.side_paths(digest)? {
             self.remove(&path)?;
         }
-        let path = self.path(digest);
+        self.remove_blob(digest, &mut shard)
+    }
+
+    pub fn release(&self, digest: &Digest, key: &[u8]) -> io::Result<bool> {
         let mut shard = self.shards.lock(first(digest));
+        self.remove(&self.side_path(digest, key))?;
+        let last = self.side_paths(digest)?.is_empty();
+        if last {
+            self.remove_blob(digest, &mut shard)?;
+        }
+        Ok(last)
+    }
+
+    fn remove_blob(&self, digest: &Digest, shard: &mut Shard) -> io::Result<()> {
+        let path = self.path(digest);
         if let Some(old) = found(std::fs::metadata(&path))? {
             self.remove(&path)?;
             shard.replace(old.len(), 0);
@@ -250,6 +272,13 @@ impl Files {
     fn side_path(&self, digest: &Digest, key: &[u8]) -> PathBuf {
         let name = format!("{}.{}.side", &digest.hex()[2..], Side::name_of(key));
         self.shard_path(first(digest)).join(name)
+    }
+}
+
+/// Side files that get no name after all. What is left is gone after the next start.
+fn discard(sides: &[(PathBuf, PathBuf)]) {
+    for (staged, _) in sides {
+        let _left = std::fs::remove_file(staged);
     }
 }
 
