@@ -261,15 +261,6 @@ impl Blobs {
         self.0.engine.sides(digest).await
     }
 
-    /// The record `key` refers to the blob no more. A blob that no record refers to goes away.
-    pub async fn release(&self, digest: &Digest, key: &[u8]) -> Result<(), BlobError> {
-        self.delete_side(digest, key).await?;
-        if self.sides(digest).await?.is_empty() {
-            self.delete(digest).await?;
-        }
-        Ok(())
-    }
-
     /// Takes the blob and its side files away; readers that are open read on.
     pub async fn delete(&self, digest: &Digest) -> Result<(), BlobError> {
         check_name(digest)?;

@@ -65,7 +65,13 @@ pub struct Missing {
 impl Machine {
     /// This machine, for a garth that will listen on `listen`.
     pub fn this(env: EnvSnapshot, directory: PathBuf, listen: SocketAddr) -> Self {
-        Self { env, directory, etc: PathBuf::from("/etc"), listen, remembered: Remembered::default() }
+        Self {
+            env,
+            directory,
+            etc: PathBuf::from("/etc"),
+            listen,
+            remembered: Remembered::default(),
+        }
     }
 
     fn home(&self) -> Option<PathBuf> {

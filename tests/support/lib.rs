@@ -1,10 +1,10 @@
 //! What the tests stand on: the real binary, real clients, a scripted upstream.
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that can not go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test that can not go on fails"
+)]
 
 pub mod edge;
 pub mod powercut;
 pub mod server;
-//! What the tests stand on.
-
-pub mod edge;
-pub mod powercut;

@@ -1,4 +1,6 @@
-//! What the configuration means to the parts, in their own terms. Pure.
+//! What the configuration means to the parts, in their own terms.
+
+use std::path::Path;
 
 use crate::cli::serve::ServeError;
 use crate::config::{self, Config, RegistryConfig};
@@ -17,6 +19,7 @@ pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
         limits: Limits {
             connections: count(limits.connections),
             connections_per_address: count(limits.connections_per_address),
+            connections_per_loopback_address: count(limits.connections_per_loopback_address),
             head: limits.header_timeout,
             idle: limits.idle_timeout,
             body_total: limits.body_timeout,
@@ -69,6 +72,20 @@ pub fn upstream(
             percent: u32::try_from(of.retry_percent).unwrap_or(u32::MAX),
             ..Retries::default()
         },
+        extra_roots: registry
+            .certificate_authority
+            .as_deref()
+            .map(read_roots)
+            .transpose()?
+            .into_iter()
+            .collect(),
         ..UpstreamSettings::new(registry.name.clone(), base)
     }))
+}
+
+/// Before anything is served, so it may block.
+#[allow(clippy::disallowed_methods, reason = "read once at the start")]
+fn read_roots(file: &Path) -> Result<Vec<u8>, ServeError> {
+    std::fs::read(file)
+        .map_err(|fault| ServeError::Start(format!("{} can not be read: {fault}", file.display())))
 }
