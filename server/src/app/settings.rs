@@ -19,7 +19,8 @@ pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
         limits: Limits {
             connections: count(limits.connections),
             connections_per_address: count(limits.connections_per_address),
-            connections_per_loopback_address: count(limits.connections_per_loopback_address),
+            connections_per_trusted_address: count(limits.connections_per_trusted_address),
+            trusted_proxies: config.trusted_proxies.clone(),
             head: limits.header_timeout,
             idle: limits.idle_timeout,
             body_total: limits.body_timeout,
