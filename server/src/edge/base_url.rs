@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
 use ipnet::IpNet;
-use url::Url;
+use url::{Host, Url};
 
 use super::connections::Connection;
 use super::problem::Problem;
@@ -189,7 +189,12 @@ fn is_name(host: &str) -> bool {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    (1..=253).contains(&host.len()) && host.trim_end_matches('.').split('.').all(label)
+    // A browser reads `0x7f.1` and `a.0` as numbers; what it would change or refuse is no name.
+    let reads_the_same =
+        || Host::parse(host).is_ok_and(|read| read.to_string().eq_ignore_ascii_case(host));
+    (1..=253).contains(&host.len())
+        && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
+        && reads_the_same()
 }
 
 #[cfg(test)]

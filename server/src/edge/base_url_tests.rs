@@ -26,7 +26,7 @@ type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [IpNet], Result<&'a str, 
 #[test]
 fn the_base_is_the_proxys_word_or_the_host() {
     let trusted: &[IpNet] = &["10.0.0.0/8".parse().unwrap()];
-    let rows: [Row<'_>; 19] = [
+    let rows: [Row<'_>; 22] = [
         ("a host", &[("host", "garth:8642")], &[], Ok("http://garth:8642")),
         ("another case", &[("host", "Garth.Example")], &[], Ok("http://garth.example")),
         ("IPv6", &[("host", "[::1]:8642")], &[], Ok("http://[::1]:8642")),
@@ -38,6 +38,9 @@ fn the_base_is_the_proxys_word_or_the_host() {
         ("two ports", &[("host", "a:1:2")], &[], Err(())),
         ("a port too large", &[("host", "a:70000")], &[], Err(())),
         ("a signed port", &[("host", "a:+1")], &[], Err(())),
+        ("a number at the end", &[("host", "a.0")], &[], Err(())),
+        ("a hidden loopback", &[("host", "0x7f.1")], &[], Err(())),
+        ("IPv4", &[("host", "192.0.2.1:80")], &[], Ok("http://192.0.2.1:80")),
         ("IPv6 and rubbish", &[("host", "[::1]x")], &[], Err(())),
         ("nobody is trusted", &[("host", "a"), ("x-forwarded-host", "evil")], &[], Ok("http://a")),
         (
