@@ -4,6 +4,7 @@
 //! the same document. What CycloneDX has no field for is a property whose name begins with `garth:`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
 
 use cyclonedx_bom::models::component::{Classification, Scope as BomScope};
 use cyclonedx_bom::models::composition::{AggregateType, Composition, Compositions};
@@ -22,8 +23,8 @@ use crate::{Outcome, Scope, Source};
 /// `timestamp` is in RFC 3339; where it is absent, so it is in the document.
 pub fn document(inventory: &Inventory, timestamp: Option<&str>) -> Result<String, String> {
     let mut bom = bom(inventory);
-    let serial = serial_number(&rendered(bom.clone())?);
-    bom.serial_number = Some(UrnUuid::new(serial).map_err(|error| format!("{error:?}"))?);
+    let serial = UrnUuid::new(serial_number(inventory));
+    bom.serial_number = Some(serial.map_err(|error| format!("{error:?}"))?);
     if let (Some(metadata), Some(timestamp)) = (&mut bom.metadata, timestamp) {
         let timestamp = DateTime::try_from(timestamp.to_owned());
         metadata.timestamp = Some(timestamp.map_err(|error| error.to_string())?);
@@ -198,15 +199,28 @@ fn local_reference(identity: &Identity) -> String {
     format!("local:{}:{folder}:{}{version}", identity.ecosystem, identity.name)
 }
 
-/// A version 8 UUID (RFC 9562): its bits are a hash of the content.
-fn serial_number(content: &str) -> String {
+/// A version 8 UUID (RFC 9562): its bits are a hash of what was found.
+fn serial_number(inventory: &Inventory) -> String {
+    let mut content = Hashed(Sha256::new());
+    // Cannot fail: hashing takes everything.
+    let _ = write!(content, "{inventory:?}");
     let mut bytes = [0; 16];
-    bytes.copy_from_slice(&Sha256::digest(content)[..16]);
+    bytes.copy_from_slice(&content.0.finalize()[..16]);
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = hex::encode(bytes);
     let groups = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
     format!("urn:uuid:{}", groups.join("-"))
+}
+
+/// Takes text without keeping it.
+struct Hashed(Sha256);
+
+impl Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
