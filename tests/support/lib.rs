@@ -8,3 +8,4 @@
 pub mod edge;
 pub mod powercut;
 pub mod server;
+pub mod upstream;

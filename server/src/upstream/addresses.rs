@@ -275,10 +275,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_means_this_machine_is_refused() {
-        for host in ["localhost", "localhost."] {
-            let refused = PublicOnly.resolve(host.parse().unwrap()).await;
-            let error = refused.err().expect("localhost is not public");
-            assert!(error.downcast_ref::<ForbiddenAddress>().is_some(), "{host}: {error}");
-        }
+        let refused = PublicOnly.resolve("localhost".parse().unwrap()).await;
+        let error = refused.err().expect("localhost is not public");
+        assert!(error.downcast_ref::<ForbiddenAddress>().is_some(), "{error}");
+        // Whether this one means anything depends on the machine; it never means an address.
+        assert!(PublicOnly.resolve("localhost.".parse().unwrap()).await.is_err());
     }
 }
