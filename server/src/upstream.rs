@@ -59,8 +59,8 @@ pub struct Upstream(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Without the credentials: only [`Line`] has them.
     settings: UpstreamSettings,
-    base: Url,
     line: Line,
     traffic: Arc<Traffic>,
 }
@@ -98,13 +98,17 @@ pub enum ArtifactTarget {
 }
 
 impl Upstream {
-    pub fn new(settings: UpstreamSettings, clock: Clock) -> Result<Self, UpstreamSettingsError> {
+    pub fn new(
+        mut settings: UpstreamSettings,
+        clock: Clock,
+    ) -> Result<Self, UpstreamSettingsError> {
         let name = settings.name.clone();
         let base =
             base_of(&settings.base).ok_or_else(|| UpstreamSettingsError::Base(name.clone()))?;
         let in_url = Credentials::of_url(&settings.base)
             .map_err(|_| UpstreamSettingsError::Credentials(name.clone()))?;
-        let credentials = settings.credentials.clone().or(in_url);
+        let credentials = settings.credentials.take().or(in_url);
+        settings.base = base.clone();
         let client = |builder: ClientBuilder| {
             builder.build().map_err(|error| {
                 UpstreamSettingsError::Client(name.clone(), error.without_url().to_string())
@@ -122,7 +126,7 @@ impl Upstream {
             clock: clock.clone(),
         };
         let traffic = Traffic::new(&settings, clock);
-        Ok(Self(Arc::new(Inner { settings, base, line, traffic })))
+        Ok(Self(Arc::new(Inner { settings, line, traffic })))
     }
 
     pub fn name(&self) -> &str {
@@ -131,7 +135,7 @@ impl Upstream {
 
     /// Where it is, without userinfo; ends in `/`.
     pub fn base(&self) -> &Url {
-        &self.0.base
+        &self.0.settings.base
     }
 
     /// Asks for a document below the base, unpacked if it comes packed. With `validators` the
@@ -264,7 +268,7 @@ impl Upstream {
 
     /// The URL of a path below the base; refused if it means another place than it says.
     fn below_base(&self, path: &str) -> Result<Url, UpstreamError> {
-        let base = &self.0.base;
+        let base = &self.0.settings.base;
         let joined = Url::parse(&format!("{base}{path}")).ok().filter(|url| {
             let (asked, _) = path.split_once('?').unwrap_or((path, ""));
             url.origin() == base.origin()
@@ -287,9 +291,10 @@ impl Upstream {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(refused(format!("{} is not http or https", place(&url))));
         }
-        let base = &self.0.base;
+        let base = &self.0.settings.base;
         if base.scheme() == "https" && url.scheme() == "http" {
-            if url.host_str() != base.host_str() || url.port().is_some() {
+            let same = url.host_str() == base.host_str();
+            if !same || url.port().is_some() || base.port().is_some() {
                 return Err(refused(format!("plain http for {}", place(&url))));
             }
             url = base

@@ -132,12 +132,14 @@ fn parse_allowed(entry: &str) -> (String, Option<u16>) {
     }
 }
 
-/// Refuses a URL whose host is written as an address that is not public. Names pass: they are
-/// checked where they are resolved.
+/// Refuses a URL whose host is written as an address that is not public. Other names than
+/// `localhost` pass: they are checked where they are resolved.
 pub fn check_literal(url: &Url) -> Result<(), ForbiddenAddress> {
     let address = match url.host() {
         Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
         Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
+        // The one name that means an address by standard, whether or not the resolver knows so.
+        Some(Host::Domain(name)) if is_localhost(name) => Ipv4Addr::LOCALHOST.into(),
         _ => return Ok(()),
     };
     if is_public(address) {
@@ -146,12 +148,15 @@ pub fn check_literal(url: &Url) -> Result<(), ForbiddenAddress> {
     Err(ForbiddenAddress { host: url.host_str().unwrap_or_default().to_owned(), address })
 }
 
+fn is_localhost(name: &str) -> bool {
+    let name = spelled(name);
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 /// Looks the name up as [`PublicOnly`] would; for a name that only the proxy knows this is no
 /// objection.
 pub async fn check_name(url: &Url) -> Result<(), ForbiddenAddress> {
-    let Some(Host::Domain(name)) = url.host() else {
-        return check_literal(url);
-    };
+    let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
     match resolve(name).await {
         Ok(addresses) => public_of(name, addresses).map(|_| ()),
         Err(_) => Ok(()),
@@ -195,6 +200,9 @@ mod tests {
     #[test]
     fn every_spelling_of_a_special_address_is_refused() {
         for text in [
+            "http://localhost/",
+            "http://LocalHost./",
+            "http://x.localhost/",
             "http://127.0.0.1/",
             "http://127.1/",
             "http://2130706433/",
@@ -244,6 +252,7 @@ mod tests {
             "http://[2606:4700::1111]/",
             "http://[::ffff:1.1.1.1]/",
             "http://npm.example.com/",
+            "http://localhost.example.com/",
         ] {
             assert_eq!(check_literal(&Url::parse(text).unwrap()), Ok(()), "{text}");
         }

@@ -4,6 +4,7 @@
 //! open it: nobody asks until a moment that the caller's `spread` moves, so that many servers do
 //! not come back at once. Then one probe is let through; its outcome closes or opens it again.
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,6 +17,16 @@ pub enum BreakerState {
     Closed,
     Open,
     HalfOpen,
+}
+
+impl fmt::Display for BreakerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        })
+    }
 }
 
 /// What the breaker says to a request that wants to leave.

@@ -1,12 +1,14 @@
 //! What one upstream is, and the bounds within which it is asked.
 
+use std::fmt;
 use std::time::Duration;
 
 use url::Url;
 
 use super::credentials::Credentials;
+use super::error::place;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UpstreamSettings {
     /// The registry's name, for texts, logs and metrics.
     pub name: String,
@@ -38,6 +40,18 @@ impl UpstreamSettings {
             proxy: ProxySetting::default(),
             extra_roots: Vec::new(),
         }
+    }
+}
+
+/// The URLs in it may hold userinfo, so little is printed.
+impl fmt::Debug for UpstreamSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamSettings")
+            .field("name", &self.name)
+            .field("base", &place(&self.base))
+            .field("deadlines", &self.deadlines)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,7 +156,7 @@ impl Default for BreakerSettings {
 }
 
 /// Where requests leave from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub enum ProxySetting {
     /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, as every other client reads them.
     #[default]

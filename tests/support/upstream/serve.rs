@@ -89,7 +89,7 @@ impl Drop for Active<'_> {
 /// Reads one request and answers it.
 async fn respond(ground: &Ground, wire: &mut Wire, unread: &mut Vec<u8>) -> io::Result<Ending> {
     let Some(request) = read_request(wire, unread).await? else { return Ok(Ending::Close) };
-    let _active = Active::start(ground);
+    let active = Active::start(ground);
     ground.recorded.lock().push(request.clone());
     let (delay, fault) = ground.scripts.take(&request.path);
     if !delay.is_zero() {
@@ -102,10 +102,10 @@ async fn respond(ground: &Ground, wire: &mut Wire, unread: &mut Vec<u8>) -> io::
             wire.send(b"this is no HTTP\r\n\r\n").await?;
             Ok(Ending::Close)
         }
-        Fault::Instead(answer) => send(wire, &request, answer, &Fault::None).await,
+        Fault::Instead(answer) => send(wire, &request, answer, &Fault::None, active).await,
         fault => {
             let answer = truthful(ground, &request);
-            send(wire, &request, answer, &fault).await
+            send(wire, &request, answer, &fault, active).await
         }
     }
 }
@@ -158,6 +158,7 @@ async fn send(
     request: &Recorded,
     answer: Answer,
     fault: &Fault,
+    active: Active<'_>,
 ) -> io::Result<Ending> {
     let length = answer.body.length();
     let promised = match fault {
@@ -188,10 +189,16 @@ async fn send(
         wire.send(b"\r\nzz\r\n").await?;
         return Ok(Ending::Close);
     }
-    send_body(wire, &answer.body, fault).await
+    send_body(wire, &answer.body, fault, active).await
 }
 
-async fn send_body(wire: &mut Wire, body: &Body, fault: &Fault) -> io::Result<Ending> {
+async fn send_body(
+    wire: &mut Wire,
+    body: &Body,
+    fault: &Fault,
+    active: Active<'_>,
+) -> io::Result<Ending> {
+    let mut active = Some(active);
     let (step, pause) = match fault {
         Fault::Dribble { bytes, every } => (*bytes, *every),
         _ => (256 << 10, Duration::ZERO),
@@ -207,14 +214,21 @@ async fn send_body(wire: &mut Wire, body: &Body, fault: &Fault) -> io::Result<En
         if matches!(fault, Fault::OtherBytes) && sent + piece.len() as u64 == body.length() {
             piece = with_other_last_byte(&piece);
         }
-        wire.send(&piece).await?;
         sent += piece.len() as u64;
-        if !pause.is_zero() {
+        if sent == body.length() {
+            // Whoever has the last byte may ask again before we come to notice.
+            active = None;
+        }
+        wire.send(&piece).await?;
+        if sent < end && !pause.is_zero() {
             sleep(pause).await;
         }
     }
     match fault {
-        Fault::StallAfter(_) => wait_for_leave(wire).await,
+        Fault::StallAfter(_) => {
+            let _under_way = active;
+            wait_for_leave(wire).await
+        }
         Fault::TruncateAfter(_) | Fault::LengthTooLong(_) => Ok(Ending::Close),
         Fault::Trailing(bytes) => {
             wire.send(bytes).await?;
@@ -243,7 +257,10 @@ async fn read_request(wire: &mut Wire, unread: &mut Vec<u8>) -> io::Result<Optio
     loop {
         let mut headers = [httparse::EMPTY_HEADER; 128];
         let mut request = httparse::Request::new(&mut headers);
-        let parsed = request.parse(unread).map_err(io::Error::other)?;
+        let Ok(parsed) = request.parse(unread) else {
+            wire.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
+            return Ok(None);
+        };
         if let httparse::Status::Complete(head) = parsed {
             let mut recorded = record(&request);
             let length: usize =
