@@ -16,6 +16,7 @@ pub mod gate;
 pub mod metadata;
 pub mod observability;
 pub mod pull;
+pub mod random;
 pub mod registries;
 pub mod rules;
 pub mod upstream;

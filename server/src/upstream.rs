@@ -11,7 +11,7 @@ pub mod addresses;
 pub mod body;
 pub mod breaker;
 mod causes;
-mod chance;
+mod clients;
 pub mod credentials;
 pub mod error;
 mod exchange;
@@ -25,10 +25,8 @@ mod via;
 mod window;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::{Certificate, Client, ClientBuilder, Proxy, header};
+use reqwest::header;
 use thiserror::Error;
 use tokio::time::Instant;
 use url::Url;
@@ -43,8 +41,9 @@ pub use self::settings::{
 pub use self::traffic::UpstreamHealth;
 pub use self::via::{has_passed_through_us, our_via};
 
-use self::addresses::{Configured, PublicOnly};
+use self::addresses::Configured;
 use self::body::{Pace, Stream};
+use self::clients::Clients;
 use self::credentials::{Pinned, without_userinfo};
 use self::error::place;
 use self::exchange::{Answer, Ask, Line, Verdict, text_header};
@@ -109,16 +108,11 @@ impl Upstream {
             .map_err(|_| UpstreamSettingsError::Credentials(name.clone()))?;
         let credentials = settings.credentials.take().or(in_url);
         settings.base = base.clone();
-        let client = |builder: ClientBuilder| {
-            builder.build().map_err(|error| {
-                UpstreamSettingsError::Client(name.clone(), error.without_url().to_string())
-            })
-        };
+        let made = |cause: String| UpstreamSettingsError::Client(name.clone(), cause);
+        let clients = Clients::new(&settings).map_err(made)?;
         let line = Line {
             upstream: name.clone(),
-            anywhere: client(proxied(plain(&settings, &name)?, &settings, &name)?)?,
-            public_only: client(plain(&settings, &name)?.no_proxy().dns_resolver(PublicOnly))?,
-            proxies: matcher(&settings.proxy),
+            clients,
             configured: Configured::new(&base, &settings.allow_hosts),
             credentials: Pinned::new(credentials, &base),
             deadlines: settings.deadlines.clone(),
@@ -241,7 +235,7 @@ impl Upstream {
             etag: text_header(headers, &header::ETAG),
             last_modified: text_header(headers, &header::LAST_MODIFIED),
             length,
-            stream: Stream {
+            stream: Box::new(Stream {
                 upstream: self.name().to_owned(),
                 turn: Some(turn),
                 gunzip: packed.then(Gunzip::new),
@@ -251,7 +245,7 @@ impl Upstream {
                 given: 0,
                 ended: None,
                 response,
-            },
+            }),
             url,
         })
     }
@@ -311,7 +305,7 @@ impl Upstream {
 
 /// An answer whose body is about to be read.
 struct Arrival {
-    response: reqwest::Response,
+    response: Box<reqwest::Response>,
     url: Url,
     turn: Turn,
     packed: bool,
@@ -363,55 +357,4 @@ fn base_of(url: &Url) -> Option<Url> {
         base.set_path(&format!("{}/", base.path()));
     }
     usable.then_some(base)
-}
-
-/// What both clients have in common.
-fn plain(settings: &UpstreamSettings, name: &str) -> Result<ClientBuilder, UpstreamSettingsError> {
-    let mut roots = Vec::new();
-    for pem in &settings.extra_roots {
-        roots.extend(Certificate::from_pem_bundle(pem).map_err(|_| {
-            UpstreamSettingsError::Client(name.to_owned(), "a certificate is not PEM".to_owned())
-        })?);
-    }
-    Ok(Client::builder()
-        .user_agent(concat!("garth/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .gzip(false)
-        .connect_timeout(settings.deadlines.connect)
-        .pool_idle_timeout(Duration::from_secs(60))
-        .pool_max_idle_per_host(settings.limits.concurrent)
-        .tcp_nodelay(true)
-        .tcp_keepalive(Duration::from_secs(30))
-        .http2_adaptive_window(true)
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .http2_keep_alive_timeout(Duration::from_secs(10))
-        .tls_certs_merge(roots))
-}
-
-fn proxied(
-    builder: ClientBuilder,
-    settings: &UpstreamSettings,
-    name: &str,
-) -> Result<ClientBuilder, UpstreamSettingsError> {
-    match &settings.proxy {
-        ProxySetting::Environment => Ok(builder),
-        ProxySetting::Direct => Ok(builder.no_proxy()),
-        ProxySetting::Url(url) => {
-            let proxy = Proxy::all(url.clone()).map_err(|_| {
-                UpstreamSettingsError::Client(name.to_owned(), "the proxy is no URL".to_owned())
-            })?;
-            Ok(builder.proxy(proxy))
-        }
-    }
-}
-
-/// Reads the proxy settings as reqwest does, to know which requests go through one.
-fn matcher(setting: &ProxySetting) -> Option<Matcher> {
-    match setting {
-        ProxySetting::Environment => Some(Matcher::from_system()),
-        ProxySetting::Direct => None,
-        ProxySetting::Url(url) => Some(Matcher::builder().all(url.to_string()).build()),
-    }
 }

@@ -17,6 +17,9 @@ use support::upstream::ScriptedUpstream;
 
 const JSON: &str = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8";
 
+/// Scripts one fault, in a table of them.
+type Scripting<'a> = &'a dyn Fn(&ScriptedUpstream);
+
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }

@@ -71,12 +71,12 @@ pub fn is_public(address: IpAddr) -> bool {
 
 /// The IPv4 address that an IPv6 one stands for: mapped, compatible, NAT64 or 6to4.
 fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = v6.segments();
     let of = |high: u16, low: u16| Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0 | 0xffff) | (0, 0, 0, 0, 0xffff, 0) => of(g, h),
-        (0x64, 0xff9b, ..) => of(g, h),
-        (0x2002, ..) => of(b, c),
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, .., high, low]
+        | [0x2002, high, low, ..] => of(high, low),
         _ => None,
     }
 }
@@ -194,6 +194,7 @@ fn public_of(host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Forb
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -26,14 +26,14 @@ pub struct UpstreamBody {
     pub length: Option<u64>,
     /// Where it came from after all redirects, without userinfo.
     pub url: Url,
-    pub(super) stream: Stream,
+    pub(super) stream: Box<Stream>,
 }
 
 /// What makes the body arrive or fail.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub upstream: String,
-    pub response: Response,
+    pub response: Box<Response>,
     pub turn: Option<Turn>,
     pub gunzip: Option<Gunzip>,
     pub expected: Expected,

@@ -99,6 +99,7 @@ pub fn without_userinfo(mut url: Url) -> Url {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

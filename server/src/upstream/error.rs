@@ -51,6 +51,7 @@ pub fn place(url: &Url) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

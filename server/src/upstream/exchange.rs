@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::addresses::{Configured, ForbiddenAddress, check_literal, check_name};
+use super::addresses::{Configured, ForbiddenAddress};
 use super::causes::{Fault, fault_of};
+use super::clients::Clients;
 use super::credentials::Pinned;
 use super::error::{UpstreamError, place};
 use super::redirects::Trail;
@@ -38,7 +38,7 @@ impl Ask {
 #[derive(Debug)]
 pub enum Answer {
     NotModified,
-    Found { response: Response, url: Url },
+    Found { response: Box<Response>, url: Url },
 }
 
 /// What a try without one means for the call and for the upstream's standing.
@@ -66,11 +66,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Line {
     pub upstream: String,
-    /// Connects anywhere, through the proxy if there is one: for configured places.
-    pub anywhere: Client,
-    /// Connects to public addresses only, and never through a proxy.
-    pub public_only: Client,
-    pub proxies: Option<Matcher>,
+    pub clients: Clients,
     pub configured: Configured,
     pub credentials: Pinned,
     pub deadlines: Deadlines,
@@ -99,28 +95,13 @@ impl Line {
     }
 
     async fn send(&self, ask: &Ask, url: &Url) -> Result<Response, Failure> {
-        let client = self.client_for(url).await.map_err(|refused| self.forbidden(&refused))?;
+        let client = self
+            .clients
+            .for_url(url, &self.configured)
+            .await
+            .map_err(|refused| self.forbidden(&refused))?;
         let request = self.request(client, ask, url);
         request.send().await.map_err(|error| self.failure(url, &error))
-    }
-
-    /// The client that may connect to where this URL leads.
-    async fn client_for(&self, url: &Url) -> Result<&Client, ForbiddenAddress> {
-        if self.configured.names(url) {
-            return Ok(&self.anywhere);
-        }
-        check_literal(url)?;
-        let target = url.as_str().parse().ok();
-        let proxied = self
-            .proxies
-            .as_ref()
-            .zip(target.as_ref())
-            .is_some_and(|(proxies, target)| proxies.intercept(target).is_some());
-        if proxied {
-            check_name(url).await?;
-            return Ok(&self.anywhere);
-        }
-        Ok(&self.public_only)
     }
 
     fn request(&self, client: &Client, ask: &Ask, url: &Url) -> RequestBuilder {
@@ -144,7 +125,7 @@ impl Line {
     fn judge(&self, ask: &Ask, url: Url, response: Response) -> Result<Answer, Failure> {
         let status = response.status();
         match status.as_u16() {
-            200 | 203 => Ok(Answer::Found { response, url }),
+            200 | 203 => Ok(Answer::Found { response: Box::new(response), url }),
             304 if ask.is_conditional() => Ok(Answer::NotModified),
             404 | 410 => Err(Failure {
                 error: UpstreamError::Absent { upstream: self.upstream.clone() },

@@ -19,8 +19,8 @@ impl Expected {
 
     /// An artifact: anything but a page, unless its name says that it is one.
     pub fn of_artifact(path: &str) -> Self {
-        let path = path.to_ascii_lowercase();
-        Self { html: path.ends_with(".html") || path.ends_with(".htm"), json: false }
+        let ending = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+        Self { html: matches!(ending.as_str(), "html" | "htm"), json: false }
     }
 
     /// The fault in a `Content-Type`, if it has one.
@@ -39,6 +39,7 @@ impl Expected {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

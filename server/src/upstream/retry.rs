@@ -71,6 +71,7 @@ pub fn parse_retry_after(text: &str, now: jiff::Timestamp, longest: Duration) ->
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date_within_a_bound() {
         let now: jiff::Timestamp = "2024-05-01T12:00:00Z".parse().unwrap();
-        let longest = Duration::from_secs(300);
+        let longest = Duration::from_mins(5);
         for (text, seconds) in [
             ("0", Some(0)),
             ("7", Some(7)),

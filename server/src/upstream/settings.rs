@@ -76,8 +76,8 @@ impl Default for Deadlines {
             connect: Duration::from_secs(10),
             headers: Duration::from_secs(30),
             idle: Duration::from_secs(30),
-            total_document: Duration::from_secs(120),
-            total_artifact: Duration::from_secs(1800),
+            total_document: Duration::from_mins(2),
+            total_artifact: Duration::from_mins(30),
             turn: Duration::from_secs(30),
         }
     }
@@ -124,7 +124,7 @@ impl Default for Retries {
             first_delay: Duration::from_millis(200),
             longest_delay: Duration::from_secs(5),
             default_pause: Duration::from_secs(5),
-            longest_pause: Duration::from_secs(300),
+            longest_pause: Duration::from_mins(5),
         }
     }
 }
@@ -150,7 +150,7 @@ impl Default for BreakerSettings {
             percent: 50,
             least: 20,
             open: Duration::from_secs(2),
-            longest_open: Duration::from_secs(60),
+            longest_open: Duration::from_mins(1),
         }
     }
 }

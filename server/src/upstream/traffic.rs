@@ -13,11 +13,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Admission, Breaker, BreakerState};
-use super::chance;
 use super::error::UpstreamError;
 use super::retry::RetryBudget;
 use super::settings::UpstreamSettings;
 use crate::clock::Clock;
+use crate::random;
 
 #[derive(Debug)]
 pub struct Traffic {
@@ -94,10 +94,8 @@ impl Traffic {
         // Before the queue as well: who will be refused anyway does not wait.
         self.state.lock().check_open(&self.upstream, Instant::now())?;
         let until = deadline.min(Instant::now() + self.longest_wait);
-        let permit = match timeout_at(until, Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) | Err(_) => return Err(self.busy()),
-        };
+        let waiting = timeout_at(until, Arc::clone(&self.turns).acquire_owned());
+        let Ok(Ok(permit)) = waiting.await else { return Err(self.busy()) };
         let now = Instant::now();
         let mut state = self.state.lock();
         state.check_open(&self.upstream, now)?;
@@ -199,7 +197,7 @@ impl Turn {
     pub fn failed(&mut self, cause: &str) -> Timestamp {
         let mut state = self.traffic.state.lock();
         let probe = std::mem::take(&mut self.probe);
-        state.breaker.failed(Instant::now(), probe, chance::spread());
+        state.breaker.failed(Instant::now(), probe, random::spread());
         state.failures += 1;
         state.last_error = Some(cause.to_owned());
         let now = self.traffic.clock.now();

@@ -3,13 +3,13 @@
 
 use std::sync::OnceLock;
 
-use super::chance;
+use crate::random;
 
 static OUR_VIA: OnceLock<String> = OnceLock::new();
 
 /// The `Via` of every request that leaves this process; by chance, so it names no machine.
 pub fn our_via() -> &'static str {
-    OUR_VIA.get_or_init(|| format!("1.1 garth-{}", chance::token()))
+    OUR_VIA.get_or_init(|| format!("1.1 garth-{}", random::name()))
 }
 
 /// Whether one of these `Via` headers of an incoming request is ours. Such a request is refused

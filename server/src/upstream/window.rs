@@ -59,6 +59,6 @@ mod tests {
         window.count(start + Duration::from_secs(5), false);
         assert_eq!(window.totals(start + Duration::from_millis(9_999)), (2, 1));
         assert_eq!(window.totals(start + Duration::from_secs(10)), (1, 0));
-        assert_eq!(window.totals(start + Duration::from_secs(3600)), (0, 0));
+        assert_eq!(window.totals(start + Duration::from_hours(1)), (0, 0));
     }
 }

@@ -1,11 +1,12 @@
 //! What each kind of answer means.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use server::upstream::{ArtifactTarget, DocumentAnswer, UpstreamError, Validators};
-use support::upstream::{Answer, Body, Fault, ScriptedUpstream};
+use support::upstream::{Answer, Body, Fault};
+use tokio::time::Instant;
 
-use super::{JSON, count, kind, left_pad, read};
+use super::{JSON, Scripting, count, kind, left_pad, read};
 
 #[tokio::test]
 async fn a_packument_and_its_tarball_arrive_as_published() {
@@ -109,7 +110,7 @@ async fn each_answer_has_one_meaning() {
 #[tokio::test]
 async fn what_is_no_document_is_broken() {
     let (up, client) = left_pad().await;
-    let scripts: &[(&str, &dyn Fn(&ScriptedUpstream))] = &[
+    let scripts: &[(&str, Scripting)] = &[
         ("a page", &|up| up.on("/left-pad").times(1).html()),
         ("a page called JSON", &|up| up.on("/left-pad").times(1).html_called_json()),
         ("an encoding that was not offered", &|up| {

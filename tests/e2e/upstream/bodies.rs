@@ -1,10 +1,9 @@
 //! Bodies that do not arrive, or not as announced.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use server::upstream::{ArtifactTarget, UpstreamError};
 use support::upstream::{Fault, Generated, ScriptedUpstream};
+use tokio::time::Instant;
 
 use super::{client, count, kind, left_pad, ms, read, settings};
 

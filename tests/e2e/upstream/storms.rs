@@ -1,11 +1,10 @@
 //! What a thousand clients cause at an upstream that is in trouble.
 
-use std::time::Instant;
-
 use server::upstream::{ArtifactTarget, BreakerState, Upstream, UpstreamError};
 use support::upstream::{Generated, ScriptedUpstream};
+use tokio::time::Instant;
 
-use super::{client, kind, left_pad, ms, read, settings};
+use super::{Scripting, client, kind, left_pad, ms, read, settings};
 
 /// So many calls at once; the errors' kinds.
 async fn crowd(client: &Upstream, calls: usize, path: &str) -> Vec<&'static str> {
@@ -95,7 +94,7 @@ async fn a_hiccup_is_not_seen_by_the_client() {
     settings.retries.attempts = 3;
     settings.retries.least = 100;
     let client = client(settings);
-    let scripts: &[(&str, &dyn Fn(&ScriptedUpstream))] = &[
+    let scripts: &[(&str, Scripting)] = &[
         ("502", &|up| up.everywhere().times(2).status(502)),
         ("a reset", &|up| up.everywhere().times(1).reset()),
         ("silence", &|up| up.everywhere().times(1).silence()),

@@ -1,9 +1,8 @@
 //! Where credentials go, where redirects lead, and what may be connected to.
 
-use std::time::Instant;
-
 use server::upstream::{ArtifactTarget, Credentials, ProxySetting, UpstreamError};
 use support::upstream::ScriptedUpstream;
+use tokio::time::Instant;
 
 use super::{client, count, kind, left_pad, ms, read, settings};
 

@@ -28,7 +28,7 @@ pub struct Package {
 
 #[derive(Clone)]
 pub struct Version {
-    pub version: String,
+    pub number: String,
     pub published: String,
     /// Fields of package.json, name and version included.
     pub manifest: Map<String, Value>,
@@ -43,8 +43,26 @@ pub struct Version {
 /// What the packument says of the bytes, where that is not the truth.
 #[derive(Clone, Default)]
 pub struct Dist {
-    pub integrity: Option<Option<String>>,
-    pub shasum: Option<Option<String>>,
+    pub integrity: Promise,
+    pub shasum: Promise,
+}
+
+#[derive(Clone, Default)]
+pub enum Promise {
+    #[default]
+    True,
+    Absent,
+    Other(String),
+}
+
+impl Promise {
+    pub fn or_true(&self, truth: Option<&str>) -> Option<String> {
+        match self {
+            Self::True => truth.map(str::to_owned),
+            Self::Absent => None,
+            Self::Other(text) => Some(text.clone()),
+        }
+    }
 }
 
 impl Shelf {
@@ -54,7 +72,7 @@ impl Shelf {
 
     pub fn tarball(&self, name: &str, version: &str) -> Option<Tarball> {
         let package = self.0.get(name)?;
-        let found = package.versions.iter().find(|known| known.version == version)?;
+        let found = package.versions.iter().find(|known| known.number == version)?;
         Some(found.tarball.clone())
     }
 
@@ -110,7 +128,7 @@ impl NpmPackage {
         if finished.published > self.package.modified {
             self.package.modified.clone_from(&finished.published);
         }
-        self.package.versions.retain(|known| known.version != version);
+        self.package.versions.retain(|known| known.number != version);
         self.package.versions.push(finished);
         if !version.contains('-') || !self.package.tags.contains_key("latest") {
             self.package.tags.insert("latest".to_owned(), version.to_owned());
@@ -153,8 +171,8 @@ impl NpmPackage {
     /// Takes a version away; tags that pointed to it go to the newest that is left.
     pub fn unpublish(mut self, version: &str) -> Self {
         self.known(version);
-        self.package.versions.retain(|known| known.version != version);
-        let newest = self.package.versions.last().map(|known| known.version.clone());
+        self.package.versions.retain(|known| known.number != version);
+        let newest = self.package.versions.last().map(|known| known.number.clone());
         self.package.tags.retain(|tag, target| {
             if target == version
                 && tag == "latest"
@@ -195,7 +213,7 @@ impl NpmPackage {
         self.package
             .versions
             .iter_mut()
-            .find(|known| known.version == version)
+            .find(|known| known.number == version)
             .unwrap_or_else(|| panic!("{name}@{version} is not published here"))
     }
 }
@@ -288,23 +306,23 @@ impl NpmVersion {
 
     /// The packument promises this, whatever the bytes are.
     pub fn integrity(mut self, text: &str) -> Self {
-        self.dist.integrity = Some(Some(text.to_owned()));
+        self.dist.integrity = Promise::Other(text.to_owned());
         self
     }
 
     pub fn shasum(mut self, hex: &str) -> Self {
-        self.dist.shasum = Some(Some(hex.to_owned()));
+        self.dist.shasum = Promise::Other(hex.to_owned());
         self
     }
 
     /// Only a sha1, as very old packages have.
     pub fn without_integrity(mut self) -> Self {
-        self.dist.integrity = Some(None);
+        self.dist.integrity = Promise::Absent;
         self
     }
 
     pub fn without_shasum(mut self) -> Self {
-        self.dist.shasum = Some(None);
+        self.dist.shasum = Promise::Absent;
         self
     }
 
@@ -334,7 +352,7 @@ impl NpmVersion {
             format!("{at:.3}")
         });
         Version {
-            version: self.version,
+            number: self.version,
             published,
             manifest: self.manifest,
             extra: self.extra,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Ground;
 use super::answer::{Answer, Body};
-use super::npm::{Package, Version};
+use super::npm::{Dist, Package, Version};
 
 const SHORT: &str = "application/vnd.npm.install-v1+json";
 
@@ -46,7 +46,7 @@ pub fn answer(ground: &Ground, path: &str, accept: &str) -> Option<Answer> {
     let (name, wanted) = rest.rsplit_once('/')?;
     let package = shelf.package(name)?;
     let wanted = package.tags.get(wanted).map_or(wanted, String::as_str);
-    let version = package.versions.iter().find(|known| known.version == wanted)?;
+    let version = package.versions.iter().find(|known| known.number == wanted)?;
     let document = version_document(ground, version);
     Some(json_answer("application/json", &document, &package.modified))
 }
@@ -68,7 +68,7 @@ fn full_form(ground: &Ground, name: &str, package: &Package) -> Value {
     time.insert("created".to_owned(), package.created.clone().into());
     time.insert("modified".to_owned(), package.modified.clone().into());
     for version in &package.versions {
-        time.insert(version.version.clone(), version.published.clone().into());
+        time.insert(version.number.clone(), version.published.clone().into());
     }
     json!({
         "_id": name,
@@ -101,13 +101,13 @@ fn short_form(ground: &Ground, name: &str, package: &Package) -> Value {
 }
 
 fn versions(package: &Package, document: impl Fn(&Version) -> Value) -> Map<String, Value> {
-    package.versions.iter().map(|known| (known.version.clone(), document(known))).collect()
+    package.versions.iter().map(|known| (known.number.clone(), document(known))).collect()
 }
 
 fn version_document(ground: &Ground, version: &Version) -> Value {
     let mut document = version.manifest.clone();
     let name = document["name"].as_str().unwrap_or_default().to_owned();
-    document.insert("_id".to_owned(), format!("{name}@{}", version.version).into());
+    document.insert("_id".to_owned(), format!("{name}@{}", version.number).into());
     let installs = version.manifest.get("scripts").is_some_and(|scripts| {
         ["preinstall", "install", "postinstall"].iter().any(|name| scripts.get(name).is_some())
     });
@@ -117,12 +117,11 @@ fn version_document(ground: &Ground, version: &Version) -> Value {
     let path = version.tarball.path.trim_start_matches('/');
     let url = version.tarball_url.clone().unwrap_or_else(|| format!("{}{path}", ground.base));
     let mut dist = json!({ "tarball": url, "fileCount": 2, "unpackedSize": 1000 });
-    let integrity = version.dist.integrity.clone();
-    if let Some(integrity) = integrity.unwrap_or_else(|| Some(version.tarball.integrity.clone())) {
+    let Dist { integrity, shasum } = &version.dist;
+    if let Some(integrity) = integrity.or_true(Some(&version.tarball.integrity)) {
         dist["integrity"] = integrity.into();
     }
-    let shasum = version.dist.shasum.clone();
-    if let Some(shasum) = shasum.unwrap_or_else(|| version.tarball.shasum.clone()) {
+    if let Some(shasum) = shasum.or_true(version.tarball.shasum.as_deref()) {
         dist["shasum"] = shasum.into();
     }
     document.insert("dist".to_owned(), dist);

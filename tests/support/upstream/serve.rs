@@ -169,12 +169,12 @@ async fn send(
     let chunked = matches!(fault, Fault::BrokenChunk);
     let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
     for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     if chunked {
         head.push_str("Transfer-Encoding: chunked\r\n");
     } else if answer.status != 304 {
-        head.push_str(&format!("Content-Length: {promised}\r\n"));
+        head.extend(["Content-Length: ", &promised.to_string(), "\r\n"]);
     }
     head.push_str("\r\n");
     wire.send(head.as_bytes()).await?;
@@ -287,7 +287,7 @@ async fn read_request(wire: &mut Wire, unread: &mut Vec<u8>) -> io::Result<Optio
 }
 
 async fn read_more(wire: &mut Wire, unread: &mut Vec<u8>) -> io::Result<bool> {
-    let mut buffer = [0; 16 << 10];
+    let mut buffer = [0; 4 << 10];
     let count = wire.read(&mut buffer).await?;
     unread.extend_from_slice(&buffer[..count]);
     Ok(count > 0)

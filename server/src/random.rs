@@ -1,0 +1,13 @@
+//! The one place that takes random numbers.
+
+#![allow(clippy::disallowed_methods, reason = "this is the source that the rest uses")]
+
+/// Between 0 and 1: by how much to spread a moment, so that servers do not act in step.
+pub fn spread() -> f64 {
+    rand::random()
+}
+
+/// A name that nothing else has, in hex.
+pub fn name() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
