@@ -22,7 +22,7 @@ mod packument;
 mod recorded;
 mod serve;
 mod tarball;
-mod tls;
+pub mod tls;
 mod wire;
 
 use std::collections::BTreeMap;

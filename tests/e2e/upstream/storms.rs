@@ -56,7 +56,7 @@ async fn the_breaker_ends_a_storm_and_one_probe_ends_the_breaker() {
     let start = Instant::now();
     let error = read(&client, "left-pad").await.expect_err("open");
     assert!(matches!(&error, UpstreamError::Unavailable { since: Some(_), .. }), "{error}");
-    assert!(start.elapsed() < ms(20), "at once");
+    assert!(start.elapsed() < ms(150), "at once");
     assert_eq!(up.total_requests(), caused, "nobody asked");
 
     tokio::time::sleep(ms(260)).await;
