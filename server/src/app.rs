@@ -127,13 +127,7 @@ impl App {
             runtime: Handle::current(),
         };
         let (token, token_file) = open_token(config.data.clone()).await?;
-        let garden = Garden::new(
-            gate,
-            store,
-            config.limits.memory_cache,
-            config.public_url.clone(),
-            config.trusted_proxies.clone(),
-        );
+        let garden = Garden::new(gate, store, settings::garden(config));
         let upstreams = open_upstreams(config, &clock)?;
         let registries = open_registries(config, &upstreams, &garden)?;
 

@@ -9,8 +9,15 @@ pub mod refusal;
 pub mod respond;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::web::ServiceConfig;
+use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::VIA;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, ServiceConfig};
 use ipnet::IpNet;
 use policies::package::{Ecosystem, Package};
 use policies::rules::Pattern;
@@ -24,8 +31,18 @@ use crate::pull::documents::Documents;
 use crate::pull::freshness::Freshness;
 use crate::pull::store::PullStore;
 use crate::pull::views::Views;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, has_passed_through_us};
 use npm::documents::NpmDocuments;
+
+#[derive(Clone, Debug)]
+pub struct GardenSettings {
+    /// Bounds the three caches together.
+    pub memory: u64,
+    /// How long a package that the upstream does not have is not asked for again.
+    pub absent_age: Duration,
+    pub public_url: Option<Url>,
+    pub trusted_proxies: Vec<IpNet>,
+}
 
 /// What every registry is handed.
 #[derive(Debug)]
@@ -40,23 +57,16 @@ pub struct Garden {
 }
 
 impl Garden {
-    /// `memory` bounds the three caches together.
-    pub fn new(
-        gate: Gate,
-        store: PullStore,
-        memory: u64,
-        public_url: Option<Url>,
-        trusted_proxies: Vec<IpNet>,
-    ) -> Arc<Self> {
-        let third = memory / 3;
+    pub fn new(gate: Gate, store: PullStore, settings: GardenSettings) -> Arc<Self> {
+        let third = settings.memory / 3;
         Arc::new(Self {
             gate,
             artifacts: Artifacts::new(store.clone(), third),
             views: Views::new(store.runtime.clone(), third),
-            npm_documents: Documents::new(store.clone(), third),
+            npm_documents: Documents::new(store.clone(), third, settings.absent_age),
             store,
-            public_url,
-            trusted_proxies,
+            public_url: settings.public_url,
+            trusted_proxies: settings.trusted_proxies,
         })
     }
 }
@@ -117,8 +127,24 @@ pub fn ecosystem_of(format: Format) -> Option<Ecosystem> {
 /// Mounts a registry at its name. A format that this version does not serve is refused when the
 /// configuration is read, so nothing is mounted for it.
 pub fn mount(format: Format, registry: &Arc<Registry>, routes: &mut ServiceConfig) {
-    match format {
+    let scope = web::scope(&format!("/{}", registry.name)).wrap(from_fn(refuse_loops));
+    routes.service(scope.configure(|routes| match format {
         Format::Npm => npm::mount(registry, routes),
         Format::Cargo | Format::Nuget | Format::Oci | Format::Files => {}
+    }));
+}
+
+/// A garth whose upstream is, over some detour, itself would ask itself until something breaks.
+async fn refuse_loops(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let via = request.headers().get_all(VIA).filter_map(|via| via.to_str().ok());
+    if has_passed_through_us(via) {
+        const TEXT: &str = "this request comes from this garth itself: the upstream of a registry \
+                            leads back to it. Set another `upstream`";
+        let looped = HttpResponse::build(StatusCode::LOOP_DETECTED).body(TEXT);
+        return Ok(request.into_response(looped).map_into_right_body());
     }
+    Ok(next.call(request).await?.map_into_left_body())
 }

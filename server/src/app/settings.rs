@@ -6,6 +6,7 @@ use crate::cli::serve::ServeError;
 use crate::config::{self, Config, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
+use crate::registries::GardenSettings;
 use crate::upstream::{self, Credentials, Deadlines, Retries, UpstreamSettings};
 
 pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
@@ -32,6 +33,15 @@ pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
         },
         workers,
         lifecycle,
+    }
+}
+
+pub fn garden(config: &Config) -> GardenSettings {
+    GardenSettings {
+        memory: config.limits.memory_cache,
+        absent_age: config.upstream.absent_age,
+        public_url: config.public_url.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
     }
 }
 

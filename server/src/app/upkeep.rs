@@ -1,5 +1,5 @@
-//! Looks at the parts every few seconds, for `/readyz` and the metrics: a request for either is
-//! answered from memory.
+//! What `/readyz` and `/metrics` say of the parts. What takes a look at the disk is looked at every
+//! few seconds, so that a request for either is answered from memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::task::JoinHandle;
 
 use crate::blobs::Blobs;
 use crate::metadata::Metadata;
-use crate::observability::metrics::StoreKind;
+use crate::observability::metrics::{StoreKind, UpstreamCounts};
 use crate::observability::{BreakerState, Check, CheckState, Health, Metrics};
 use crate::rules::Rules;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Upstream, UpstreamHealth};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -47,6 +47,7 @@ impl Upkeep {
         Self { watched, stores, job }
     }
 
+    /// The checks of `/readyz`, and what the metrics page gathers.
     pub fn register(&self, health: &Health) {
         let stores = Arc::clone(&self.stores);
         health.register_many(move || {
@@ -57,6 +58,18 @@ impl Upkeep {
         health.register("policies", move || rules.check());
         let upstreams = self.watched.upstreams.clone();
         health.register_many(move || upstreams.iter().map(upstream_check).collect());
+        let (rules, upstreams) = (self.watched.rules.clone(), self.watched.upstreams.clone());
+        let blobs = self.watched.blobs.clone();
+        self.watched.metrics.before_each_page(move |metrics| {
+            let status = rules.status();
+            metrics.set_rules(status.ok, status.count, status.loaded_at);
+            if let Some(bytes) = blobs.total_size() {
+                metrics.set_store(StoreKind::Blobs, bytes, None);
+            }
+            for upstream in &upstreams {
+                count_upstream(metrics, &upstream.health());
+            }
+        });
     }
 }
 
@@ -75,24 +88,26 @@ impl Watched {
             }
             Err(fault) => CheckState::Failed(fault.to_string()),
         };
-        if let Some(bytes) = self.blobs.total_size() {
-            self.metrics.set_store(StoreKind::Blobs, bytes, None);
-        }
         // A stage that can be made is a disk that can be written; a full one degrades, because
         // what is held is served.
         let blobs = match self.blobs.stage(&[]).await {
             Ok(_) => CheckState::Ok,
             Err(fault) => CheckState::Degraded(format!("nothing new can be kept: {fault}")),
         };
-        let status = self.rules.status();
-        self.metrics.set_rules(status.ok, status.count, status.loaded_at);
-        for upstream in &self.upstreams {
-            let health = upstream.health();
-            let closed = health.state == upstream::BreakerState::Closed;
-            self.metrics.set_upstream_health(&health.name, closed, label(health.state));
-        }
         [metadata, blobs]
     }
+}
+
+fn count_upstream(metrics: &Metrics, health: &UpstreamHealth) {
+    let closed = health.state == upstream::BreakerState::Closed;
+    metrics.set_upstream_health(&health.name, closed, label(health.state));
+    let counts = UpstreamCounts {
+        requests: health.requests,
+        retries: health.retries,
+        failures: health.failures,
+        rate_limits: health.rate_limits,
+    };
+    metrics.set_upstream_counts(&health.name, counts);
 }
 
 fn label(state: upstream::BreakerState) -> BreakerState {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::random;
+
 /// `X-Request-Id`: the client's own where it is harmless, else 128 random bits in hex.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
@@ -22,7 +24,7 @@ impl RequestId {
     }
 
     fn random() -> Self {
-        Self(hex::encode(rand::random::<u128>().to_be_bytes()).into())
+        Self(random::name().into())
     }
 
     pub fn as_str(&self) -> &str {

@@ -160,24 +160,15 @@ pub enum BreakerState {
     Open,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum UpstreamOutcome {
-    Ok,
-    Absent,
-    RateLimited,
-    Failed,
-    TimedOut,
-    Refused,
+/// What an upstream client counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamCounts {
+    /// That left, retries included.
+    pub requests: u64,
+    pub retries: u64,
+    pub failures: u64,
+    pub rate_limits: u64,
 }
-
-label!(UpstreamOutcome {
-    Ok = "ok",
-    Absent = "absent",
-    RateLimited = "rate-limited",
-    Failed = "failed",
-    TimedOut = "timed-out",
-    Refused = "refused",
-});
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AlarmLabels {
@@ -192,12 +183,6 @@ struct CloseLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UpstreamLabels {
     upstream: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UpstreamRequestLabels {
-    upstream: Arc<str>,
-    outcome: UpstreamOutcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -227,8 +212,10 @@ struct Inner {
     alarms: Family<AlarmLabels, Counter>,
     connections_open: Gauge,
     connections_closed: Family<CloseLabels, Counter>,
-    upstream_requests: Family<UpstreamRequestLabels, Counter>,
+    upstream_requests: Family<UpstreamLabels, Counter>,
     upstream_retries: Family<UpstreamLabels, Counter>,
+    upstream_failures: Family<UpstreamLabels, Counter>,
+    upstream_rate_limits: Family<UpstreamLabels, Counter>,
     upstream_up: Family<UpstreamLabels, Gauge>,
     upstream_breaker: Family<UpstreamLabels, Gauge>,
     store_bytes: Family<StoreLabels, Gauge>,
@@ -236,7 +223,11 @@ struct Inner {
     rules_ok: Gauge,
     rules_count: Gauge,
     rules_loaded: Gauge<f64, AtomicU64>,
+    gathers: RwLock<Vec<Gather>>,
 }
+
+/// Brings the metrics of a part up to date.
+type Gather = Box<dyn Fn(&Metrics) + Send + Sync>;
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -282,6 +273,16 @@ impl Metrics {
                 "Requests to upstreams, retries included"
             ),
             upstream_retries: register!(r, "upstream_retries", "Retries to upstreams"),
+            upstream_failures: register!(
+                r,
+                "upstream_failures",
+                "Requests to upstreams that failed"
+            ),
+            upstream_rate_limits: register!(
+                r,
+                "upstream_rate_limits",
+                "Times that an upstream asked to slow down"
+            ),
             upstream_up: register!(r, "upstream_up", "1 while the upstream answers"),
             upstream_breaker: register!(
                 r,
@@ -298,6 +299,7 @@ impl Metrics {
                 "When the rules in use were loaded"
             ),
             registry,
+            gathers: RwLock::default(),
         };
         Self(Arc::new(inner))
     }
@@ -324,14 +326,19 @@ impl Metrics {
         self.0.connections_closed.get_or_create(&CloseLabels { reason }).inc();
     }
 
-    pub fn upstream_request(&self, upstream: &str, outcome: UpstreamOutcome) {
-        let upstream = self.0.names.bounded(upstream);
-        self.0.upstream_requests.get_or_create(&UpstreamRequestLabels { upstream, outcome }).inc();
-    }
-
-    pub fn upstream_retry(&self, upstream: &str) {
-        let upstream = self.0.names.bounded(upstream);
-        self.0.upstream_retries.get_or_create(&UpstreamLabels { upstream }).inc();
+    /// Counters only grow, so a snapshot that is older than the last one changes nothing.
+    pub fn set_upstream_counts(&self, upstream: &str, counts: UpstreamCounts) {
+        let labels = UpstreamLabels { upstream: self.0.names.bounded(upstream) };
+        let families = [
+            (&self.0.upstream_requests, counts.requests),
+            (&self.0.upstream_retries, counts.retries),
+            (&self.0.upstream_failures, counts.failures),
+            (&self.0.upstream_rate_limits, counts.rate_limits),
+        ];
+        for (family, count) in families {
+            let counter = family.get_or_create(&labels);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
     }
 
     pub fn set_upstream_health(&self, upstream: &str, up: bool, breaker: BreakerState) {

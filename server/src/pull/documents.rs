@@ -125,12 +125,13 @@ pub struct Documents<F: DocumentFormat> {
 
 /// Behind a refresh that failed, how long the document of before is served without asking again.
 const PAUSE: Duration = Duration::from_secs(5);
-const ABSENT_FOR: Duration = Duration::from_secs(30);
+/// Packages and versions that are remembered as absent.
 const ABSENT_AT_MOST: u64 = 100_000;
 
 impl<F: DocumentFormat> Documents<F> {
-    /// `memory` bounds the bytes of documents that are kept parsed.
-    pub fn new(store: PullStore, memory: u64) -> Arc<Self> {
+    /// `memory` bounds the bytes of documents that are kept parsed; what an upstream does not have
+    /// is not asked for again within `absent_age`.
+    pub fn new(store: PullStore, memory: u64, absent_age: Duration) -> Arc<Self> {
         let loaded = Cache::builder()
             .weigher(|_, document: &Document<F::Parsed>| {
                 // The spans of a parsed document take about as much again as its bytes.
@@ -138,7 +139,7 @@ impl<F: DocumentFormat> Documents<F> {
             })
             .max_capacity(memory)
             .build();
-        let absent = Cache::builder().max_capacity(ABSENT_AT_MOST).time_to_live(ABSENT_FOR).build();
+        let absent = Cache::builder().max_capacity(ABSENT_AT_MOST).time_to_live(absent_age).build();
         let flights = Flights::new(store.runtime.clone());
         Arc::new(Self { store, loaded, absent, flights, next_id: AtomicU64::new(0) })
     }

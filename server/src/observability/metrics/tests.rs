@@ -38,11 +38,11 @@ fn names_beyond_the_bound_are_counted_as_other() {
     let metrics = Metrics::new();
     for n in 0..10_000 {
         metrics.request(&sample(&format!("made-up-{n}")));
-        metrics.upstream_retry(&format!("made-up-{n}"));
+        metrics.set_upstream_health(&format!("made-up-{n}"), true, BreakerState::Closed);
     }
     let page = metrics.render();
     assert!(page.contains("garth_requests_total{registry=\"other\""), "{page}");
-    assert!(page.contains("garth_upstream_retries_total{upstream=\"other\"} 9936"), "{page}");
+    assert!(page.contains("garth_upstream_up{upstream=\"other\"} 1"), "{page}");
     assert!(page.len() < 1_000_000);
 }
 
@@ -52,7 +52,9 @@ fn alarms_health_and_sizes_are_on_the_page() {
     metrics.alarm(AlarmKind::BlobDamaged);
     metrics.connection_opened();
     metrics.connection_closed(CloseReason::SlowReader);
-    metrics.upstream_request("npm", UpstreamOutcome::TimedOut);
+    let gathered = UpstreamCounts { requests: 7, retries: 2, failures: 3, rate_limits: 1 };
+    metrics.before_each_page(move |metrics| metrics.set_upstream_counts("npm", gathered));
+    metrics.render();
     metrics.set_upstream_health("npm", false, BreakerState::Open);
     metrics.set_store(StoreKind::Blobs, 42, Some(2));
     metrics.set_rules(true, 3, jiff::Timestamp::UNIX_EPOCH);
@@ -61,7 +63,10 @@ fn alarms_health_and_sizes_are_on_the_page() {
         "garth_alarms_total{kind=\"blob-damaged\"} 1",
         "garth_connections_open 1",
         "garth_connections_closed_total{reason=\"slow-reader\"} 1",
-        "garth_upstream_requests_total{upstream=\"npm\",outcome=\"timed-out\"} 1",
+        "garth_upstream_requests_total{upstream=\"npm\"} 7",
+        "garth_upstream_retries_total{upstream=\"npm\"} 2",
+        "garth_upstream_failures_total{upstream=\"npm\"} 3",
+        "garth_upstream_rate_limits_total{upstream=\"npm\"} 1",
         "garth_upstream_up{upstream=\"npm\"} 0",
         "garth_upstream_breaker_state{upstream=\"npm\"} 2",
         "garth_store_bytes{store=\"blobs\"} 42",

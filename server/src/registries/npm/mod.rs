@@ -33,9 +33,8 @@ use crate::edge;
 /// All paths below the registry's name come to one place, so that one parser sees them as they
 /// were sent.
 pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
-    let prefix = format!("/{}", registry.name);
     let registry = Arc::clone(registry);
-    routes.service(web::scope(&prefix).default_service(web::to(move |req: HttpRequest| {
+    routes.default_service(web::to(move |req: HttpRequest| {
         let registry = Arc::clone(&registry);
         async move {
             edge::access(&req).set_registry(Arc::clone(&registry.name));
@@ -44,7 +43,7 @@ pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
                 Err(refusal) => refusal.response(&req),
             }
         }
-    })));
+    }));
 }
 
 async fn dispatch(registry: &Registry, req: &HttpRequest) -> Result<HttpResponse, Refusal> {
