@@ -73,9 +73,9 @@ fn nobody_allows(rules: &PackageRules<'_>, version: Option<&Parsed<'_>>, facts: 
             rules.ecosystem()
         );
     }
-    let expired =
+    let ended =
         allows.find(|rule| rule.is_expired(facts.now) && rule.includes(rules.ecosystem(), version));
-    match expired.and_then(|rule| rule.expires.map(|expires| (rule, expires))) {
+    match ended.and_then(|rule| rule.expires.map(|expires| (rule, expires))) {
         Some((rule, expires)) => format!("the rule {} allowed it until {expires}", rule.name),
         None => "no rule allows this version; others of this package are allowed".to_owned(),
     }
@@ -131,15 +131,15 @@ pub fn overview(set: &RuleSet, package: &Package, facts: &Facts) -> Overview {
                 Some(versions) => format!("the versions {}", versions.text),
                 None => "every version".to_owned(),
             };
-            let expired = rule.is_expired(facts.now);
-            let why = match (rule.expires, expired) {
+            let ended = rule.is_expired(facts.now);
+            let why = match (rule.expires, ended) {
                 (Some(expires), true) => {
                     format!("spoke of {versions} until it expired on {expires}")
                 }
                 (Some(expires), false) => format!("speaks of {versions}, until {expires}"),
                 (None, _) => format!("speaks of {versions}"),
             };
-            Considered { rule: rule.name.clone(), effect: rule.effect, matched: !expired, why }
+            Considered { rule: rule.name.clone(), effect: rule.effect, matched: !ended, why }
         })
         .collect();
     Overview {
@@ -156,13 +156,13 @@ fn consider(
     facts: &Facts,
 ) -> Considered {
     let included = rule.includes(package.ecosystem(), version);
-    let expired = rule.is_expired(facts.now);
+    let ended = rule.is_expired(facts.now);
     let named = rule
         .patterns
         .iter()
         .find(|pattern| pattern.matches(package))
         .map_or_else(String::new, |pattern| format!("names it by {pattern}"));
-    let why = match (rule.expires.filter(|_| expired), &rule.versions, version, included) {
+    let why = match (rule.expires.filter(|_| ended), &rule.versions, version, included) {
         (Some(expires), ..) => format!("{named}, but expired on {expires}"),
         (None, _, None, true) => {
             format!("{named}; the version cannot be read, so it counts as one of the rule's")
@@ -180,7 +180,7 @@ fn consider(
             )
         }
     };
-    Considered { rule: rule.name.clone(), effect: rule.effect, matched: included && !expired, why }
+    Considered { rule: rule.name.clone(), effect: rule.effect, matched: included && !ended, why }
 }
 
 /// Says so where only the narrow reading keeps a pre-release out of an allow.

@@ -91,3 +91,6 @@ mod tests {
         assert_eq!(version, format!("garth {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
+
+#[cfg(test)]
+mod server_tests;

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -137,7 +139,8 @@ fn each_considered_rule_is_explained_in_words() {
         let explanation = explain(&set, &asked.parse().unwrap(), &facts("2026-06-01T00:00:00Z"));
         let mut told = format!("{}\n", explanation.decision.reason);
         for considered in explanation.considered {
-            told += &format!("{} {}: {}\n", considered.rule, considered.matched, considered.why);
+            writeln!(told, "{} {}: {}", considered.rule, considered.matched, considered.why)
+                .unwrap();
         }
         told + &format!("{} others", explanation.others)
     };
@@ -175,7 +178,10 @@ all-of-2 false: names it by npm:x, but the version cannot be read
     );
 }
 
-fn rule() -> impl Strategy<Value = (String, String, Option<String>, Option<String>)> {
+/// Effect, pattern, versions, expiry.
+type Made = (String, String, Option<String>, Option<String>);
+
+fn rule() -> impl Strategy<Value = Made> {
     let pattern = prop::sample::select(vec![
         "*",
         "npm:*",
@@ -198,11 +204,8 @@ fn rule() -> impl Strategy<Value = (String, String, Option<String>, Option<Strin
     })
 }
 
-fn compiled(rules: &[(String, String, Option<String>, Option<String>)]) -> Vec<Rule> {
-    let make = |(place, (effect, pattern, versions, expires)): (
-        usize,
-        &(String, String, Option<String>, Option<String>),
-    )| {
+fn compiled(rules: &[Made]) -> Vec<Rule> {
+    let make = |(place, (effect, pattern, versions, expires)): (usize, &Made)| {
         let draft = Draft {
             name: Some(format!("r{place}")),
             effect: Some(effect.clone()),

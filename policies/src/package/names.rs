@@ -53,11 +53,10 @@ pub(crate) fn collision_key(ecosystem: Ecosystem, name: &str) -> Cow<'_, str> {
     match ecosystem {
         // Old npm packages differ by case alone (`JSONStream`, `jsonstream`).
         Ecosystem::Npm | Ecosystem::Oci => Cow::Borrowed(name),
-        Ecosystem::Nuget => lower(name),
         Ecosystem::Cargo if name.contains('_') => {
             Cow::Owned(name.replace('_', "-").to_ascii_lowercase())
         }
-        Ecosystem::Cargo => lower(name),
+        Ecosystem::Nuget | Ecosystem::Cargo => lower(name),
     }
 }
 

@@ -169,6 +169,7 @@ impl fmt::Display for Glob {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

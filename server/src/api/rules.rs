@@ -8,8 +8,8 @@ use policies::package::Package;
 use policies::rules::{Draft, Origin, Rule};
 use serde::{Deserialize, Serialize};
 
-use super::Api;
 use super::problem::Problem;
+use super::{Api, MAX_BODY};
 
 /// The name in the record of who made a rule; people with names of their own come later.
 const ADMIN: &str = "admin";
@@ -116,7 +116,7 @@ pub async fn show(
 pub async fn create(
     api: web::Data<Api>,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
     let is_json =
         |value: &str| value.trim_start().to_ascii_lowercase().starts_with("application/json");
@@ -125,6 +125,11 @@ pub async fn create(
         let status = actix_web::http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Problem::new(status, "not-json", "send the rule as application/json"));
     }
+    let body = body.map_err(|error| {
+        let status = error.as_response_error().status_code();
+        let detail = format!("the body was not read: {error}; at most {MAX_BODY} bytes are");
+        Problem::new(status, "body-not-read", detail)
+    })?;
     let draft: Draft = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad_request("invalid-json", format!("this is no rule: {error}"))
     })?;

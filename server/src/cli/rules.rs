@@ -126,7 +126,11 @@ fn told(list: &RuleList, colours: bool) -> String {
         let effect = painted(&format!("{:5}", rule.effect), rule.effect, colours);
         let _ = writeln!(text, "{effect}  {:width$}  {}", rule.name, said(rule));
     }
-    let _ = writeln!(text, "{} rules, revision {}", list.rules.len(), list.revision);
+    let count = match list.rules.len() {
+        1 => "1 rule".to_owned(),
+        count => format!("{count} rules"),
+    };
+    let _ = writeln!(text, "{count}, revision {}", list.revision);
     text
 }
 

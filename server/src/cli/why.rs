@@ -62,12 +62,14 @@ fn told(view: &DecisionView, colours: bool) -> String {
             let asked = PackageVersion { package: view.package.clone(), version: version.clone() };
             let word = painted(decision.effect.participle(), decision.effect, colours);
             let _ = writeln!(text, "{asked} is {word}: {}", decision.reason);
-            if let Some(rule) = &decision.rule {
-                let _ = write!(text, "by the rule {rule}");
-                if let Some(until) = decision.until {
-                    let _ = write!(text, ", until {until}");
-                }
-                text.push('\n');
+            // A rule without a reason of its own is named in the reason already.
+            if let Some(rule) = &decision.rule
+                && !decision.reason.contains(&**rule)
+            {
+                let _ = writeln!(text, "by the rule {rule}");
+            }
+            if let Some(until) = decision.until {
+                let _ = writeln!(text, "until {until}, when that rule ends");
             }
             if view.observing && decision.effect != Effect::Allow {
                 text.push_str(
@@ -79,13 +81,17 @@ fn told(view: &DecisionView, colours: bool) -> String {
             let _ = writeln!(text, "{}: what the rules say of it", view.package);
         }
     }
+    let width = view.considered.iter().map(|one| one.rule.len()).max().unwrap_or(0).min(40);
     for one in &view.considered {
         let mark = if one.matched { "*" } else { " " };
         let effect = painted(&format!("{:5}", one.effect), one.effect, colours);
-        let _ = writeln!(text, " {mark} {effect}  {}  {}", one.rule, one.why);
+        let _ = writeln!(text, " {mark} {effect}  {:width$}  {}", one.rule, one.why);
     }
     match (view.considered.len(), view.others) {
         (0, 0) => text.push_str("There are no rules, and what no rule allows is denied.\n"),
+        (0, 1) => {
+            text.push_str("The only rule does not name it, and what no rule allows is denied.\n");
+        }
         (0, others) => {
             let _ = writeln!(
                 text,
@@ -93,6 +99,7 @@ fn told(view: &DecisionView, colours: bool) -> String {
             );
         }
         (_, 0) => {}
+        (_, 1) => text.push_str("One more rule speaks of other packages.\n"),
         (_, others) => {
             let _ = writeln!(text, "{others} more rules speak of other packages.");
         }
@@ -110,4 +117,86 @@ fn told(view: &DecisionView, colours: bool) -> String {
         let _ = writeln!(text, "To allow it: garth allow {asked}");
     }
     text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use insta::assert_snapshot;
+    use policies::decide::explain;
+    use policies::facts::Facts;
+    use policies::rules::{RuleSet, parse};
+
+    use super::*;
+
+    fn said(asked: &str, observing: bool) -> String {
+        let rules = "
+            [[rule]]
+            name = 'frontend'
+            effect = 'allow'
+            packages = ['npm:react', 'npm:@types/*']
+            versions = '>=18'
+            expires = 2027-01-01
+            [[rule]]
+            name = 'no-canaries'
+            effect = 'deny'
+            packages = ['npm:*']
+            versions = '>=19.0.0-0'
+            reason = 'ADR-12: not before the audit'
+            [[rule]]
+            name = 'crates'
+            effect = 'hold'
+            packages = ['cargo:*']
+        ";
+        let set = RuleSet::compile(parse("a.toml", rules).unwrap()).unwrap();
+        let asked: PackageVersion = asked.parse().unwrap();
+        let now = "2026-06-01T00:00:00Z".parse().unwrap();
+        let explained = explain(&set, &asked, &Facts { now, published: None, first_seen: None });
+        let view = DecisionView {
+            purl: asked.purl(),
+            package: asked.package,
+            version: Some(asked.version),
+            decision: Some(explained.decision),
+            considered: explained.considered,
+            others: explained.others,
+            revision: set.revision().clone(),
+            observing,
+            faults: Vec::new(),
+        };
+        told(&view, false)
+    }
+
+    #[test]
+    fn the_answer_says_what_why_and_what_to_do() {
+        assert_snapshot!(said("npm:react@18.2.0", false), @r#"
+        npm:react@18.2.0 is allowed: allowed by the rule frontend
+        until 2027-01-01T00:00:00Z, when that rule ends
+           deny   no-canaries  names it by npm:*, but the version is not in >=19.0.0-0
+         * allow  frontend     names it by npm:react, and the version is in >=18
+        One more rule speaks of other packages.
+        Rules of revision f5e0fc2c24f8cfe9
+        "#);
+        assert_snapshot!(said("npm:react@19.0.0-canary.1", true), @r#"
+        npm:react@19.0.0-canary.1 is denied: ADR-12: not before the audit
+        by the rule no-canaries
+        The server only observes: it is served all the same, and recorded.
+         * deny   no-canaries  names it by npm:*, and the version is in >=19.0.0-0
+           allow  frontend     names it by npm:react, but the version is not in >=18 (it is a pre-release, which an allow must name)
+        One more rule speaks of other packages.
+        Rules of revision f5e0fc2c24f8cfe9
+        "#);
+        assert_snapshot!(said("npm:left-pad@1.3.0", false), @r#"
+        npm:left-pad@1.3.0 is denied: no rule allows this package yet
+           deny   no-canaries  names it by npm:*, but the version is not in >=19.0.0-0
+        2 more rules speak of other packages.
+        Rules of revision f5e0fc2c24f8cfe9
+        To allow it: garth allow npm:left-pad@1.3.0
+        "#);
+        assert_snapshot!(said("nuget:x@1.0", false), @r#"
+        nuget:x@1.0 is denied: no rule allows this package yet
+        None of the 3 rules names it, and what no rule allows is denied.
+        Rules of revision f5e0fc2c24f8cfe9
+        To allow it: garth allow nuget:x@1.0
+        "#);
+    }
 }

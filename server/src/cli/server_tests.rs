@@ -1,0 +1,100 @@
+//! The commands against the real API on a real port: what they print for a person, and how they end.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use actix_web::{App, HttpServer, web};
+use clap::Parser as _;
+use tempfile::TempDir;
+
+use super::client::RunFile;
+use super::*;
+use crate::api::token::AdminToken;
+use crate::api::{Api, routes};
+use crate::clock::Clock;
+use crate::config::Mode;
+use crate::metadata::sled::{Sled, SledOptions};
+use crate::rules::{Rules, RulesConfig};
+
+/// A server of the API on a thread of its own; it stops with the process of the tests.
+fn start(data: &Path) {
+    let (listens, listening) = std::sync::mpsc::channel();
+    let data = data.to_owned();
+    std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let metadata = Sled::open(&data.join("store"), SledOptions::default()).unwrap();
+            let clock = Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap());
+            let config = RulesConfig { dir: None };
+            let rules = Rules::open(config, Arc::new(metadata), clock.clone()).await.unwrap();
+            let (token, token_file) = AdminToken::open(&data).unwrap();
+            let api = Api { rules, token, clock, mode: Mode::Enforce };
+            let app = move || App::new().app_data(web::Data::new(api.clone())).configure(routes);
+            let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", 0)).unwrap();
+            let url = format!("http://{}", server.addrs()[0]).parse().unwrap();
+            RunFile { url, token_file }.write(&data).unwrap();
+            listens.send(()).unwrap();
+            server.run().await.unwrap();
+        });
+    });
+    listening.recv().unwrap();
+}
+
+fn env(data: &TempDir) -> EnvSnapshot {
+    std::iter::once(("GARTH_DATA".to_owned(), data.path().as_os_str().to_owned())).collect()
+}
+
+fn run(arguments: &[&str], env: &EnvSnapshot) -> Exit {
+    let all = std::iter::once(&"garth").chain(arguments);
+    Garth::try_parse_from(all).unwrap().command.run(env.clone())
+}
+
+#[test]
+fn a_package_is_refused_allowed_denied_and_allowed_again() {
+    let data = tempfile::tempdir().unwrap();
+    start(data.path());
+    let env = env(&data);
+    for (arguments, expected) in [
+        ("why npm:left-pad@1.3.0", Exit::Findings),
+        ("why npm:left-pad", Exit::Done),
+        ("allow npm:left-pad --reason agreed", Exit::Done),
+        ("why npm:left-pad@1.3.0", Exit::Done),
+        ("deny npm:left-pad@1.3.0 --name no-left-pad --expires 2027-01-01", Exit::Done),
+        ("why npm:left-pad@1.3.0 --json", Exit::Findings),
+        ("why npm:left-pad@1.2.0", Exit::Done),
+        ("rules list", Exit::Done),
+        ("rules list --package npm:left-pad --json", Exit::Done),
+        ("rules remove no-left-pad", Exit::Done),
+        ("rules remove no-left-pad", Exit::Failed),
+        ("why npm:left-pad@1.3.0", Exit::Done),
+        ("hold npm:left-pad --versions ^1 --json", Exit::Done),
+        ("why npm:left-pad@1.3.0", Exit::Findings),
+        ("allow left-pad", Exit::Failed),
+        ("allow npm:x@1.0.0 --versions ^1", Exit::Failed),
+        ("allow npm:x --versions latest", Exit::Failed),
+        ("allow npm:x@1.0.0 npm:y@2.0.0 --name both", Exit::Failed),
+        ("allow npm:x@1.0.0 npm:y@2.0.0 npm:@types/*", Exit::Done),
+        ("why npm:y@2.0.0", Exit::Done),
+        ("why npm:y@2.0.1", Exit::Findings),
+        ("why y", Exit::Failed),
+    ] {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        assert_eq!(run(&arguments, &env), expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_or_not_ours_ends_with_failed() {
+    let data = tempfile::tempdir().unwrap();
+    let lonely = env(&data);
+    assert_eq!(run(&["why", "npm:x@1.0.0"], &lonely), Exit::Failed);
+    // Nothing listens on port 1, and the token of this machine's server is for that one only.
+    let elsewhere = ["why", "npm:x@1.0.0", "--server", "http://127.0.0.1:1", "--token", "garth_x"];
+    assert_eq!(run(&elsewhere, &lonely), Exit::Failed);
+    start(data.path());
+    assert_eq!(run(&elsewhere[..4], &lonely), Exit::Failed);
+    assert_eq!(run(&["why", "npm:x@1.0.0", "--server", "ftp://x"], &lonely), Exit::Failed);
+    assert_eq!(run(&["why", "npm:x@1.0.0", "--token", "garth_wrong"], &lonely), Exit::Failed);
+    assert_eq!(run(&["why", "npm:x@1.0.0"], &lonely), Exit::Findings);
+}
