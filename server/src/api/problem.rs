@@ -17,7 +17,7 @@ use crate::rules::ChangeError;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Box<str>,
     pub title: String,
     pub status: u16,
     /// For a person: what is wrong and what to do.
@@ -40,7 +40,7 @@ impl Problem {
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         Self {
             // `about:blank` says that the title is the status's own, and the code says the rest.
-            kind: "about:blank".to_owned(),
+            kind: "about:blank".into(),
             title: status.canonical_reason().unwrap_or("Problem").to_owned(),
             status: status.as_u16(),
             detail: detail.into(),

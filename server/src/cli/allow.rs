@@ -157,9 +157,8 @@ fn in_group(text: &str, group: &Group) -> bool {
 /// What to ask the server for the decision on; `None` for a pattern.
 fn exact(text: &str) -> Option<String> {
     let spelling = Spelling::parse(text).ok()?;
-    let package = match Pattern::parse_in(spelling.ecosystem, &spelling.name).ok()? {
-        Pattern::One(package) => package,
-        _ => return None,
+    let Ok(Pattern::One(package)) = Pattern::parse_in(spelling.ecosystem, &spelling.name) else {
+        return None;
     };
     let version =
         spelling.version.filter(|version| Parsed::new(spelling.ecosystem, version).is_some());

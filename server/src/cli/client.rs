@@ -25,6 +25,7 @@ const TOTAL: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Options of every command that talks to a server.
+#[allow(clippy::doc_markdown, reason = "shown as it stands in the help text")]
 #[derive(Args, Clone, Debug, Default)]
 pub struct ServerArgs {
     /// The server's URL [default: the one on this machine] [env: GARTH_URL]

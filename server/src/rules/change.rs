@@ -1,5 +1,7 @@
 //! Rules come and go through the API: checked like a file's, durable before they are in force.
 
+use std::collections::HashSet;
+
 use policies::rules::{Complaint, Draft, Field, Origin, Rule};
 
 use super::{Parts, Rules, made};
@@ -143,9 +145,13 @@ fn free_name(draft: &Draft, parts: &Parts) -> String {
     let words: Vec<&str> = slug.split('-').filter(|word| !word.is_empty()).collect();
     let base = format!("{}-{}", effect.unwrap_or("rule"), words.join("-"));
     let base = base.trim_end_matches('-');
-    let is_free = |name: &str| !parts.all().any(|rule| &*rule.name == name);
-    if is_free(base) {
+    let taken: HashSet<&str> = parts.all().map(|rule| &*rule.name).collect();
+    if !taken.contains(base) {
         return base.to_owned();
     }
-    (2_u64..).map(|n| format!("{base}-{n}")).find(|name| is_free(name)).unwrap_or_default()
+    // One more number than there are names: one of them is free.
+    (2..=taken.len() + 2)
+        .map(|n| format!("{base}-{n}"))
+        .find(|name| !taken.contains(name.as_str()))
+        .unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! The policies' directory: every `*.toml` in it, read whole or not at all. Blocking.
 //!
-//! Hidden names are left out: a mounted ConfigMap keeps its generations in them and links to the
+//! Hidden names are left out: a mounted `ConfigMap` keeps its generations in them and links to the
 //! newest, so links are followed. What changes while it is read is read again.
 
 #![allow(clippy::disallowed_methods, reason = "runs on a blocking thread")]
