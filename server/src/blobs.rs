@@ -296,6 +296,14 @@ impl fmt::Debug for Blobs {
     }
 }
 
+/// Reads the whole blob and compares it with its name. `false`: it is not there.
+pub async fn verify_blob(engine: &dyn BlobEngine, digest: &Digest) -> Result<bool, BlobError> {
+    match engine.open(digest).await? {
+        None => Ok(false),
+        Some(file) => verify::hash_whole(digest, &file, None).await.map(|()| true),
+    }
+}
+
 /// Blobs have sha256 names; whoever asks by another digest has mixed something up.
 fn check_name(digest: &Digest) -> Result<(), BlobError> {
     if digest.algorithm() == Algorithm::Sha256 {

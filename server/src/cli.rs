@@ -5,6 +5,7 @@
 pub mod allow;
 pub mod banner;
 pub mod client;
+mod check;
 mod exit;
 mod init;
 pub mod rules;
@@ -52,6 +53,7 @@ enum Command {
     Hold(allow::MakeRule),
     Why(why::Why),
     Rules(rules::RulesCommand),
+    Check(check::Check),
 }
 
 impl Command {
@@ -65,6 +67,7 @@ impl Command {
             Self::Hold(command) => command.run(Effect::Hold, &env),
             Self::Why(command) => command.run(&env),
             Self::Rules(command) => command.run(&env),
+            Self::Check(command) => command.run(env, &Clock::system()),
         }
     }
 }

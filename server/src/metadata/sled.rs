@@ -8,7 +8,8 @@
 //!
 //! ```text
 //! {directory}/
-//!   lock            held by the process that has the store open
+//!   lock                        held by the process that has the store open
+//!   new                         there until the store is made; then it may be made anew
 //!   conf  db  snap.*  blobs/    sled's
 //! ```
 //!
@@ -21,12 +22,13 @@ mod opening;
 
 use std::fmt;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use self::committer::{Committer, Counts, Pending};
@@ -105,6 +107,7 @@ pub struct Sled {
     queue: mpsc::Sender<Pending>,
     counts: Arc<Counts>,
     on_fatal: OnFatal,
+    committer: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
 }
 
 impl Sled {
@@ -114,9 +117,34 @@ impl Sled {
         let store = Arc::new(Store::open(directory, &options)?);
         let (queue, waiting) = mpsc::channel(QUEUE);
         let counts = Arc::new(Counts::default());
-        Committer::start(Arc::clone(&store), waiting, Arc::clone(&counts), &options)
+        let thread = Committer::start(Arc::clone(&store), waiting, Arc::clone(&counts), &options)
             .map_err(|error| OpenError::Io { directory: directory.to_owned(), error })?;
-        Ok(Self { store, queue, counts, on_fatal: options.on_fatal })
+        let committer = Arc::new(Mutex::new(Some(thread)));
+        Ok(Self { store, queue, counts, on_fatal: options.on_fatal, committer })
+    }
+
+    /// Waits until the commits that wait are done and the directory is let go. Where there are
+    /// other clones it is they who keep it.
+    pub async fn close(self) {
+        let Self { store, queue, committer, .. } = self;
+        drop(queue);
+        let Some(committer) = Arc::into_inner(committer) else { return };
+        let closed = tokio::task::spawn_blocking(move || {
+            if let Some(thread) = committer.into_inner()
+                && thread.join().is_err()
+            {
+                tracing::error!("the thread that commits panicked");
+            }
+            drop(store);
+        });
+        if let Err(panic) = closed.await {
+            tracing::error!(%panic, "closing the metadata store");
+        }
+    }
+
+    /// Where the store lies in a data directory.
+    pub fn directory_in(data: &Path) -> PathBuf {
+        data.join("metadata")
     }
 
     /// Batches committed and fsyncs paid for them since the store was opened.

@@ -7,6 +7,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -58,15 +59,14 @@ impl Committer {
         mut waiting: mpsc::Receiver<Pending>,
         counts: Arc<Counts>,
         options: &SledOptions,
-    ) -> io::Result<()> {
+    ) -> io::Result<JoinHandle<()>> {
         let space =
             Space::new(store.directory.clone(), options.reserve_bytes, options.faults.clone());
         let committer = Self { store, space, faults: options.faults.clone(), counts };
         let on_fatal = Arc::clone(&options.on_fatal);
         std::thread::Builder::new()
             .name("metadata-commit".to_owned())
-            .spawn(move || committer.run(&mut waiting, &on_fatal))?;
-        Ok(())
+            .spawn(move || committer.run(&mut waiting, &on_fatal))
     }
 
     fn run(&self, waiting: &mut mpsc::Receiver<Pending>, on_fatal: &OnFatal) {

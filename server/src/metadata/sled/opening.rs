@@ -23,6 +23,7 @@ use crate::disk::{create_directories, sync_directory};
 /// [`super::MAX_VALUE`].
 const SEGMENT: usize = 2 * 1024 * 1024;
 const LOCK: &str = "lock";
+const NEW: &str = "new";
 const RETRY: Duration = Duration::from_millis(50);
 
 /// Why a store could not be opened, by what a person does next.
@@ -80,6 +81,7 @@ impl Store {
         refuse_foreign(directory)?;
         create_directories(directory, &options.faults).map_err(failed)?;
         let lock = lock(directory, options.patience)?;
+        let is_new = begin(directory, &options.faults).map_err(failed)?;
         let db = open_sled(directory, options)?;
         let log =
             OpenOptions::new().read(true).write(true).open(directory.join("db")).map_err(failed)?;
@@ -90,36 +92,63 @@ impl Store {
             applying: RwLock::new(()),
             _lock: lock,
         };
-        store.claim(&options.faults)?;
+        store.claim(is_new, &options.faults)?;
         Ok(store)
     }
 
     /// Sees that the store is ours, or makes a new one ours, durably.
-    fn claim(&self, faults: &Faults) -> Result<(), OpenError> {
+    fn claim(&self, is_new: bool, faults: &Faults) -> Result<(), OpenError> {
+        let directory = || self.directory.clone();
         let io = |error| OpenError::Io { directory: self.directory.clone(), error };
         let sled = |error: ::sled::Error| opening_error(&self.directory, error);
         match self.db.get(FORMAT_KEY).map_err(sled)? {
             Some(found) if found == FORMAT => return Ok(()),
             Some(found) => {
-                return Err(OpenError::OtherVersion {
-                    directory: self.directory.clone(),
-                    found: found.escape_ascii().to_string(),
-                });
+                let found = found.escape_ascii().to_string();
+                return Err(OpenError::OtherVersion { directory: directory(), found });
             }
-            None if !self.db.is_empty() => {
-                return Err(OpenError::Foreign {
-                    directory: self.directory.clone(),
-                    found: "a sled database without garth's mark".to_owned(),
-                });
+            None if is_new => {}
+            // Where it can read nothing of its log, sled begins a new one without a word.
+            None if self.db.is_empty() => {
+                let cause = "nothing of its log can be read".to_owned();
+                return Err(OpenError::Damaged { directory: directory(), cause });
             }
-            None => {}
+            None => {
+                let found = "a sled database without garth's mark".to_owned();
+                return Err(OpenError::Foreign { directory: directory(), found });
+            }
         }
         self.db.insert(FORMAT_KEY, FORMAT).map_err(sled)?;
         self.db.flush().map_err(sled)?;
         self.log.sync_all().map_err(io)?;
         File::open(self.directory.join("conf")).and_then(|conf| conf.sync_all()).map_err(io)?;
+        sync_directory(&self.directory, faults).map_err(io)?;
+        std::fs::remove_file(self.directory.join(NEW)).map_err(io)?;
         sync_directory(&self.directory, faults).map_err(io)
     }
+}
+
+/// Whether the store is yet to be made. What a crash left of the making is cleared away: nothing
+/// was acknowledged in it.
+fn begin(directory: &Path, faults: &Faults) -> io::Result<bool> {
+    let mark = directory.join(NEW);
+    if mark.exists() {
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                std::fs::remove_dir_all(path)?;
+            } else if path != mark && path != directory.join(LOCK) {
+                std::fs::remove_file(path)?;
+            }
+        }
+        return Ok(true);
+    }
+    if directory.join("db").exists() {
+        return Ok(false);
+    }
+    File::create(&mark)?.sync_all()?;
+    sync_directory(directory, faults)?;
+    Ok(true)
 }
 
 /// A directory with entries that neither we nor sled made is somebody else's.
@@ -134,7 +163,7 @@ fn refuse_foreign(directory: &Path) -> Result<(), OpenError> {
             entry.map_err(|error| OpenError::Io { directory: directory.to_owned(), error })?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = matches!(&*name, LOCK | "conf" | "db" | "blobs") || name.starts_with("snap.");
+        let ours = matches!(&*name, LOCK | NEW | "conf" | "db" | "blobs") || name.starts_with("snap.");
         if !ours {
             return Err(OpenError::Foreign {
                 directory: directory.to_owned(),

@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::*;
@@ -202,6 +201,17 @@ fn next_process_waits_for_the_last_one_to_let_go() {
     letting_go.join().unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closed_store_lets_its_directory_go_at_once() {
+    let watched = Watched::new();
+    let options = SledOptions { patience: Duration::ZERO, ..watched.options() };
+    for n in 0..10 {
+        let store = Sled::open(&watched.path(), options.clone()).unwrap();
+        store.commit(put("k", format!("{n}"))).await.unwrap();
+        store.close().await;
+    }
+}
+
 #[test]
 fn foreign_directory_is_left_as_it_is() {
     let watched = Watched::new();
@@ -233,16 +243,43 @@ async fn store_of_another_version_is_refused() {
     assert!(error.to_string().contains("garth 2"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_store_names_the_path_and_the_rebuild() {
+    type Damage = fn(&mut Vec<u8>);
+    let rows: [(&str, &str, Damage); 4] = [
+        ("conf", "garbage", |bytes| *bytes = b"\0\0garbage".to_vec()),
+        ("db", "zeros", |bytes| bytes.fill(0)),
+        ("db", "ones", |bytes| bytes.fill(0xff)),
+        ("db", "emptied", Vec::clear),
+    ];
+    for (file, name, damage) in rows {
+        let watched = Watched::new();
+        let store = watched.open();
+        for n in 0..100 {
+            store.commit(put(&format!("k/{n}"), vec![7; 1000])).await.unwrap();
+        }
+        store.close().await;
+        let path = watched.path().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        let error = Sled::open(&watched.path(), watched.options()).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{file} {name}: {error}");
+        let text = error.to_string();
+        assert!(text.contains(&*watched.path().to_string_lossy()), "{text}");
+        assert!(text.contains("garth check --rebuild"), "{text}");
+    }
+}
+
 #[test]
-fn damaged_configuration_names_the_path_and_the_rebuild() {
+fn store_whose_making_was_cut_off_is_made_anew() {
     let watched = Watched::new();
-    drop(watched.open());
-    std::thread::sleep(Duration::from_millis(200));
-    std::fs::write(watched.path().join("conf"), "\0\0garbage").unwrap();
-    let error = Sled::open(&watched.path(), watched.options()).unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains(&*watched.path().to_string_lossy()), "{text}");
-    assert!(text.contains("garth check --rebuild"), "{text}");
+    std::fs::create_dir_all(watched.path().join("blobs")).unwrap();
+    for file in ["new", "conf", "db"] {
+        std::fs::write(watched.path().join(file), "half").unwrap();
+    }
+    watched.open();
+    assert!(!watched.path().join("new").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,300 @@
+//! Does the metadata fit the blobs? And, if it is lost, what do the blobs still know of it?
+//!
+//! [`check`] reads everything and changes nothing. [`rebuild`] makes a new metadata store from what
+//! can still be read of the old one and from the side files, and keeps the old one aside. Both
+//! need the data directory for themselves: a running server holds it.
+
+mod rebuild;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use policies::package::Digest;
+use serde::Serialize;
+
+use crate::blobs::disk::{DiskBlobs, DiskOptions};
+use crate::blobs::{BlobEngine, BlobError, Listed, verify_blob};
+use crate::metadata::records::{check_value, referred_blob, show_key};
+use crate::metadata::sled::{OpenError, Sled, SledOptions};
+use crate::metadata::{Entry, Metadata, MetadataError};
+
+pub use self::rebuild::{Rebuilt, rebuild};
+
+const PAGE: usize = 512;
+/// A server that was just told to stop may still be at it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Something that is wrong. What it costs is in the words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "finding", rename_all = "kebab-case")]
+pub enum Finding {
+    DamagedRecord { record: String, cause: String },
+    MissingBlob { record: String, digest: Digest },
+    WrongSize { record: String, digest: Digest, expected: u64, found: u64 },
+    DamagedBlob { digest: Digest, cause: String },
+    UnreadableBlob { digest: Digest, cause: String },
+    MissingSideFile { record: String, digest: Digest },
+}
+
+/// Something left over. It costs room and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "leftover", rename_all = "kebab-case")]
+pub enum Leftover {
+    /// No record refers to it. A crash between the blob and its record leaves such a one.
+    UnreferredBlob { digest: Digest, bytes: u64 },
+    /// A transfer that a crash cut off. The next start removes it.
+    StagedFile { path: PathBuf },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub records: u64,
+    pub blobs: u64,
+    pub bytes: u64,
+    pub findings: Vec<Finding>,
+    pub leftovers: Vec<Leftover>,
+}
+
+/// Why the work could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    #[error("there is no data of garth in {}; name the directory with --data", _0.display())]
+    NoData(PathBuf),
+    #[error("a garth runs on {}; stop it first, since it holds the metadata store", _0.display())]
+    Running(PathBuf),
+    #[error(transparent)]
+    Store(OpenError),
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    #[error("{doing}: {error}")]
+    Io { doing: String, error: std::io::Error },
+}
+
+impl CheckError {
+    fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        |error| Self::Io { doing, error }
+    }
+}
+
+/// Told how far the work is: records and blobs read so far.
+pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
+
+/// Reads every record and every blob under `data`.
+pub async fn check(data: &Path, progress: Progress<'_>) -> Result<Report, CheckError> {
+    if !store_directory(data).is_dir() {
+        return Err(CheckError::NoData(data.to_owned()));
+    }
+    let store = open_store(&store_directory(data)).await?;
+    let engine = open_blobs(data).await?;
+    let mut survey = Survey::default();
+    survey.read_blobs(engine.as_ref(), progress).await?;
+    survey.read_records(&store, engine.as_ref(), progress).await?;
+    survey.report.leftovers.extend(staged_files(data)?);
+    store.close().await;
+    Ok(survey.conclude())
+}
+
+fn store_directory(data: &Path) -> PathBuf {
+    Sled::directory_in(data)
+}
+
+async fn open_store(directory: &Path) -> Result<Sled, CheckError> {
+    let options = SledOptions { patience: PATIENCE, ..SledOptions::default() };
+    let path = directory.to_owned();
+    let opened = tokio::task::spawn_blocking(move || Sled::open(&path, options)).await;
+    match opened {
+        Ok(Ok(store)) => Ok(store),
+        Ok(Err(OpenError::Held { directory })) => Err(CheckError::Running(directory)),
+        Ok(Err(error)) => Err(CheckError::Store(error)),
+        Err(panic) => Err(MetadataError::Unavailable(panic.to_string()).into()),
+    }
+}
+
+async fn open_blobs(data: &Path) -> Result<Arc<dyn BlobEngine>, CheckError> {
+    let path = data.to_owned();
+    let opened =
+        tokio::task::spawn_blocking(move || DiskBlobs::open(&path, DiskOptions::default())).await;
+    match opened {
+        Ok(engine) => Ok(Arc::new(engine?)),
+        Err(panic) => Err(BlobError::Unavailable(panic.to_string()).into()),
+    }
+}
+
+/// Every blob under the engine, a page at a time.
+async fn next_page(
+    engine: &dyn BlobEngine,
+    last: Option<&Listed>,
+) -> Result<Vec<Listed>, BlobError> {
+    engine.list(last.map(|blob| &blob.digest), PAGE).await
+}
+
+/// The page of records behind `last`.
+async fn next_records(
+    store: &dyn Metadata,
+    prefix: &[u8],
+    last: Option<&Bytes>,
+) -> Result<Vec<Entry>, MetadataError> {
+    store.scan(prefix, last.map(|key| &**key), PAGE).await
+}
+
+#[derive(Default)]
+struct Survey {
+    report: Report,
+    blobs: Vec<Listed>,
+    referred: HashSet<Digest>,
+}
+
+impl Survey {
+    async fn read_blobs(
+        &mut self,
+        engine: &dyn BlobEngine,
+        progress: Progress<'_>,
+    ) -> Result<(), CheckError> {
+        loop {
+            let page = next_page(engine, self.blobs.last()).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for blob in page {
+                match verify_blob(engine, &blob.digest).await {
+                    Ok(_) => {}
+                    Err(BlobError::Damaged { digest, cause }) => {
+                        self.report.findings.push(Finding::DamagedBlob { digest, cause });
+                    }
+                    Err(error) => self.report.findings.push(Finding::UnreadableBlob {
+                        digest: blob.digest.clone(),
+                        cause: error.to_string(),
+                    }),
+                }
+                self.report.blobs += 1;
+                self.report.bytes += blob.len;
+                self.blobs.push(blob);
+                progress(self.report.records, self.report.blobs);
+            }
+        }
+    }
+
+    async fn read_records(
+        &mut self,
+        store: &dyn Metadata,
+        engine: &dyn BlobEngine,
+        progress: Progress<'_>,
+    ) -> Result<(), CheckError> {
+        let mut last: Option<Bytes> = None;
+        loop {
+            let page = next_records(store, b"", last.as_ref()).await?;
+            let Some(end) = page.last() else { return Ok(()) };
+            last = Some(end.key.clone());
+            for entry in page {
+                self.read_record(&entry, engine).await?;
+                self.report.records += 1;
+            }
+            progress(self.report.records, self.report.blobs);
+        }
+    }
+
+    async fn read_record(
+        &mut self,
+        entry: &Entry,
+        engine: &dyn BlobEngine,
+    ) -> Result<(), CheckError> {
+        let record = show_key(&entry.key);
+        let referred = check_value(&entry.key, &entry.value)
+            .and_then(|()| referred_blob(&entry.key, &entry.value));
+        let (digest, expected) = match referred {
+            Ok(Some(referred)) => referred,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let cause = match error {
+                    MetadataError::Damaged { cause, .. } => cause,
+                    other => other.to_string(),
+                };
+                self.report.findings.push(Finding::DamagedRecord { record, cause });
+                return Ok(());
+            }
+        };
+        self.referred.insert(digest.clone());
+        let Some(found) = self.length_of(&digest) else {
+            self.report.findings.push(Finding::MissingBlob { record, digest });
+            return Ok(());
+        };
+        let sides = engine.sides(&digest).await?;
+        if !sides.iter().any(|side| side.key == entry.key) {
+            let (record, digest) = (record.clone(), digest.clone());
+            self.report.findings.push(Finding::MissingSideFile { record, digest });
+        }
+        if found != expected {
+            self.report.findings.push(Finding::WrongSize { record, digest, expected, found });
+        }
+        Ok(())
+    }
+
+    fn length_of(&self, digest: &Digest) -> Option<u64> {
+        let at = self.blobs.binary_search_by(|blob| blob.digest.cmp(digest)).ok()?;
+        Some(self.blobs[at].len)
+    }
+
+    fn conclude(mut self) -> Report {
+        let unreferred = self.blobs.into_iter().filter(|blob| !self.referred.contains(&blob.digest));
+        self.report.leftovers.extend(
+            unreferred
+                .map(|blob| Leftover::UnreferredBlob { digest: blob.digest, bytes: blob.len }),
+        );
+        self.report
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a command of its own; nobody else waits")]
+fn staged_files(data: &Path) -> Result<Vec<Leftover>, CheckError> {
+    let stage = DiskBlobs::stage_dir(data);
+    let failed = || CheckError::io(format!("reading {}", stage.display()));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&stage).map_err(failed())? {
+        found.push(Leftover::StagedFile { path: entry.map_err(failed())?.path() });
+    }
+    Ok(found)
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DamagedRecord { record, cause } => write!(f, "{record} can not be read: {cause}"),
+            Self::MissingBlob { record, digest } => {
+                write!(f, "{record} refers to {digest}, which is not there")
+            }
+            Self::WrongSize { record, digest, expected, found } => {
+                write!(f, "{record} refers to {digest} of {expected} bytes, which has {found}")
+            }
+            Self::DamagedBlob { digest, cause } => write!(f, "{digest} is damaged: {cause}"),
+            Self::UnreadableBlob { digest, cause } => {
+                write!(f, "{digest} can not be read: {cause}")
+            }
+            Self::MissingSideFile { record, digest } => {
+                write!(f, "{record} has no side file beside {digest}, so a rebuild would lose it")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnreferredBlob { digest, bytes } => {
+                write!(f, "no record refers to {digest} of {bytes} bytes")
+            }
+            Self::StagedFile { path } => {
+                write!(f, "{} is left of a transfer; the next start removes it", path.display())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
