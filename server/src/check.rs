@@ -242,7 +242,8 @@ impl Survey {
     }
 
     fn conclude(mut self) -> Report {
-        let unreferred = self.blobs.into_iter().filter(|blob| !self.referred.contains(&blob.digest));
+        let unreferred =
+            self.blobs.into_iter().filter(|blob| !self.referred.contains(&blob.digest));
         self.report.leftovers.extend(
             unreferred
                 .map(|blob| Leftover::UnreferredBlob { digest: blob.digest, bytes: blob.len }),

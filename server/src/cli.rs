@@ -4,8 +4,8 @@
 
 pub mod allow;
 pub mod banner;
-pub mod client;
 mod check;
+pub mod client;
 mod exit;
 mod init;
 pub mod rules;

@@ -21,7 +21,7 @@ pub struct ScrubSettings {
 
 impl Default for ScrubSettings {
     fn default() -> Self {
-        Self { bytes_per_second: 8 * 1024 * 1024, pause: Duration::from_secs(3600) }
+        Self { bytes_per_second: 8 * 1024 * 1024, pause: Duration::from_hours(1) }
     }
 }
 

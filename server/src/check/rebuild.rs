@@ -126,10 +126,7 @@ struct Beside {
     records: Records,
 }
 
-async fn read_blobs(
-    engine: &dyn BlobEngine,
-    progress: Progress<'_>,
-) -> Result<Beside, CheckError> {
+async fn read_blobs(engine: &dyn BlobEngine, progress: Progress<'_>) -> Result<Beside, CheckError> {
     let mut beside = Beside { sound: Vec::new(), records: Records::new() };
     let mut last: Option<Listed> = None;
     let mut read = 0;

@@ -20,6 +20,7 @@ use crate::config::{self, EnvSnapshot, LoadOptions};
 /// the side files beside the blobs. The old one is kept beside it, under a dated name.
 ///
 /// Exit codes: 0 all is well, 1 something is damaged or missing, 2 the work could not be done.
+#[allow(clippy::doc_markdown, reason = "shown as it stands in the help text")]
 #[derive(Args, Debug)]
 pub struct Check {
     /// Make the metadata again from what lies beside the blobs

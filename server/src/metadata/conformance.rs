@@ -344,7 +344,7 @@ pub async fn oversized_record_is_refused_and_leaves_nothing(engine: &dyn Engine)
         assert_eq!(store.get(b"small").await.unwrap(), None);
     }
     // A key that can not exist can still be asked for.
-    assert_eq!(store.get(&[b'k'; 100_000]).await.unwrap(), None);
+    assert_eq!(store.get(&vec![b'k'; 100_000]).await.unwrap(), None);
 }
 
 pub async fn reopening_keeps_everything(engine: &dyn Engine) {

@@ -47,9 +47,9 @@ pub const MAX_VALUE: usize = 16 * 1024;
 const QUEUE: usize = 1024;
 /// A commit that takes longer than this will not come to its end: sled waits for ever for a
 /// thread of its own that died.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 
-type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
+type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
 #[derive(Clone)]
 pub struct SledOptions {
@@ -89,7 +89,7 @@ impl fmt::Debug for SledOptions {
 
 /// Ends the process with code 3: a supervisor starts it again, and opening the store recovers
 /// what was acknowledged.
-fn stop_process(cause: String) {
+fn stop_process(cause: &str) {
     let message = format!(
         "the metadata store failed and garth stops, so that nothing is acknowledged that is not \
          on disk: {cause}"
@@ -255,14 +255,12 @@ impl Metadata for Sled {
             self.queue.send(Pending { batch, acknowledge }).await.map_err(|_| stopped())?;
             acknowledged.await.map_err(|_| stopped())?
         };
-        match tokio::time::timeout(STALLED, committed).await {
-            Ok(result) => result,
-            Err(_) => {
-                let cause = format!("a commit did not end within {} s", STALLED.as_secs());
-                (self.on_fatal)(cause.clone());
-                Err(MetadataError::Unavailable(cause))
-            }
+        if let Ok(result) = tokio::time::timeout(STALLED, committed).await {
+            return result;
         }
+        let cause = format!("a commit did not end within {} s", STALLED.as_secs());
+        (self.on_fatal)(&cause);
+        Err(MetadataError::Unavailable(cause))
     }
 
     async fn size(&self) -> Result<u64, MetadataError> {

@@ -166,10 +166,11 @@ impl Files {
             let Some(file) = found(File::open(&path))? else { continue };
             let mut bytes = Vec::new();
             file.take(MAX_SIDE as u64 + 1).read_to_end(&mut bytes)?;
-            match Side::decode(&bytes) {
-                Some(side) => sides.push(side),
-                None => tracing::error!(path = %path.display(), "a side file is damaged"),
-            }
+            let Some(side) = Side::decode(&bytes) else {
+                tracing::error!(path = %path.display(), "a side file is damaged");
+                continue;
+            };
+            sides.push(side);
         }
         Ok(sides)
     }

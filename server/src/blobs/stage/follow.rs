@@ -82,6 +82,8 @@ impl StageReader {
 
 impl std::fmt::Debug for StageReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StageReader").field("progress", &*self.progress.borrow()).finish()
+        f.debug_struct("StageReader")
+            .field("progress", &*self.progress.borrow())
+            .finish_non_exhaustive()
     }
 }

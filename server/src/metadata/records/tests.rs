@@ -120,7 +120,7 @@ proptest! {
             prop_assert_eq!(key.parts(), parts.to_vec());
             let parsed = Key::<ArtifactRecord>::parse(key.as_bytes());
             prop_assert_eq!(parsed.as_ref(), Some(&key));
-            prop_assert_eq!(key.as_bytes().iter().filter(|byte| **byte == b'/').count(), 3);
+            prop_assert_eq!(key.as_bytes().split(|byte| *byte == b'/').count(), 4);
             if let Some(other) = seen.insert(key.to_bytes(), parts.to_vec()) {
                 prop_assert_eq!(other, parts.to_vec(), "two records under one key");
             }

@@ -84,7 +84,7 @@ impl Committer {
                     }
                 }
                 Err(Broken(cause)) => {
-                    on_fatal(cause.clone());
+                    on_fatal(&cause);
                     let refusal = MetadataError::Unavailable(cause);
                     for writer in writers {
                         let _gone = writer.send(Err(refusal.clone()));

@@ -163,7 +163,8 @@ fn refuse_foreign(directory: &Path) -> Result<(), OpenError> {
             entry.map_err(|error| OpenError::Io { directory: directory.to_owned(), error })?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = matches!(&*name, LOCK | NEW | "conf" | "db" | "blobs") || name.starts_with("snap.");
+        let ours =
+            matches!(&*name, LOCK | NEW | "conf" | "db" | "blobs") || name.starts_with("snap.");
         if !ours {
             return Err(OpenError::Foreign {
                 directory: directory.to_owned(),

@@ -29,7 +29,7 @@ impl Watched {
         let fatal = Arc::clone(&self.fatal);
         SledOptions {
             cache_bytes: 8 * 1024 * 1024,
-            on_fatal: Arc::new(move |cause| fatal.lock().push(cause)),
+            on_fatal: Arc::new(move |cause| fatal.lock().push(cause.to_owned())),
             ..SledOptions::default()
         }
     }
