@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use policies::package::{Algorithm, Digest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -119,7 +120,9 @@ impl Stages {
         let file = Arc::new(file);
         let progress =
             Arc::new(watch::Sender::new(StageProgress { written: 0, state: StageState::Running }));
+        let pending = Arc::new(Mutex::new(Pending::default()));
         let writer = Writer {
+            pending: Arc::clone(&pending),
             file: Arc::clone(&file),
             hashes: Hashes::new(also),
             written: 0,
@@ -127,8 +130,7 @@ impl Stages {
             progress: Arc::clone(&progress),
         };
         Ok(Stage {
-            pending: Vec::new(),
-            pending_len: 0,
+            pending,
             writer: WriterState::Idle(Box::new(writer)),
             digests: None,
             on_disk: OnDisk { path: Some(path), stages: Arc::clone(self) },
@@ -140,14 +142,22 @@ impl Stages {
 }
 
 pub struct Stage {
-    pending: Vec<Bytes>,
-    pending_len: usize,
+    pending: Arc<Mutex<Pending>>,
     writer: WriterState,
     digests: Option<Digests>,
     on_disk: OnDisk,
     file: Arc<File>,
     progress: Arc<watch::Sender<StageProgress>>,
     _turn: OwnedSemaphorePermit,
+}
+
+/// What waits for the disk.
+#[derive(Default)]
+struct Pending {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+    /// A thread is writing and will look here again before it ends.
+    attended: bool,
 }
 
 enum WriterState {
@@ -163,14 +173,16 @@ impl Stage {
             return Ok(());
         }
         self.digests = None;
-        self.pending_len += piece.len();
-        self.pending.push(piece);
-        let waits = matches!(&self.writer, WriterState::Busy(job) if !job.is_finished());
-        if waits && self.pending_len < PENDING {
-            return Ok(());
+        let (attended, full) = {
+            let mut pending = self.pending.lock();
+            pending.bytes += piece.len();
+            pending.pieces.push(piece);
+            (pending.attended, pending.bytes >= PENDING)
+        };
+        if !attended || full {
+            self.settle_writer().await?;
+            self.start_writer();
         }
-        self.settle_writer().await?;
-        self.start_writer();
         Ok(())
     }
 
@@ -180,13 +192,9 @@ impl Stage {
         if let Some(digests) = &self.digests {
             return Ok(digests.clone());
         }
-        loop {
-            self.settle_writer().await?;
-            if self.pending.is_empty() {
-                break;
-            }
-            self.start_writer();
-        }
+        self.settle_writer().await?;
+        self.start_writer();
+        self.settle_writer().await?;
         let WriterState::Idle(writer) = &self.writer else {
             return Err(BlobError::Unavailable("the stage has no writer".to_owned()));
         };
@@ -281,13 +289,19 @@ impl Stage {
         }
     }
 
+    /// Sets an idle writer to work, if there is any.
     fn start_writer(&mut self) {
+        {
+            let mut pending = self.pending.lock();
+            if pending.pieces.is_empty() {
+                return;
+            }
+            pending.attended = true;
+        }
         let nobody = WriterState::Failed(BlobError::Unavailable("no writer".to_owned()));
         self.writer = match std::mem::replace(&mut self.writer, nobody) {
             WriterState::Idle(writer) => {
-                self.pending_len = 0;
-                let pieces = std::mem::take(&mut self.pending);
-                WriterState::Busy(tokio::task::spawn_blocking(move || writer.write(&pieces)))
+                WriterState::Busy(tokio::task::spawn_blocking(move || writer.run()))
             }
             other => other,
         };
@@ -308,6 +322,7 @@ impl Drop for Stage {
 
 /// The half that lives on a blocking thread while there is something to write.
 struct Writer {
+    pending: Arc<Mutex<Pending>>,
     file: Arc<File>,
     hashes: Hashes,
     written: u64,
@@ -316,8 +331,23 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(mut self: Box<Self>, pieces: &[Bytes]) -> Result<Box<Self>, BlobError> {
-        self.append(pieces).map_err(|error| BlobError::io("staging", &error))?;
+    /// Writes until nothing is pending.
+    fn run(mut self: Box<Self>) -> Result<Box<Self>, BlobError> {
+        loop {
+            let pieces = {
+                let mut pending = self.pending.lock();
+                pending.bytes = 0;
+                pending.attended = !pending.pieces.is_empty();
+                if !pending.attended {
+                    break;
+                }
+                std::mem::take(&mut pending.pieces)
+            };
+            if let Err(error) = self.append(&pieces) {
+                self.pending.lock().attended = false;
+                return Err(BlobError::io("staging", &error));
+            }
+        }
         Ok(self)
     }
 

@@ -217,6 +217,39 @@ async fn followers_read_along_and_get_the_last_byte_only_when_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_staged_is_readable_though_nothing_more_comes() {
+    let garden = Garden::new();
+    let blobs = garden.open();
+    for round in 0..50 {
+        let mut stage = blobs.stage(&[]).await.unwrap();
+        for piece in large()[..100_000].chunks(1000 + round) {
+            stage.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        let mut progress = stage.subscribe();
+        let all = progress.wait_for(|progress| progress.written == 100_000);
+        tokio::time::timeout(Duration::from_secs(5), all).await.expect("it hangs").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_write_is_told_to_every_later_call_and_to_followers() {
+    let garden = Garden::new();
+    let faults = Faults::hooked(|operation| match operation {
+        Operation::Write => Err(ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    });
+    let blobs = garden.open_with(&faults).unwrap();
+    let mut stage = blobs.stage(&[]).await.unwrap();
+    let follower = tokio::spawn(collect(stage.follower().follow(0)));
+    // The first may be taken before it fails.
+    let _taken = stage.write("a".into()).await;
+    assert!(matches!(stage.finish().await, Err(BlobError::Full(_))));
+    assert!(matches!(stage.write("b".into()).await, Err(BlobError::Full(_))));
+    assert!(matches!(stage.finish().await, Err(BlobError::Full(_))));
+    assert!(follower.await.unwrap().1.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn follower_reads_on_after_the_blob_is_deleted() {
     let garden = Garden::new();
     let blobs = garden.open();
