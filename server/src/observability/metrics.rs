@@ -341,6 +341,11 @@ impl Metrics {
         }
     }
 
+    /// Called before each page is written; answers from memory.
+    pub fn before_each_page(&self, gather: impl Fn(&Self) + Send + Sync + 'static) {
+        self.0.gathers.write().push(Box::new(gather));
+    }
+
     pub fn set_upstream_health(&self, upstream: &str, up: bool, breaker: BreakerState) {
         let upstream = self.0.names.bounded(upstream);
         let labels = UpstreamLabels { upstream };
@@ -368,6 +373,9 @@ impl Metrics {
 
     /// The page, in the text format of `OpenMetrics`.
     pub fn render(&self) -> String {
+        for gather in self.0.gathers.read().iter() {
+            gather(self);
+        }
         let mut page = String::with_capacity(16 * 1024);
         encode(&mut page, &self.0.registry).expect("writing to a String does not fail");
         page
