@@ -85,7 +85,7 @@ impl Setup {
 
     pub fn start(self) -> TestServer {
         let policies = self.directory.path().join("policies");
-        let text = format!("policies = {policies:?}\n{}", self.settings);
+        let text = format!("policies = \"{}\"\n{}", policies.display(), self.settings);
         std::fs::write(self.directory.path().join("garth.toml"), text).unwrap();
         let log = std::fs::OpenOptions::new()
             .create(true)

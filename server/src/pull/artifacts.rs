@@ -127,13 +127,12 @@ impl Artifacts {
         key: &ArtifactKey,
         wanted: &Wanted,
     ) -> Result<Option<Artifact>, PullError> {
-        let held = match self.held.get(key) {
-            Some(held) => held,
-            None => {
-                let record = self.store.read_artifact(&key.0, &key.1, &key.2).await?;
-                let Some(record) = record else { return Ok(None) };
-                Held { record: Arc::new(record), bytes: None }
-            }
+        let held = if let Some(held) = self.held.get(key) {
+            held
+        } else {
+            let record = self.store.read_artifact(&key.0, &key.1, &key.2).await?;
+            let Some(record) = record else { return Ok(None) };
+            Held { record: Arc::new(record), bytes: None }
         };
         let record = &held.record;
         let mut digests = record.digests.clone();
@@ -343,6 +342,8 @@ fn contradiction(upstream: String, file: &str, promised: &[Digest], got: &[Diges
 
 impl std::fmt::Debug for Artifacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Artifacts").field("under_way", &self.flights.lock().len()).finish()
+        f.debug_struct("Artifacts")
+            .field("under_way", &self.flights.lock().len())
+            .finish_non_exhaustive()
     }
 }

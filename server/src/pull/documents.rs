@@ -43,6 +43,9 @@ pub trait DocumentFormat: Send + Sync + 'static {
     /// Names that point to a version, with the version.
     fn tags(parsed: &Self::Parsed) -> Vec<(String, String)>;
 
+    /// What of the document is not offered, and why; a line each.
+    fn problems(parsed: &Self::Parsed) -> &[String];
+
     /// A document of these versions alone, for [`DocumentFormat::parse`]'s `retained`.
     fn retain(parsed: &Self::Parsed, versions: &HashSet<Version>) -> Bytes;
 }
@@ -125,6 +128,8 @@ pub struct Documents<F: DocumentFormat> {
 
 /// Behind a refresh that failed, how long the document of before is served without asking again.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Of a document's problems, so many are in the log.
+const PROBLEMS_TOLD: usize = 5;
 /// Packages and versions that are remembered as absent.
 const ABSENT_AT_MOST: u64 = 100_000;
 
@@ -351,6 +356,11 @@ impl<F: DocumentFormat> Documents<F> {
                 cause: format!("what it gave for {package} is no document of it: {cause}"),
             }
         })?;
+        let problems = F::problems(&content.parsed);
+        if !problems.is_empty() {
+            let first = problems.iter().take(PROBLEMS_TOLD).cloned().collect::<Vec<_>>().join("; ");
+            tracing::warn!(registry = %source.registry, %package, count = problems.len(), first, "versions are left out, because they can not be checked");
+        }
         let update = Update {
             registry: &source.registry,
             package,
@@ -397,6 +407,8 @@ impl<F: DocumentFormat> Documents<F> {
 
 impl<F: DocumentFormat> std::fmt::Debug for Documents<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Documents").field("loaded", &self.loaded.entry_count()).finish()
+        f.debug_struct("Documents")
+            .field("loaded", &self.loaded.entry_count())
+            .finish_non_exhaustive()
     }
 }

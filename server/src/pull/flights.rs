@@ -46,13 +46,12 @@ where
     {
         let (flight, joined) = {
             let mut under_way = self.under_way.lock();
-            match under_way.get(&key) {
-                Some(flight) => (flight.clone(), true),
-                None => {
-                    let flight = self.start(key.clone(), work());
-                    under_way.insert(key, flight.clone());
-                    (flight, false)
-                }
+            if let Some(flight) = under_way.get(&key) {
+                (flight.clone(), true)
+            } else {
+                let flight = self.start(key.clone(), work());
+                under_way.insert(key, flight.clone());
+                (flight, false)
             }
         };
         flight.await.map(|value| Landed { value, joined })
@@ -85,7 +84,9 @@ impl<K: Eq + Hash, V> Drop for Landing<K, V> {
 
 impl<K, V> std::fmt::Debug for Flights<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Flights").field("under_way", &self.under_way.lock().len()).finish()
+        f.debug_struct("Flights")
+            .field("under_way", &self.under_way.lock().len())
+            .finish_non_exhaustive()
     }
 }
 

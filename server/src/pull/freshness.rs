@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn a_document_ages_from_fresh_over_stale_to_expired() {
         let freshness =
-            Freshness { max_age: Duration::from_secs(60), max_stale: Duration::from_secs(600) };
+            Freshness { max_age: Duration::from_mins(1), max_stale: Duration::from_mins(10) };
         let checked: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let after = |seconds: i64| {
             freshness.judge(checked, Timestamp::from_second(checked.as_second() + seconds).unwrap())

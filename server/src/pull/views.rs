@@ -160,7 +160,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 impl std::fmt::Debug for Views {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Views").field("kept", &self.kept.entry_count()).finish()
+        f.debug_struct("Views").field("kept", &self.kept.entry_count()).finish_non_exhaustive()
     }
 }
 

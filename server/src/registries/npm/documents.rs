@@ -119,6 +119,10 @@ impl DocumentFormat for NpmDocuments {
         parsed.tags.clone()
     }
 
+    fn problems(parsed: &Packument) -> &[String] {
+        &parsed.problems
+    }
+
     fn retain(parsed: &Packument, versions: &HashSet<Version>) -> Bytes {
         render::render_retained(parsed, versions)
     }

@@ -23,6 +23,7 @@ use crate::pull::{CacheOutcome, PullError};
 use crate::registries::Registry;
 use crate::registries::refusal::refused_line;
 use crate::registries::respond::{self, Staleness};
+use crate::upstream::Upstream;
 
 type Npm = <NpmDocuments as DocumentFormat>::Parsed;
 
@@ -124,7 +125,7 @@ pub async fn tarball(
     access.set_decision(admitted.decision().effect);
 
     let source = registry.source_of(&package);
-    let base = source.upstream.as_ref().map(|upstream| upstream.base());
+    let base = source.upstream.as_ref().map(Upstream::base);
     let wanted = Wanted {
         file: names::tarball_file(&package, &entry.version),
         target: base.and_then(|base| tarball_target(&entry.source, base)).ok_or_else(no_such)?,

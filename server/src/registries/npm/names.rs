@@ -35,9 +35,8 @@ pub fn parse_path(path: &str) -> Result<Endpoint, PathError> {
     let tokens = decode_tokens(path)?;
     let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
     match tokens.as_slice() {
-        [] => Err(PathError::Unknown),
         ["-", "ping"] => Ok(Endpoint::Ping),
-        ["-", ..] => Err(PathError::Unknown),
+        [] | ["-", ..] => Err(PathError::Unknown),
         [scope, name, rest @ ..] if scope.starts_with('@') => {
             parse_package_path(&format!("{scope}/{name}"), Some(scope), rest)
         }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use policies::package::{Digest, Package, Version};
 use serde_json::value::RawValue;
+use url::Url;
 
 use super::fields::{Fields, span};
 use super::{Entry, Packument};
@@ -134,6 +135,9 @@ fn parse_entry(
     let tarball = dist.get("tarball").ok_or("it has no tarball")?;
     let source: String =
         serde_json::from_str(tarball.get()).map_err(|_| "its tarball is no text".to_owned())?;
+    if !is_on_the_web(&source) {
+        return Err("its tarball is not on the web".to_owned());
+    }
     let short = SHORT_FIELDS
         .iter()
         .filter_map(|name| fields.get(name).map(|value| (*name, span(text, value))))
@@ -152,6 +156,14 @@ fn parse_entry(
         has_install_script: has_install_script(&fields),
         raw,
     })
+}
+
+/// A relative address is: it is meant below the upstream.
+fn is_on_the_web(source: &str) -> bool {
+    match Url::parse(source) {
+        Ok(url) => matches!(url.scheme(), "http" | "https"),
+        Err(fault) => fault == url::ParseError::RelativeUrlWithoutBase,
+    }
 }
 
 /// npm takes an empty text or `false` as a deprecation that was taken back.

@@ -111,7 +111,8 @@ fn what_is_hoisted_comes_from_the_version_that_is_latest_here() {
 
 #[test]
 fn latest_is_the_newest_stable_version_not_above_the_original() {
-    let rows: &[(&[&str], &str, &[&str], Option<&str>)] = &[
+    type Row<'a> = (&'a [&'a str], &'a str, &'a [&'a str], Option<&'a str>);
+    let rows: &[Row<'_>] = &[
         (&["1.0.0", "2.0.0"], "2.0.0", &["1.0.0", "2.0.0"], Some("2.0.0")),
         (&["1.0.0", "1.9.0", "2.0.0"], "2.0.0", &["1.0.0", "1.9.0"], Some("1.9.0")),
         (&["1.0.0", "1.9.0-rc.1", "2.0.0"], "2.0.0", &["1.0.0", "1.9.0-rc.1"], Some("1.0.0")),
@@ -166,6 +167,10 @@ fn a_version_that_contradicts_itself_is_left_out_and_named() {
             r#"{"name":"left-pad","version":"1.0.0","dist":{"tarball":"t","tarball":"u","shasum":"S"}}"#,
         ),
         ("no object", "[]"),
+        (
+            "a tarball that is not on the web",
+            r#"{"name":"left-pad","version":"1.0.0","dist":{"tarball":"file:///etc/passwd","shasum":"S"}}"#,
+        ),
     ];
     for (name, entry) in rows {
         let entry = entry.replace("\"S\"", &format!("\"{}\"", "0".repeat(40)));
