@@ -56,7 +56,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         key: "limits.connections_per_trusted_address",
         kind: Kind::Count { min: 1, max: 1_000_000 },
         default: Some("8192"),
-        text: "The same for addresses of this machine, from where a proxy or many clients may come.",
+        text: "The same for this machine and for `trusted_proxies`, behind which many clients stand.",
     },
     SettingDoc {
         key: "limits.header_timeout",
