@@ -15,6 +15,7 @@
 pub mod artifacts;
 pub mod documents;
 pub mod flights;
+pub mod format;
 pub mod freshness;
 pub mod observe;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::serve::ServeError;
+use super::StartError;
 use crate::config::{self, Config, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
@@ -49,7 +49,7 @@ pub fn garden(config: &Config) -> GardenSettings {
 pub fn upstream(
     config: &Config,
     registry: &RegistryConfig,
-) -> Result<Option<UpstreamSettings>, ServeError> {
+) -> Result<Option<UpstreamSettings>, StartError> {
     let Some(base) = registry.upstream.clone() else { return Ok(None) };
     let of = &config.upstream;
     let credentials = match &registry.credentials {
@@ -60,7 +60,7 @@ pub fn upstream(
         Some(config::Credentials::Bearer(token)) => Some(Credentials::bearer(token.reveal())),
     };
     let credentials = credentials.transpose().map_err(|fault| {
-        ServeError::Start(format!("the credentials of registry.{}: {fault}", registry.name))
+        StartError::Failed(format!("the credentials of registry.{}: {fault}", registry.name))
     })?;
     Ok(Some(UpstreamSettings {
         credentials,
@@ -96,7 +96,7 @@ pub fn upstream(
 
 /// Before anything is served, so it may block.
 #[allow(clippy::disallowed_methods, reason = "read once at the start")]
-fn read_roots(file: &Path) -> Result<Vec<u8>, ServeError> {
+fn read_roots(file: &Path) -> Result<Vec<u8>, StartError> {
     std::fs::read(file)
-        .map_err(|fault| ServeError::Start(format!("{} can not be read: {fault}", file.display())))
+        .map_err(|fault| StartError::Failed(format!("{} can not be read: {fault}", file.display())))
 }

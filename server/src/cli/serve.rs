@@ -1,13 +1,15 @@
 //! `garth serve`: finds out what to serve, and hands it to the application.
 
+mod process;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use thiserror::Error;
 
 use super::Exit;
+use crate::app::StartError;
 use crate::config::{Config, ConfigFault, EnvSnapshot, LoadOptions};
 use crate::discovery::{self, Discovery, Machine, Remembered};
 
@@ -36,26 +38,16 @@ pub struct Serve {
     mode: Option<String>,
 }
 
-/// Why the garden does not run.
-#[derive(Debug, Error)]
-pub enum ServeError {
-    #[error("{}", cannot_listen(*address, source))]
-    Listen { address: SocketAddr, source: io::Error },
-    /// Anything else, in words for the operator: what failed, and what to do.
-    #[error("{0}")]
-    Start(String),
-}
-
 impl Serve {
     pub(super) fn run(self, env: EnvSnapshot) -> Exit {
         let (config, discovery) = match self.configuration(env) {
             Ok(found) => found,
             Err(faults) => return print_faults(&faults),
         };
-        match crate::app::serve(config, discovery) {
+        match process::run(&config, discovery.as_ref()) {
             Ok(()) => Exit::Done,
             Err(error) => {
-                eprintln!("garth cannot serve: {error}");
+                eprintln!("garth cannot serve: {}", told(&error));
                 Exit::Failed
             }
         }
@@ -113,6 +105,13 @@ pub(super) fn print_faults(faults: &[ConfigFault]) -> Exit {
         if count == 1 { "" } else { "s" }
     );
     Exit::Failed
+}
+
+fn told(error: &StartError) -> String {
+    match error {
+        StartError::Listen { address, source } => cannot_listen(*address, source),
+        StartError::Failed(cause) => cause.clone(),
+    }
 }
 
 fn cannot_listen(address: SocketAddr, source: &io::Error) -> String {
@@ -212,7 +211,7 @@ mod tests {
             .into_iter()
             .map(|(kind, address)| {
                 let address = address.parse().expect("an address of the table");
-                ServeError::Listen { address, source: kind.into() }.to_string()
+                told(&StartError::Listen { address, source: kind.into() })
             })
             .collect();
         insta::assert_snapshot!(said.join("\n"));

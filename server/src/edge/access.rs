@@ -3,6 +3,7 @@
 //! Handlers tell what they know through [`access`]; the line is written when the answer's body is
 //! finished or dropped, whichever comes first, and the metrics with it.
 
+use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use super::escape;
 use super::request_id::RequestId;
 use crate::observability::metrics::RequestSample;
-use crate::observability::{CacheOutcome, DecisionLabel, Metrics};
+use crate::observability::{AlarmKind, CacheOutcome, DecisionLabel, Metrics};
 
 /// What a handler knows of its request, for the access line. Cheap to clone, and may be filled
 /// from any task that works for the request.
@@ -130,9 +131,22 @@ impl Line {
     pub(super) fn request_id(&self) -> &RequestId {
         &self.access.0.id
     }
+}
 
-    pub(super) fn metrics(&self) -> &Metrics {
-        &self.metrics
+impl Line {
+    /// A panic is a fault of ours: told loudly, with the request that met it.
+    pub(super) fn report_panic(&self, panic: &(dyn Any + Send)) {
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        self.metrics.alarm(AlarmKind::Panic);
+        tracing::error!(
+            request_id = %self.request_id(),
+            panic = %escape::bounded(text, 1000),
+            "a handler panicked; the server goes on"
+        );
     }
 }
 

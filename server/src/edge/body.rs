@@ -17,7 +17,6 @@ use futures_util::Stream;
 
 use super::access::Line;
 use super::connections::{Connection, NEVER, Transfer};
-use super::middleware::report_panic;
 
 /// The largest piece that is given to a connection at once.
 pub const PIECE: usize = 128 * 1024;
@@ -138,7 +137,7 @@ impl AnswerBody {
                     None => return Poll::Ready(None),
                 },
                 Err(panic) => {
-                    report_panic(&self.line, panic.as_ref());
+                    self.line.report_panic(panic.as_ref());
                     self.inner = None;
                     return Poll::Ready(Some(Err(BodyError::Panicked.into())));
                 }

@@ -1,7 +1,6 @@
 //! What happens around every request: its id and span, the refusals before any handler, HEAD, the
 //! panic that becomes a 500, the headers of every answer, and its access line.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
@@ -23,13 +22,12 @@ use tracing::Instrument;
 use super::access::{Access, Line};
 use super::body::{AnswerBody, Running};
 use super::connections::Connection;
-use super::escape;
 use super::limits::{Limits, check_head};
 use super::path;
 use super::problem::Problem;
 use super::request_body::{self, Fault};
 use super::request_id::RequestId;
-use crate::observability::{AlarmKind, Lifecycle, Metrics};
+use crate::observability::{Lifecycle, Metrics};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Pages set their own; for everything else nothing may ever be active on our origin.
@@ -162,7 +160,7 @@ where
         Ok(Ok(answered)) => answered.into_parts().1.map_into_boxed_body(),
         Ok(Err(error)) => HttpResponse::from_error(error),
         Err(panic) => {
-            report_panic(line, panic.as_ref());
+            line.report_panic(panic.as_ref());
             Problem::internal(line.request_id().as_str()).response()
         }
     }
@@ -203,19 +201,4 @@ fn decorate(response: &mut HttpResponse, id: &RequestId) {
         headers.insert(CONTENT_SECURITY_POLICY, NOTHING_ACTIVE);
     }
     headers.remove(SERVER);
-}
-
-/// A panic is a fault of ours: told loudly, with the request that met it.
-pub(super) fn report_panic(line: &Line, panic: &(dyn Any + Send)) {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    line.metrics().alarm(AlarmKind::Panic);
-    tracing::error!(
-        request_id = %line.request_id(),
-        panic = %escape::bounded(text, 1000),
-        "a handler panicked; the server goes on"
-    );
 }

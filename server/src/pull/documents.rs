@@ -9,7 +9,7 @@
 //! What a document *means* is the format's business ([`DocumentFormat`]); who may see which
 //! version is the gate's. Nothing here is filtered, so nothing here may be sent as it is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,48 +17,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use moka::sync::Cache;
-use policies::package::{Digest, Package, Version};
+use policies::package::{Package, Version};
 
 use super::flights::Flights;
+use super::format::DocumentFormat;
 use super::freshness::{Judgement, age};
 use super::store::{PullStore, Saved, Update};
 use super::{CacheOutcome, PullError, Source};
 use crate::metadata::records::VersionRecord;
 use crate::upstream::{DocumentAnswer, Upstream, UpstreamBody, Validators};
-
-/// A format's documents. Pure: bytes in, meaning out.
-pub trait DocumentFormat: Send + Sync + 'static {
-    type Parsed: Send + Sync + 'static;
-
-    /// Reads the upstream's bytes, and those of versions that it has since taken away. An error
-    /// says why this is no document of `package`; it is not kept then.
-    fn parse(
-        package: &Package,
-        bytes: Bytes,
-        retained: Option<Bytes>,
-    ) -> Result<Self::Parsed, String>;
-
-    fn claims(parsed: &Self::Parsed) -> Vec<VersionClaim>;
-
-    /// Names that point to a version, with the version.
-    fn tags(parsed: &Self::Parsed) -> Vec<(String, String)>;
-
-    /// What of the document is not offered, and why; a line each.
-    fn problems(parsed: &Self::Parsed) -> &[String];
-
-    /// A document of these versions alone, for [`DocumentFormat::parse`]'s `retained`.
-    fn retain(parsed: &Self::Parsed, versions: &HashSet<Version>) -> Bytes;
-}
-
-/// What a document says about one version.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VersionClaim {
-    pub version: Version,
-    pub published: Option<Timestamp>,
-    /// What is promised about its bytes.
-    pub digests: Vec<Digest>,
-    pub deprecated: bool,
-}
 
 /// Which document, and what to ask the upstream for.
 #[derive(Clone, Debug)]
@@ -371,7 +338,10 @@ impl<F: DocumentFormat> Documents<F> {
             saved,
         };
         let before = before.map(|document| &document.content.parsed);
-        let kept = self.store.keep_document::<F>(update, &content, before).await?;
+        let kept = self
+            .store
+            .keep_document::<F>(update, &content.parsed, &content.versions, before)
+            .await?;
         let content = match kept.retained {
             Some(retained) => self
                 .parse(package, kept.bytes, Some(retained), kept.versions)

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use policies::package::{Digest, Version};
 
-use super::documents::VersionClaim;
+use super::format::VersionClaim;
 use crate::metadata::records::{Observation, ObservationKind, VersionRecord};
 
 /// What a document says, as far as it is remembered.

@@ -13,7 +13,7 @@ use policies::package::{Digest, Package, Version};
 use tokio::runtime::Handle;
 
 use super::PullError;
-use super::documents::{Content, DocumentFormat};
+use super::format::DocumentFormat;
 use super::observe::{Changes, Claims, observe};
 use crate::blobs::{BlobError, Blobs, Side, Stage};
 use crate::clock::Clock;
@@ -147,19 +147,20 @@ impl PullStore {
     pub async fn keep_document<F: DocumentFormat>(
         &self,
         update: Update<'_>,
-        content: &Content<F::Parsed>,
+        parsed: &F::Parsed,
+        known: &HashMap<Version, VersionRecord>,
         before: Option<&F::Parsed>,
     ) -> Result<Kept, PullError> {
         let now = self.clock.now();
         let (registry, package) = (update.registry, update.package);
-        let (newest, tags) = (F::claims(&content.parsed), F::tags(&content.parsed));
+        let (newest, tags) = (F::claims(parsed), F::tags(parsed));
         let old = before.map(|before| (F::claims(before), F::tags(before)));
         let old = old.as_ref().map(|(versions, tags)| Claims { versions, tags });
         let newest = Claims { versions: &newest, tags: &tags };
-        let changes = observe(&content.versions, old, newest, now);
+        let changes = observe(known, old, newest, now);
         self.report(registry, package, &changes);
 
-        let mut versions = content.versions.clone();
+        let mut versions = known.clone();
         versions.extend(changes.records.iter().cloned());
         let retained = self.retain::<F>(&update, before, &versions).await?;
         let record = DocumentRecord {

@@ -24,7 +24,7 @@ use policies::package::{Digest, Package, Version};
 pub use render::{Form, Offer, Shown, render_manifest, render_packument};
 pub use tags::offered_tags;
 
-use crate::pull::documents::{DocumentFormat, VersionClaim};
+use crate::pull::format::{DocumentFormat, VersionClaim};
 
 /// An upstream's packument with the places of what we serve from it.
 #[derive(Debug)]

@@ -1,0 +1,41 @@
+//! What a format tells the flow about its documents.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use policies::package::{Digest, Package, Version};
+
+/// A format's documents. Pure: bytes in, meaning out.
+pub trait DocumentFormat: Send + Sync + 'static {
+    type Parsed: Send + Sync + 'static;
+
+    /// Reads the upstream's bytes, and those of versions that it has since taken away. An error
+    /// says why this is no document of `package`; it is not kept then.
+    fn parse(
+        package: &Package,
+        bytes: Bytes,
+        retained: Option<Bytes>,
+    ) -> Result<Self::Parsed, String>;
+
+    fn claims(parsed: &Self::Parsed) -> Vec<VersionClaim>;
+
+    /// Names that point to a version, with the version.
+    fn tags(parsed: &Self::Parsed) -> Vec<(String, String)>;
+
+    /// What of the document is not offered, and why; a line each.
+    fn problems(parsed: &Self::Parsed) -> &[String];
+
+    /// A document of these versions alone, for [`DocumentFormat::parse`]'s `retained`.
+    fn retain(parsed: &Self::Parsed, versions: &HashSet<Version>) -> Bytes;
+}
+
+/// What a document says about one version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionClaim {
+    pub version: Version,
+    pub published: Option<Timestamp>,
+    /// What is promised about its bytes.
+    pub digests: Vec<Digest>,
+    pub deprecated: bool,
+}
