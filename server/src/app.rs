@@ -50,6 +50,8 @@ pub enum StartError {
 pub struct Engines {
     pub metadata: Arc<dyn Metadata>,
     pub blobs: Arc<dyn BlobEngine>,
+    /// How what stands above the blob engine stages and checks.
+    pub staging: BlobsOptions,
 }
 
 /// The engines that the configuration names.
@@ -63,7 +65,8 @@ pub async fn open_engines(config: &Config) -> Result<Engines, StartError> {
             Sled::open(&data.join("metadata"), options).map_err(|fault| failed(&fault))?;
         let blobs =
             DiskBlobs::open(&data, DiskOptions::default()).map_err(|fault| failed(&fault))?;
-        Ok(Engines { metadata: Arc::new(metadata), blobs: Arc::new(blobs) })
+        let staging = BlobsOptions::default();
+        Ok(Engines { metadata: Arc::new(metadata), blobs: Arc::new(blobs), staging })
     };
     let opened = tokio::task::spawn_blocking(opening).await;
     opened.map_err(|fault| start_error("opening the stores", &fault))?
@@ -93,7 +96,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let lifecycle = Lifecycle::default();
-        let blobs = open_blobs(&config.data, engines.blobs, &metrics).await?;
+        let blobs = open_blobs(&config.data, engines.blobs, engines.staging, &metrics).await?;
         let rules = RulesConfig { dir: config.policies.clone() };
         let rules = Rules::open(rules, Arc::clone(&engines.metadata), clock.clone())
             .await
@@ -164,6 +167,7 @@ async fn open_token(data: PathBuf) -> Result<(AdminToken, PathBuf), StartError> 
 async fn open_blobs(
     data: &Path,
     engine: Arc<dyn BlobEngine>,
+    options: BlobsOptions,
     metrics: &Metrics,
 ) -> Result<Blobs, StartError> {
     let metrics = metrics.clone();
@@ -172,7 +176,7 @@ async fn open_blobs(
         tracing::error!(alarm = AlarmKind::BlobDamaged.as_str(), %digest, cause, "a blob is damaged; it is in quarantine and is fetched again where it can be");
     };
     let stage = data.join("stage");
-    let opening = move || Blobs::open(engine, stage, Arc::new(alarm), BlobsOptions::default());
+    let opening = move || Blobs::open(engine, stage, Arc::new(alarm), options);
     tokio::task::spawn_blocking(opening)
         .await
         .map_err(|fault| start_error("opening the blobs", &fault))?

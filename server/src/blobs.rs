@@ -144,8 +144,8 @@ impl<F: Fn(&Digest, &str) + Send + Sync> BlobAlarm for F {
 
 #[derive(Clone, Debug)]
 pub struct BlobsOptions {
-    /// Free bytes on the disk below which nothing new is staged. More than the metadata store
-    /// keeps, so that downloads can not stop its commits.
+    /// Free bytes on the disk below which nothing new is staged; fewer on a disk of less than
+    /// 4 GiB. More than the metadata store keeps, so that downloads can not stop its commits.
     pub reserve_bytes: u64,
     /// How many checked blobs are remembered as sound.
     pub verified: u64,

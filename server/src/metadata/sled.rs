@@ -55,7 +55,7 @@ type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct SledOptions {
     /// sled's page cache; count on twice as much memory.
     pub cache_bytes: u64,
-    /// Free bytes on the disk below which commits are refused.
+    /// Free bytes on the disk below which commits are refused; fewer on a disk of less than 4 GiB.
     pub reserve_bytes: u64,
     /// How long to wait for another process to let go of the directory.
     pub patience: Duration,
