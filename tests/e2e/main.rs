@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
 
 mod edge;
+mod full_disk;
 mod powercut;
 mod upstream;

@@ -5,6 +5,7 @@
     reason = "a test that can not go on fails"
 )]
 
+pub mod disks;
 pub mod edge;
 pub mod powercut;
 pub mod server;
