@@ -18,6 +18,7 @@ pub mod flights;
 pub mod format;
 pub mod freshness;
 pub mod observe;
+pub mod room;
 pub mod store;
 pub mod views;
 
@@ -63,6 +64,9 @@ pub enum PullError {
     /// It answered with something that must not be passed on.
     #[error("the upstream {upstream} gave an answer that is not served: {cause}")]
     Broken { upstream: String, cause: String },
+    /// Too many large documents are on their way from it; nothing is wrong with this one.
+    #[error("too much is being fetched from the upstream {upstream} at once")]
+    Crowded { upstream: String },
     /// The bytes are not the promised ones. Nothing of them was kept.
     #[error(
         "the bytes that the upstream {upstream} gives for {file} are not the promised ones: expected {expected}, got {got}"

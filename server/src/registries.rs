@@ -27,7 +27,7 @@ use crate::config::{Format, RegistryConfig};
 use crate::gate::Gate;
 use crate::pull::Source;
 use crate::pull::artifacts::Artifacts;
-use crate::pull::documents::Documents;
+use crate::pull::documents::{Documents, DocumentsSettings};
 use crate::pull::freshness::Freshness;
 use crate::pull::store::PullStore;
 use crate::pull::views::Views;
@@ -38,6 +38,8 @@ use npm::documents::NpmDocuments;
 pub struct GardenSettings {
     /// Bounds the three caches together.
     pub memory: u64,
+    /// Bounds the documents that are on their way from upstreams.
+    pub document_room: u64,
     /// How long a package that the upstream does not have is not asked for again.
     pub absent_age: Duration,
     pub public_url: Option<Url>,
@@ -59,11 +61,16 @@ pub struct Garden {
 impl Garden {
     pub fn new(gate: Gate, store: PullStore, settings: GardenSettings) -> Arc<Self> {
         let third = settings.memory / 3;
+        let documents = DocumentsSettings {
+            memory: third,
+            room: settings.document_room,
+            absent_age: settings.absent_age,
+        };
         Arc::new(Self {
             gate,
             artifacts: Artifacts::new(store.clone(), third),
             views: Views::new(store.runtime.clone(), third),
-            npm_documents: Documents::new(store.clone(), third, settings.absent_age),
+            npm_documents: Documents::new(store.clone(), documents),
             store,
             public_url: settings.public_url,
             trusted_proxies: settings.trusted_proxies,

@@ -39,6 +39,7 @@ pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
 pub fn garden(config: &Config) -> GardenSettings {
     GardenSettings {
         memory: config.limits.memory_cache,
+        document_room: config.upstream.max_document.saturating_mul(4),
         absent_age: config.upstream.absent_age,
         public_url: config.public_url.clone(),
         trusted_proxies: config.trusted_proxies.clone(),

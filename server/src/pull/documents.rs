@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use policies::package::{Package, Version};
@@ -22,6 +22,7 @@ use policies::package::{Package, Version};
 use super::flights::Flights;
 use super::format::DocumentFormat;
 use super::freshness::{Judgement, age};
+use super::room::Room;
 use super::store::{PullStore, Saved, Update};
 use super::{CacheOutcome, PullError, Source};
 use crate::metadata::records::VersionRecord;
@@ -83,6 +84,16 @@ impl<P> Clone for Document<P> {
 
 type DocumentKey = (Arc<str>, Package);
 
+#[derive(Clone, Copy, Debug)]
+pub struct DocumentsSettings {
+    /// Bounds the bytes of documents that are kept parsed.
+    pub memory: u64,
+    /// Bounds the bytes of documents that are on their way.
+    pub room: u64,
+    /// How long what an upstream does not have is not asked for again.
+    pub absent_age: Duration,
+}
+
 /// The documents of one format, of all its registries.
 pub struct Documents<F: DocumentFormat> {
     store: PullStore,
@@ -91,6 +102,7 @@ pub struct Documents<F: DocumentFormat> {
     absent: Cache<(DocumentKey, Option<Version>), ()>,
     flights: Flights<DocumentKey, Result<Document<F::Parsed>, PullError>>,
     next_id: AtomicU64,
+    room: Room,
 }
 
 /// Behind a refresh that failed, how long the document of before is served without asking again.
@@ -101,9 +113,8 @@ const PROBLEMS_TOLD: usize = 5;
 const ABSENT_AT_MOST: u64 = 100_000;
 
 impl<F: DocumentFormat> Documents<F> {
-    /// `memory` bounds the bytes of documents that are kept parsed; what an upstream does not have
-    /// is not asked for again within `absent_age`.
-    pub fn new(store: PullStore, memory: u64, absent_age: Duration) -> Arc<Self> {
+    pub fn new(store: PullStore, settings: DocumentsSettings) -> Arc<Self> {
+        let DocumentsSettings { memory, absent_age, .. } = settings;
         let loaded = Cache::builder()
             .weigher(|_, document: &Document<F::Parsed>| {
                 // The spans of a parsed document take about as much again as its bytes.
@@ -113,7 +124,14 @@ impl<F: DocumentFormat> Documents<F> {
             .build();
         let absent = Cache::builder().max_capacity(ABSENT_AT_MOST).time_to_live(absent_age).build();
         let flights = Flights::new(store.runtime.clone());
-        Arc::new(Self { store, loaded, absent, flights, next_id: AtomicU64::new(0) })
+        Arc::new(Self {
+            store,
+            loaded,
+            absent,
+            flights,
+            next_id: AtomicU64::new(0),
+            room: Room::new(settings.room),
+        })
     }
 
     pub async fn get(
@@ -309,13 +327,8 @@ impl<F: DocumentFormat> Documents<F> {
         saved: Option<Saved>,
     ) -> Result<Document<F::Parsed>, PullError> {
         let package = &request.package;
-        let mut collected = BytesMut::new();
-        while let Some(chunk) =
-            body.chunk().await.map_err(|fault| PullError::from_upstream(upstream, fault))?
-        {
-            collected.extend_from_slice(&chunk);
-        }
-        let bytes = collected.freeze();
+        let collected = self.room.collect(upstream, &mut body).await?;
+        let bytes = collected.bytes.clone();
         let known = self.store.read_versions(&source.registry, package).await?;
         let content = self.parse(package, bytes.clone(), None, known).await.map_err(|cause| {
             PullError::Broken {

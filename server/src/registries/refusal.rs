@@ -52,7 +52,9 @@ pub fn status_of(fault: &PullError) -> StatusCode {
         PullError::Blobs(BlobError::Full(_)) | PullError::Metadata(MetadataError::Full(_)) => {
             StatusCode::INSUFFICIENT_STORAGE
         }
-        PullError::Blobs(_) | PullError::Metadata(_) => StatusCode::SERVICE_UNAVAILABLE,
+        PullError::Blobs(_) | PullError::Metadata(_) | PullError::Crowded { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         PullError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
