@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, RANGE};
 use actix_web::{HttpRequest, HttpResponse};
 use policies::package::{Package, PackageVersion, Version};
+use policies::rules::RuleSet;
 use serde_json::json;
 
 use super::documents::{
@@ -74,7 +75,7 @@ pub async fn manifest(
     if entry.is_none() {
         document = find_document(registry, req, &package, Need::Fresh).await?;
         let content = &document.content;
-        let screened = screen(registry, content, None);
+        let screened = screen(registry, &registry.garden.gate.rules(), content, None);
         let tags = offered_tags(&content.parsed, &shown(content, &screened));
         let named = tags.into_iter().find(|(tag, _)| tag == selector).map(|(_, version)| version);
         let theirs = content.parsed.tags.iter().find(|(tag, _)| tag == selector);
@@ -205,7 +206,8 @@ async fn find_view(
         access.set_decision(view.decision());
         return Ok(view);
     }
-    let screened = screen(registry, content, screening.only);
+    // By the rules that the key names: others may be in force by now.
+    let screened = screen(registry, &rules, content, screening.only);
     if let Some(refused) = refusal_of(content, &screened, screening.only) {
         return Err(Refusal::Refused(Box::new(refused)));
     }
@@ -219,15 +221,19 @@ async fn find_view(
     Ok(view)
 }
 
-fn screen(registry: &Registry, content: &Content<Npm>, only: Option<&Version>) -> Screened {
-    let gate = &registry.garden.gate;
+fn screen(
+    registry: &Registry,
+    rules: &RuleSet,
+    content: &Content<Npm>,
+    only: Option<&Version>,
+) -> Screened {
     let packument = &content.parsed;
     let asked = packument
         .entries
         .iter()
         .filter(|entry| only.is_none_or(|only| *only == entry.version))
         .map(|entry| (&entry.version, content.versions.get(&entry.version)));
-    gate.screen(&gate.rules(), &packument.package, asked)
+    registry.garden.gate.screen(rules, &packument.package, asked)
 }
 
 /// Where nothing may be shown: the reason for the newest version, which is what was meant.
