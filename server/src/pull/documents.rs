@@ -64,6 +64,8 @@ pub struct Document<P> {
     pub checked: Timestamp,
     /// When the upstream was last asked in vain to confirm it; it is marked as stale then.
     pub unconfirmed: Option<Timestamp>,
+    /// The upstream has no such package any more. That is an answer, so `max_stale` does not apply.
+    withdrawn: bool,
     pub outcome: CacheOutcome,
 }
 
@@ -149,19 +151,28 @@ impl<F: DocumentFormat> Documents<F> {
         if self.absent.contains_key(&(key.clone(), None)) {
             return Err(PullError::Absent);
         }
-        let landed = self
-            .flights
-            .join(key, || {
-                let (this, source) = (Arc::clone(self), Arc::clone(source));
-                async move { this.refresh(&source, &request, &need).await }
-            })
-            .await
-            .ok_or(PullError::Internal)?;
-        let mut document = landed.value?;
-        if landed.joined && document.outcome != CacheOutcome::Stale {
-            document.outcome = CacheOutcome::Joined;
+        let begun = self.store.clock.now();
+        loop {
+            let (this, source_of, request, wanted) =
+                (Arc::clone(self), Arc::clone(source), request.clone(), need.clone());
+            let work = || async move { this.refresh(&source_of, &request, &wanted).await };
+            let landed = self.flights.join(key.clone(), work).await.ok_or(PullError::Internal)?;
+            let mut document = landed.value?;
+            if !landed.joined {
+                return Ok(document);
+            }
+            // Whoever started the flight may have needed less: then it is our turn to ask.
+            let asked = document.checked >= begun
+                || (matches!(need, Need::Fresh)
+                    && document.unconfirmed.is_some_and(|asked| asked >= begun));
+            if !asked && !self.serves(source, &key, &document, &need) {
+                continue;
+            }
+            if document.outcome != CacheOutcome::Stale {
+                document.outcome = CacheOutcome::Joined;
+            }
+            return Ok(document);
         }
-        Ok(document)
     }
 
     fn serves(
@@ -172,11 +183,16 @@ impl<F: DocumentFormat> Documents<F> {
         need: &Need,
     ) -> bool {
         let now = self.store.clock.now();
-        if document.unconfirmed.is_some_and(|asked| age(asked, now) < PAUSE) {
-            return true;
-        }
         match need {
-            Need::Fresh => source.freshness.judge(document.checked, now) == Judgement::Fresh,
+            Need::Fresh => match source.freshness.judge(document.checked, now) {
+                Judgement::Fresh => true,
+                judgement => {
+                    let asked_lately =
+                        document.unconfirmed.is_some_and(|asked| age(asked, now) < PAUSE);
+                    let expired = matches!(judgement, Judgement::Expired { .. });
+                    asked_lately && (document.withdrawn || !expired)
+                }
+            },
             Need::Version(version) => {
                 document.content.versions.contains_key(version)
                     || self.absent.contains_key(&(key.clone(), Some(version.clone())))
@@ -221,7 +237,7 @@ impl<F: DocumentFormat> Documents<F> {
         };
         let document = match (result, before) {
             (Ok(document), _) => document,
-            (Err(fault), before) => self.serve_stale(source, &key, before, fault)?,
+            (Err(fault), before) => self.serve_stale(source, &key, need, before, fault)?,
         };
         if let Need::Version(version) = need
             && !document.content.versions.contains_key(version)
@@ -238,6 +254,7 @@ impl<F: DocumentFormat> Documents<F> {
         &self,
         source: &Source,
         key: &DocumentKey,
+        need: &Need,
         before: Option<Document<F::Parsed>>,
         fault: PullError,
     ) -> Result<Document<F::Parsed>, PullError> {
@@ -248,15 +265,18 @@ impl<F: DocumentFormat> Documents<F> {
             }
             return Err(fault);
         };
-        let registry = source.registry.as_ref();
-        let package = key.1.to_string();
-        match source.freshness.judge(before.checked, now) {
-            Judgement::Expired { .. } if !matches!(fault, PullError::Absent) => Err(fault),
-            _ => {
-                tracing::warn!(registry, package, %fault, "serving a document that could not be confirmed");
-                Ok(Document { unconfirmed: Some(now), outcome: CacheOutcome::Stale, ..before })
-            }
+        let withdrawn = matches!(fault, PullError::Absent);
+        let expired =
+            matches!(source.freshness.judge(before.checked, now), Judgement::Expired { .. });
+        // That we do not know a version does not mean that the upstream does not have it.
+        let unknown = matches!(need, Need::Version(version) if !before.content.versions.contains_key(version));
+        if !withdrawn && (expired || unknown) {
+            return Err(fault);
         }
+        let (registry, package) = (source.registry.as_ref(), &key.1);
+        tracing::warn!(registry, %package, %fault, "serving a document that could not be confirmed");
+        let outcome = CacheOutcome::Stale;
+        Ok(Document { unconfirmed: Some(now), withdrawn, outcome, ..before })
     }
 
     /// From memory, else from the store. A record whose blob is damaged or gone counts as not
@@ -287,6 +307,7 @@ impl<F: DocumentFormat> Documents<F> {
                     content: Arc::new(content),
                     checked: saved.record.checked,
                     unconfirmed: None,
+                    withdrawn: false,
                     outcome: CacheOutcome::Hit,
                 };
                 Ok((Some(document), Some(saved)))
@@ -312,6 +333,7 @@ impl<F: DocumentFormat> Documents<F> {
             content: Arc::clone(&before.content),
             checked: saved.record.checked,
             unconfirmed: None,
+            withdrawn: false,
             outcome: CacheOutcome::Hit,
         }
     }
@@ -366,6 +388,7 @@ impl<F: DocumentFormat> Documents<F> {
             content: Arc::new(content),
             checked: kept.checked,
             unconfirmed: None,
+            withdrawn: false,
             outcome: CacheOutcome::Miss,
         })
     }
