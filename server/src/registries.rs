@@ -68,7 +68,7 @@ impl Garden {
         };
         Arc::new(Self {
             gate,
-            artifacts: Artifacts::new(store.clone(), third),
+            artifacts: Artifacts::new(store.clone(), third, settings.absent_age),
             views: Views::new(store.runtime.clone(), third),
             npm_documents: Documents::new(store.clone(), documents),
             store,

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -83,22 +84,28 @@ enum Flight {
 pub struct Artifacts {
     store: PullStore,
     held: Cache<ArtifactKey, Held>,
+    /// Files that the upstream's document promises and the upstream truly does not have.
+    absent: Cache<ArtifactKey, ()>,
     flights: Mutex<HashMap<ArtifactKey, watch::Receiver<Flight>>>,
 }
 
 /// Up to this size an artifact is kept in memory, and a cold one is answered when it is verified:
 /// then a wrong one is an error with its reason and not a broken transfer.
 const SMALL: u64 = 256 * 1024;
+const ABSENT_AT_MOST: u64 = 100_000;
 
 impl Artifacts {
-    pub fn new(store: PullStore, memory: u64) -> Arc<Self> {
+    /// `memory` bounds what is kept there; a file that the upstream does not have is not asked for
+    /// again for `absent_age`.
+    pub fn new(store: PullStore, memory: u64, absent_age: Duration) -> Arc<Self> {
         let held = Cache::builder()
             .weigher(|_, held: &Held| {
                 u32::try_from(held.bytes.as_ref().map_or(0, Bytes::len) + 1024).unwrap_or(u32::MAX)
             })
             .max_capacity(memory)
             .build();
-        Arc::new(Self { store, held, flights: Mutex::default() })
+        let absent = Cache::builder().max_capacity(ABSENT_AT_MOST).time_to_live(absent_age).build();
+        Arc::new(Self { store, held, absent, flights: Mutex::default() })
     }
 
     pub async fn get(
@@ -113,6 +120,9 @@ impl Artifacts {
             return Ok(artifact);
         }
         let Some(upstream) = source.upstream.clone() else { return Err(PullError::Absent) };
+        if self.absent.contains_key(&key) {
+            return Err(PullError::Absent);
+        }
         let (flight, joined) = self.board(&key, || Fetch {
             key: key.clone(),
             version: admitted.subject().version.to_string(),
@@ -181,6 +191,9 @@ impl Artifacts {
             let _landing = Landing { artifacts: Arc::clone(&this), key: fetch.key.clone() };
             if let Err(fault) = this.fetch(&fetch, &state).await {
                 tracing::warn!(registry = %fetch.key.0, package = fetch.key.1, file = fetch.key.2, %fault, "an artifact could not be fetched");
+                if matches!(fault, PullError::Absent) {
+                    this.absent.insert(fetch.key.clone(), ());
+                }
                 state.send_replace(Flight::Failed(fault));
             }
         });
@@ -251,7 +264,11 @@ impl Artifacts {
         let now = self.store.clock.now();
         if let Err(fault) = self.keep(fetch, stage, digests, body.url.to_string(), now).await {
             // The clients have their bytes, which were right; only the next one asks again.
-            tracing::error!(registry = %fetch.key.0, package = fetch.key.1, file = fetch.key.2, %fault, "a fetched artifact could not be kept");
+            let (registry, package, file) = &fetch.key;
+            self.store.alarm(
+                AlarmKind::StoreFailing,
+                &format!("{file} of {package} from {registry} could not be kept: {fault}"),
+            );
         }
         Ok(())
     }
