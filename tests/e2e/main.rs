@@ -4,4 +4,5 @@
 mod edge;
 mod full_disk;
 mod powercut;
+mod pull;
 mod upstream;

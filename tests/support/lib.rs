@@ -2,11 +2,14 @@
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
+    clippy::disallowed_methods,
     reason = "a test that can not go on fails"
 )]
 
 pub mod disks;
+pub mod client;
 pub mod edge;
+pub mod mount;
 pub mod powercut;
 pub mod server;
 pub mod upstream;

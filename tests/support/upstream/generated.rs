@@ -45,6 +45,15 @@ impl Generated {
         Bytes::from(block).slice(inside..end)
     }
 
+    /// All of it in memory; not for large ones.
+    pub fn whole(&self) -> Bytes {
+        let mut all = Vec::new();
+        while (all.len() as u64) < self.length {
+            all.extend_from_slice(&self.piece(all.len() as u64, usize::MAX >> 1));
+        }
+        all.into()
+    }
+
     /// Reads it all once: some seconds for a few GiB.
     pub fn sha512(&self) -> Vec<u8> {
         self.digest(&SHA512)
