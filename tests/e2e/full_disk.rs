@@ -11,15 +11,16 @@ use server::blobs::disk::{DiskBlobs, DiskOptions};
 use server::blobs::{BlobError, Blobs, BlobsOptions};
 use server::metadata::sled::{Sled, SledOptions};
 use server::metadata::{Batch, Metadata as _, MetadataError};
-use support::disks::{Mounted, make_disk};
+use support::mount::{Mounted, make_ext4};
 
 const MIB: u64 = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_disk_loses_nothing_and_is_left_again() {
     let scratch = tempfile::tempdir().unwrap();
-    let image = make_disk(&scratch.path().join("disk.img"), 128 * MIB);
-    let disk = Mounted::mount(&image, &scratch.path().join("disk"));
+    let image = scratch.path().join("disk.img");
+    make_ext4(&image, 128 * MIB);
+    let disk = Mounted::ext4(&image, &scratch.path().join("disk"));
     let data = disk.path.join("data");
 
     let fatal = Arc::new(Mutex::new(Vec::new()));

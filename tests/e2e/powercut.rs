@@ -19,14 +19,10 @@ use server::blobs::{Blobs, BlobsOptions, Side};
 use server::metadata::Metadata as _;
 use server::metadata::sled::{Sled, SledOptions};
 use sha2::{Digest as _, Sha256};
-use support::disks::{Mounted, make_disk, run};
+use support::mount::{Mounted, make_ext4};
 use support::powercut;
 
 const ROUNDS: u64 = 24;
-/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`.
-const SHUTDOWN: &str =
-    r#"open(F,"<",$ARGV[0]) or die $!; my $f=pack("L",2); ioctl(F,0x8004587d,$f) or die $!"#;
-
 /// What was acknowledged in one round.
 #[derive(Default)]
 struct Acknowledged {
@@ -38,20 +34,21 @@ struct Acknowledged {
 #[test]
 fn acknowledged_writes_survive_power_cuts() {
     let scratch = tempfile::tempdir().unwrap();
-    let image = make_disk(&scratch.path().join("disk.img"), 2 << 30);
+    let image = scratch.path().join("disk.img");
+    make_ext4(&image, 2 << 30);
 
     let mut rounds: Vec<Acknowledged> = Vec::new();
     for round in 0..ROUNDS {
         {
-            let disk = Mounted::mount(&image, &scratch.path().join("disk"));
+            let disk = Mounted::ext4(&image, &scratch.path().join("disk"));
             let mut writer = Writer::start(&disk.path, round);
             // From the middle of creating the stores to long after it, never twice the same.
             let moment = Duration::from_millis(80 + (round * 257) % 900);
             std::thread::sleep(moment);
-            run(Command::new("perl").arg("-e").arg(SHUTDOWN).arg(&disk.path));
+            disk.cut_power();
             rounds.push(writer.kill());
         }
-        let disk = Mounted::mount(&image, &scratch.path().join("disk"));
+        let disk = Mounted::ext4(&image, &scratch.path().join("disk"));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

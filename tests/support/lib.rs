@@ -6,7 +6,6 @@
     reason = "a test that can not go on fails"
 )]
 
-pub mod disks;
 pub mod client;
 pub mod edge;
 pub mod mount;
