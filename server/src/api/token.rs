@@ -48,6 +48,9 @@ impl AdminToken {
     /// The path is where a person finds it.
     pub fn open(data: &Path) -> Result<(Self, PathBuf), TokenError> {
         let path = data.join(FILE);
+        // What a crash left of making it.
+        remove_if_there(&staged(data))
+            .map_err(|source| TokenError::Io { path: staged(data), source })?;
         if let Some(token) = load(&path)? {
             return Ok((token, path));
         }
@@ -93,10 +96,9 @@ fn create(data: &Path, path: &Path) -> Result<(), TokenError> {
     let mut random = [0; RANDOM_BYTES];
     SystemRandom::new().fill(&mut random).map_err(|_| TokenError::NoRandomness)?;
     let text = format!("{PREFIX}{}\n", URL_SAFE_NO_PAD.encode(random));
-    let stage = data.join(format!(".{FILE}.{}", std::process::id()));
+    let stage = staged(data);
     let written = (|| {
         fs::create_dir_all(data)?;
-        remove_if_there(&stage)?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&stage)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
@@ -108,6 +110,11 @@ fn create(data: &Path, path: &Path) -> Result<(), TokenError> {
         File::open(data)?.sync_all()
     })();
     written.map_err(|source| TokenError::Io { path: path.to_owned(), source })
+}
+
+/// The same at each start: whoever opens the token has the data directory to itself.
+fn staged(data: &Path) -> PathBuf {
+    data.join(format!(".{FILE}.new"))
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -48,7 +48,8 @@ impl From<RunFile> for Text {
 impl RunFile {
     /// Replaces the file of an earlier run.
     pub fn write(&self, data: &Path) -> io::Result<()> {
-        let stage = data.join(format!(".{FILE}.{}", std::process::id()));
+        // The same name at each start, so that what a crash left is replaced.
+        let stage = data.join(format!(".{FILE}.new"));
         let text = serde_json::to_vec(self).map_err(io::Error::other)?;
         match fs::remove_file(&stage) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
