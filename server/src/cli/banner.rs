@@ -27,9 +27,19 @@ pub fn banner(of: &Banner<'_>) -> String {
 
 /// How a client reaches garth: its public URL, else the address that it listens on. Ends in `/`.
 pub fn client_url(config: &Config, listening: SocketAddr) -> String {
-    if let Some(url) = &config.public_url {
-        return url.to_string();
+    match &config.public_url {
+        Some(url) => url.to_string(),
+        None => direct_url(config, listening),
     }
+}
+
+/// How this machine's own commands reach garth: directly, because the public URL may lead through
+/// a proxy or not be known here; but by its name where a certificate has to bear one.
+pub fn local_url(config: &Config, listening: SocketAddr) -> String {
+    if config.tls.is_some() { client_url(config, listening) } else { direct_url(config, listening) }
+}
+
+fn direct_url(config: &Config, listening: SocketAddr) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let ip = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -211,5 +221,13 @@ mod tests {
         for (listening, url) in rows {
             assert_eq!(client_url(&config(&[], false), listening.parse().unwrap()), url);
         }
+    }
+
+    #[test]
+    fn commands_of_this_machine_need_no_public_name() {
+        let public = config(&[("GARTH_PUBLIC_URL", "https://garth.example.com")], false);
+        let listening = "0.0.0.0:8642".parse().unwrap();
+        assert_eq!(client_url(&public, listening), "https://garth.example.com/");
+        assert_eq!(local_url(&public, listening), "http://127.0.0.1:8642/");
     }
 }

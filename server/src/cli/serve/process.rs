@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::app::{App, StartError, open_engines};
-use crate::cli::banner::client_url;
+use crate::cli::banner::local_url;
 use crate::cli::client::RunFile;
 use crate::cli::{Banner, banner};
 use crate::clock::Clock;
@@ -57,7 +57,7 @@ async fn note_run(
     token_file: PathBuf,
 ) -> Result<(), StartError> {
     const DOING: &str = "noting the address for this machine's commands";
-    let (url, data) = (client_url(config, listening), config.data.clone());
+    let (url, data) = (local_url(config, listening), config.data.clone());
     let writing = move || -> Result<(), StartError> {
         let url = url.parse().map_err(|fault: url::ParseError| failed(DOING, &fault))?;
         let token_file = std::path::absolute(token_file).map_err(|fault| failed(DOING, &fault))?;
