@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 
 use crate::clock::Clock;
 use crate::metadata::{Metadata, MetadataError};
-use crate::observability::CheckState;
+use crate::observability::{AlarmKind, CheckState};
 
 pub use change::{Added, ChangeError};
 
@@ -217,11 +217,13 @@ impl Rules {
         }
         if status.unavailable && (changed || before.faults != status.faults) {
             tracing::error!(
+                alarm = AlarmKind::RulesBroken.as_str(),
                 faults = %status.faults.join("; "),
                 "the rules cannot be read: EVERYTHING IS DENIED until they can"
             );
         } else if !status.ok && before.faults != status.faults {
             tracing::error!(
+                alarm = AlarmKind::RulesBroken.as_str(),
                 faults = %status.faults.join("; "),
                 revision = %status.revision,
                 "the policy files are broken: the last good rules stay in force"

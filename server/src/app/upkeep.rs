@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::blobs::Blobs;
 use crate::metadata::Metadata;
 use crate::observability::metrics::{StoreKind, UpstreamCounts};
-use crate::observability::{BreakerState, Check, CheckState, Health, Metrics};
+use crate::observability::{AlarmKind, BreakerState, Check, CheckState, Health, Metrics};
 use crate::rules::Rules;
 use crate::upstream::{self, Upstream, UpstreamHealth};
 
@@ -39,8 +39,11 @@ impl Upkeep {
         let stores = Arc::new(Mutex::new([CheckState::Ok, CheckState::Ok]));
         let (looking, seen) = (watched.clone(), Arc::clone(&stores));
         let job = tokio::spawn(async move {
+            let mut raised = Raised::default();
             loop {
-                *seen.lock() = looking.look().await;
+                let stores = looking.look().await;
+                raised.update(&looking, &stores);
+                *seen.lock() = stores;
                 tokio::time::sleep(INTERVAL).await;
             }
         });
@@ -95,6 +98,33 @@ impl Watched {
             Err(fault) => CheckState::Degraded(format!("nothing new can be kept: {fault}")),
         };
         [metadata, blobs]
+    }
+}
+
+/// The alarms of what lasts. One is raised when its cause begins, not again for as long as it goes on.
+#[derive(Default)]
+struct Raised {
+    rules: Vec<String>,
+    stores: Vec<CheckState>,
+}
+
+impl Raised {
+    fn update(&mut self, watched: &Watched, stores: &[CheckState; 2]) {
+        // Their own log line was written when the fault was found.
+        let rules = watched.rules.status().faults;
+        if !rules.is_empty() && rules != self.rules {
+            watched.metrics.alarm(AlarmKind::RulesBroken);
+        }
+        self.rules = rules;
+        for (place, state) in stores.iter().enumerate() {
+            let (CheckState::Degraded(cause) | CheckState::Failed(cause)) = state else { continue };
+            let lasts = self.stores.get(place).is_some_and(|before| *before != CheckState::Ok);
+            if !lasts {
+                watched.metrics.alarm(AlarmKind::StoreFailing);
+                tracing::error!(alarm = AlarmKind::StoreFailing.as_str(), "{cause}");
+            }
+        }
+        self.stores = stores.to_vec();
     }
 }
 

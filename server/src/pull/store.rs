@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::metadata::records::{
     self, ArtifactRecord, DocumentRecord, Key, Observation, Record, VersionRecord,
 };
-use crate::metadata::{Batch, Metadata};
+use crate::metadata::{Batch, Metadata, MetadataError};
 use crate::observability::{AlarmKind, Metrics};
 
 /// The engines and what goes with them; cheap to clone.
@@ -78,7 +78,7 @@ impl PullStore {
     ) -> Result<Option<Saved>, PullError> {
         let read = |document| {
             let key = DocumentRecord::key(registry, package.name(), document);
-            async move { records::read(self.metadata.as_ref(), &key).await }
+            async move { self.told(records::read(self.metadata.as_ref(), &key).await) }
         };
         let Some(record) = read(NEWEST).await? else { return Ok(None) };
         Ok(Some(Saved { record, retained: read(RETAINED).await? }))
@@ -101,7 +101,7 @@ impl PullStore {
         file: &str,
     ) -> Result<Option<ArtifactRecord>, PullError> {
         let key = ArtifactRecord::key(registry, package, file);
-        Ok(records::read(self.metadata.as_ref(), &key).await?)
+        self.told(records::read(self.metadata.as_ref(), &key).await)
     }
 
     pub async fn read_versions(
@@ -124,7 +124,8 @@ impl PullStore {
         let mut all: Vec<(Key<R>, R)> = Vec::new();
         loop {
             let after = all.last().map(|(key, _)| key);
-            let page = records::scan(self.metadata.as_ref(), prefix, after, PAGE).await?;
+            let page =
+                self.told(records::scan(self.metadata.as_ref(), prefix, after, PAGE).await)?;
             let is_last = page.len() < PAGE;
             all.extend(page);
             if is_last {
@@ -320,6 +321,14 @@ impl PullStore {
         for observation in &changes.observations {
             tracing::info!(registry, %package, version = observation.version, what = ?observation.what, "observed");
         }
+    }
+
+    /// A record that can not be read does not get better by itself.
+    fn told<T>(&self, read: Result<T, MetadataError>) -> Result<T, PullError> {
+        if let Err(fault @ MetadataError::Damaged { .. }) = &read {
+            self.alarm(AlarmKind::RecordDamaged, &fault.to_string());
+        }
+        Ok(read?)
     }
 
     /// Something that a person has to look at: a loud line in the log, and a metric to page on.
