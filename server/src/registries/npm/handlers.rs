@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue, RANGE};
+use actix_web::http::header::{
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderName, HeaderValue, RANGE,
+};
 use actix_web::{HttpRequest, HttpResponse};
 use policies::package::{Package, PackageVersion, Version};
 use policies::rules::RuleSet;
@@ -301,6 +303,8 @@ fn respond_view(
         .then(|| Staleness { checked: document.checked, now: registry.garden.store.clock.now() });
     let mut response = respond::view(req, view, content_type, staleness);
     if let Some(notice) = &view.notice {
+        // npm prints it only with an answer that it does not put into its own cache.
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // What a header can not hold is not worth an error.
         let plain: String =
             notice.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
