@@ -158,11 +158,11 @@ fn parse_entry(
     })
 }
 
-/// A relative address is: it is meant below the upstream.
+/// A relative address is: it is meant below the upstream. An empty one would be the upstream itself.
 fn is_on_the_web(source: &str) -> bool {
     match Url::parse(source) {
         Ok(url) => matches!(url.scheme(), "http" | "https"),
-        Err(fault) => fault == url::ParseError::RelativeUrlWithoutBase,
+        Err(fault) => fault == url::ParseError::RelativeUrlWithoutBase && !source.trim().is_empty(),
     }
 }
 
