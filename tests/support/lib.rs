@@ -8,7 +8,9 @@
 
 pub mod client;
 pub mod edge;
+pub mod http;
 pub mod mount;
+pub mod npm;
 pub mod powercut;
 pub mod server;
 pub mod upstream;

@@ -83,10 +83,24 @@ impl Setup {
         command
     }
 
-    pub fn start(self) -> TestServer {
+    fn write_settings(&self) {
         let policies = self.directory.path().join("policies");
         let text = format!("policies = \"{}\"\n{}", policies.display(), self.settings);
         std::fs::write(self.directory.path().join("garth.toml"), text).unwrap();
+    }
+
+    /// Starts a garth that has to refuse to start; what it said.
+    pub fn start_in_vain(&self) -> String {
+        self.write_settings();
+        let output = self.command(&["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(!output.status.success(), "garth started: {said}");
+        said
+    }
+
+    pub fn start(self) -> TestServer {
+        self.write_settings();
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
