@@ -3,6 +3,7 @@
 
 mod edge;
 mod full_disk;
+mod npm;
 mod powercut;
 mod pull;
 mod upstream;
