@@ -1,0 +1,124 @@
+//! Every mounted route passes the gate: route by method by spelling by condition.
+
+use policies::package::Digest;
+use support::http::Asked;
+use support::server::TestServer;
+
+use super::{FORMATS, Format};
+
+/// Everything that a client may send with a path.
+fn variations(path: &str, etag: &str) -> Vec<Asked> {
+    let mut all = Vec::new();
+    for method in ["GET", "HEAD"] {
+        let plain = || Asked::new(method, path);
+        all.push(plain());
+        all.push(plain().header("Accept", "*/*"));
+        all.push(plain().header("Accept", "application/vnd.npm.install-v1+json"));
+        all.push(plain().header("Range", "bytes=0-0"));
+        all.push(plain().header("Range", "bytes=0-0,2-3"));
+        all.push(plain().header("If-None-Match", etag));
+        all.push(plain().header("If-None-Match", "*"));
+        all.push(plain().header("If-Range", etag).header("Range", "bytes=0-9"));
+        all.push(plain().header("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"));
+        all.push(plain().header("Garth-Decision", "allow"));
+        all.push(plain().header("X-HTTP-Method-Override", "PUT"));
+    }
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
+        all.push(Asked::new(method, path));
+    }
+    all
+}
+
+/// Asks for all of it, and finds nothing of the package in what comes.
+async fn check_that_nothing_is_sent(format: &Format, garth: &TestServer, bytes: &[u8], word: &str) {
+    let etag = format!("\"{}\"", Digest::sha256_of(bytes).hex());
+    for path in format.spellings() {
+        for asked in variations(path, &etag) {
+            let answer = garth.ask(&asked).await;
+            assert!(
+                (400..500).contains(&answer.status),
+                "{}: {asked:?} gives {}: {}",
+                format.name,
+                answer.status,
+                answer.text()
+            );
+            let piece = &bytes[..16];
+            let sent = answer.body.windows(piece.len()).any(|window| window == piece);
+            assert!(!sent, "{}: {asked:?} sends its bytes", format.name);
+        }
+        let answer = garth.get(path).await;
+        assert_eq!(answer.status, 403, "{}: {path}: {}", format.name, answer.text());
+        let decision = answer.header("garth-decision").unwrap_or_default().to_owned();
+        assert!(decision.starts_with(word), "{}: {path}: {decision}", format.name);
+        assert!(decision.contains("revision=\""), "{}: {path}: {decision}", format.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_rule_allows_is_sent_by_no_route_and_not_fetched() {
+    for format in FORMATS {
+        let up = format.upstream().await;
+        let garth = format.setup(&up, "").start();
+        let bytes = (format.bytes)(&up);
+        check_that_nothing_is_sent(format, &garth, &bytes, "deny").await;
+        assert_eq!(up.requests(format.artifact.upstream), 0, "{}", format.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_and_then_denied_is_sent_by_no_route() {
+    for format in FORMATS {
+        let (up, garth) = format.warm_garth().await;
+        let bytes = (format.bytes)(&up);
+        garth.run(&["deny", format.package, "--reason", "no more"]);
+        check_that_nothing_is_sent(format, &garth, &bytes, "deny; rule=\"").await;
+        let refused = garth.get(format.artifact.here).await.text();
+        assert!(refused.contains("no more") && refused.contains("garth why"), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_hold_is_sent_by_no_route() {
+    for format in FORMATS {
+        let (up, garth) = format.warm_garth().await;
+        let bytes = (format.bytes)(&up);
+        garth.run(&["hold", format.package, "--reason", "not yet looked at"]);
+        check_that_nothing_is_sent(format, &garth, &bytes, "hold; rule=\"").await;
+        let refused = garth.get(format.artifact.here).await.text();
+        assert!(refused.contains("on hold") && refused.contains("not yet looked at"), "{refused}");
+    }
+}
+
+/// Else the tests above would pass for paths that lead nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_spelling_leads_to_the_package_where_it_is_allowed() {
+    for format in FORMATS {
+        let (_up, garth) = format.warm_garth().await;
+        for endpoint in format.endpoints {
+            for path in endpoint.spellings {
+                let answer = garth.get(path).await;
+                assert_eq!(answer.status, 200, "{}: {path}: {}", format.name, answer.text());
+                let head = garth.ask(&Asked::new("HEAD", path)).await;
+                assert_eq!(head.status, 200, "{}: HEAD {path}", format.name);
+                let length = answer.header("content-length");
+                assert_eq!(head.header("content-length"), length, "{}: {path}", format.name);
+                assert!(head.body.is_empty(), "{}: {path}", format.name);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_a_route_does_not_have_is_405_and_reaches_nobody() {
+    for format in FORMATS {
+        let (up, garth) = format.warm_garth().await;
+        up.forget_requests();
+        for path in format.spellings() {
+            for method in ["POST", "PUT", "DELETE", "PATCH"] {
+                let answer = garth.ask(&Asked::new(method, path)).await;
+                assert_eq!(answer.status, 405, "{}: {method} {path}", format.name);
+            }
+        }
+        assert_eq!(up.total_requests(), 0, "{}", format.name);
+    }
+}
