@@ -100,11 +100,11 @@ impl Client {
         self.api("POST", "/rules", Some(&rule)).await.unwrap().status
     }
 
-    /// The value of a line of `/metrics`, named with its labels; 0 if there is none.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// The value of a counter or gauge of `/metrics`, named with its labels; 0 if there is none.
+    pub async fn metric(&self, name: &str) -> u64 {
         let page = self.get("/metrics").await.text();
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+        line.map_or(0, |value| value.parse().unwrap())
     }
 }
 

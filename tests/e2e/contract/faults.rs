@@ -54,7 +54,7 @@ async fn an_answer_that_is_no_document_is_502_and_not_kept() {
                 script.answer(support::upstream::Answer::ok(
                     "application/json",
                     support::upstream::Body::Bytes("{\"error\":\"try later\"}".into()),
-                ))
+                ));
             },
         ];
         for fault in faults {
