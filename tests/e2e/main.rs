@@ -7,4 +7,5 @@ mod full_disk;
 mod npm;
 mod powercut;
 mod pull;
+mod tidy;
 mod upstream;
