@@ -7,5 +7,6 @@ mod full_disk;
 mod npm;
 mod powercut;
 mod pull;
+mod readme;
 mod tidy;
 mod upstream;
