@@ -4,6 +4,7 @@
 mod contract;
 mod edge;
 mod full_disk;
+mod live;
 mod npm;
 mod powercut;
 mod pull;

@@ -21,7 +21,8 @@ pub struct TestServer {
 /// What a server is started with; a server that was stopped gives it back for the next start.
 pub struct Setup {
     directory: TempDir,
-    settings: String,
+    /// Nothing is written where there are none.
+    settings: Option<String>,
     environment: Vec<(String, String)>,
 }
 
@@ -30,7 +31,13 @@ impl Setup {
     pub fn new(settings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("policies")).unwrap();
-        Self { directory, settings: settings.to_owned(), environment: Vec::new() }
+        Self { directory, settings: Some(settings.to_owned()), environment: Vec::new() }
+    }
+
+    /// No garth.toml at all: garth finds out what this machine's package managers use.
+    pub fn without_settings() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, settings: None, environment: Vec::new() }
     }
 
     /// One npm registry with this upstream.
@@ -40,7 +47,8 @@ impl Setup {
 
     pub fn with_settings(mut self, more: &str) -> Self {
         // Keys of the top level have to stand before the first table.
-        self.settings = format!("{more}\n{}", self.settings);
+        let settings = self.settings.unwrap_or_default();
+        self.settings = Some(format!("{more}\n{settings}"));
         self
     }
 
@@ -84,8 +92,9 @@ impl Setup {
     }
 
     fn write_settings(&self) {
+        let Some(settings) = &self.settings else { return };
         let policies = self.directory.path().join("policies");
-        let text = format!("policies = \"{}\"\n{}", policies.display(), self.settings);
+        let text = format!("policies = \"{}\"\n{settings}", policies.display());
         std::fs::write(self.directory.path().join("garth.toml"), text).unwrap();
     }
 
@@ -195,7 +204,7 @@ impl TestServer {
     fn take_setup(&mut self) -> Setup {
         let nobody = Setup {
             directory: tempfile::tempdir().unwrap(),
-            settings: String::new(),
+            settings: None,
             environment: Vec::new(),
         };
         std::mem::replace(&mut self.setup, nobody)
