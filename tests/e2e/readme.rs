@@ -118,20 +118,21 @@ impl Drop for Server {
 
 /// One shell for all blocks, because later ones use what earlier ones have set.
 fn session(blocks: &[&Block]) -> String {
-    let mut script = String::new();
-    for block in blocks {
-        let Block { line, expectation, text } = block;
-        script.push_str(&format!("echo '== {line}'\n"));
+    let mut lines = vec!["exec 2>&1".to_owned()];
+    for Block { line, expectation, text } in blocks {
+        lines.push(format!("echo '== {line}'"));
         if *expectation == Expectation::Fails {
-            script.push_str(&format!("{text}\n[ $? != 0 ] || {{ echo 'it works'; exit 9; }}\n"));
-        } else {
-            for line in text.lines() {
-                script.push_str(&format!("{line}\n[ $? = 0 ] || {{ echo 'it fails'; exit 9; }}\n"));
-            }
+            lines.push(text.clone());
+            lines.push("[ $? != 0 ] || { echo 'it works'; exit 9; }".to_owned());
+            continue;
+        }
+        for command in text.lines() {
+            lines.push(command.to_owned());
+            lines.push("[ $? = 0 ] || { echo 'it fails'; exit 9; }".to_owned());
         }
     }
-    script.push_str("echo '== end'\n");
-    script
+    lines.push("echo '== end'".to_owned());
+    lines.join("\n")
 }
 
 /// What was printed between two marks.
@@ -161,8 +162,7 @@ async fn the_blocks_of_readme_md_do_what_it_says() {
     assert!(others.len() >= 6 && fails >= 2, "{} blocks, {fails} fail", others.len());
 
     let _server = Server::start(&npm, &checkout, &starts[0].text, &port);
-    let script = format!("exec 2>&1\n{}", session(&others));
-    let output: Printed = shell(&npm, &checkout, &script).output().unwrap().into();
+    let output: Printed = shell(&npm, &checkout, &session(&others)).output().unwrap().into();
     let printed = &output.stdout;
     assert!(output.success && printed.contains("== end"), "{printed}");
 

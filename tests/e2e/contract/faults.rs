@@ -1,6 +1,7 @@
 //! Four answers that are never one dressed as another: absent, refused, upstream failed, and here.
 
 use support::http::Asked;
+use support::upstream::{Answer, Body, Fault};
 
 use super::FORMATS;
 
@@ -46,19 +47,16 @@ async fn corrupt_bytes_break_the_transfer_and_are_not_kept() {
 async fn an_answer_that_is_no_document_is_502_and_not_kept() {
     for format in FORMATS {
         let (up, garth) = format.garth().await;
-        let faults: [fn(support::upstream::Script<'_>); 4] = [
-            |script| script.html(),
-            |script| script.html_called_json(),
-            |script| script.truncate_after(20),
-            |script| {
-                script.answer(support::upstream::Answer::ok(
-                    "application/json",
-                    support::upstream::Body::Bytes("{\"error\":\"try later\"}".into()),
-                ));
-            },
+        let error = Body::Bytes("{\"error\":\"try later\"}".into());
+        let faults = [
+            Fault::Instead(Answer::ok("text/html", Body::Bytes("<p>Please log in</p>".into()))),
+            Fault::Instead(Answer::ok("application/json", Body::Bytes("<p>No</p>".into()))),
+            Fault::Instead(Answer::ok("application/json", error)),
+            Fault::TruncateAfter(20),
+            Fault::OtherBytes,
         ];
         for fault in faults {
-            fault(up.on(format.document.upstream));
+            up.on(format.document.upstream).fault(fault);
             let answer = garth.get(format.document.here).await;
             assert_eq!(answer.status, 502, "{}: {}", format.name, answer.text());
             up.heal();

@@ -10,10 +10,10 @@ use support::upstream::ScriptedUpstream;
 
 use super::{setup, upstream};
 
-/// What a bad disk does to a file.
-type Damage = (&'static str, fn(&Path));
+type Damage = fn(&Path);
 
-const DAMAGES: &[Damage] = &[
+/// What a bad disk does to a file.
+const DAMAGES: &[(&str, Damage)] = &[
     ("a flipped bit at the start", |path| flip(path, |_| 0)),
     ("a flipped bit in the middle", |path| flip(path, |length| length / 2)),
     ("a flipped bit at the end", |path| flip(path, |length| length - 1)),

@@ -1,6 +1,7 @@
 //! What is documented exists, and what exists is documented.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use support::server::binary;
@@ -187,6 +188,8 @@ fn check_command(file: &str, line: usize, mention: &str) {
 
 /// Text files for people, which git knows.
 fn documents() -> Vec<String> {
-    let is_document = |file: &String| file.ends_with(".md") && file != "CHANGELOG.md";
+    let is_document = |file: &String| {
+        Path::new(file).extension().is_some_and(|end| end == "md") && file != "CHANGELOG.md"
+    };
     files().into_iter().filter(is_document).collect()
 }
