@@ -39,7 +39,8 @@ impl Space {
     /// reserve. Blocks for one `statvfs` at most.
     pub fn check(&self, needed: u64) -> io::Result<()> {
         self.faults.check(Operation::Space)?;
-        let Room { free, size } = self.room()?;
+        let mut last = self.last.lock();
+        let Room { free, size } = self.room(&mut last)?;
         let reserve = scaled(self.reserve, size);
         if free < reserve.saturating_add(needed) {
             return Err(io::Error::new(
@@ -50,11 +51,14 @@ impl Space {
                 ),
             ));
         }
+        // A fast download fills much of a small disk while an answer is believed.
+        if let Some((_, room)) = &mut *last {
+            room.free -= needed;
+        }
         Ok(())
     }
 
-    fn room(&self) -> io::Result<Room> {
-        let mut last = self.last.lock();
+    fn room(&self, last: &mut Option<(Instant, Room)>) -> io::Result<Room> {
         let now = Instant::now();
         if let Some((at, room)) = *last
             && now.duration_since(at) < BELIEVED
