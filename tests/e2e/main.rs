@@ -1,5 +1,6 @@
 //! The whole of garth from outside: real clients against the real thing, one file a subject.
 #![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
+#![allow(clippy::disallowed_methods, reason = "tests look at files, and at the time, themselves")]
 
 mod contract;
 mod edge;
@@ -7,6 +8,7 @@ mod full_disk;
 mod live;
 mod npm;
 mod powercut;
+mod process;
 mod pull;
 mod readme;
 mod tidy;

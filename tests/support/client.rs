@@ -55,6 +55,8 @@ impl Client {
     pub fn new(url: &str, token: &str) -> Self {
         let http = reqwest::Client::builder()
             .no_proxy()
+            // Bytes are compared as they came.
+            .no_gzip()
             .connect_timeout(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .build()

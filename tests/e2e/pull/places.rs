@@ -79,7 +79,10 @@ async fn bad_tls_and_a_downgrade_to_http_are_fast_502s() {
     let authority = tempfile::tempdir().unwrap();
     let pem = authority.path().join("ca.pem");
     std::fs::write(&pem, up.certificate()).unwrap();
-    let trust = format!("certificate_authority = {pem:?}\nallow_hosts = [\"127.0.0.1:{port}\"]");
+    let trust = format!(
+        "certificate_authority = \"{}\"\nallow_hosts = [\"127.0.0.1:{port}\"]",
+        pem.display()
+    );
     let garden = Garden::before(up.clone(), &trust, "");
     assert!(garden.client.get("/npm/p").await.is_whole(), "{}", garden.server.log());
     refused(&garden, "a downgrade", "/npm/down").await;
