@@ -13,6 +13,7 @@
 //! code that sends bytes asks for.
 
 pub mod artifacts;
+pub mod content;
 pub mod documents;
 pub mod flights;
 pub mod format;
@@ -31,6 +32,7 @@ use policies::package::Digest;
 use crate::blobs::BlobError;
 use crate::metadata::MetadataError;
 pub use crate::observability::CacheOutcome;
+use crate::upstream::credentials::without_userinfo;
 use crate::upstream::{Upstream, UpstreamError};
 use freshness::Freshness;
 
@@ -44,8 +46,10 @@ pub struct Source {
 }
 
 impl Source {
-    fn upstream_name(&self) -> String {
-        self.upstream.as_ref().map_or_else(String::new, |upstream| upstream.name().to_owned())
+    /// Where its documents come from, as it is remembered with them.
+    fn address(&self) -> Option<String> {
+        let upstream = self.upstream.as_ref()?;
+        Some(without_userinfo(upstream.base().clone()).to_string())
     }
 }
 
@@ -69,9 +73,11 @@ pub enum PullError {
     Crowded { upstream: String },
     /// The bytes are not the promised ones. Nothing of them was kept.
     #[error(
-        "the bytes that the upstream {upstream} gives for {file} are not the promised ones: expected {expected}, got {got}"
+        "the bytes of {file}{} are not the promised ones: expected {expected}{}",
+        from_text(upstream),
+        got_text(got.as_ref())
     )]
-    Contradicts { upstream: String, file: String, expected: Digest, got: Digest },
+    Contradicts { upstream: String, file: String, expected: Digest, got: Option<Digest> },
     #[error(transparent)]
     Blobs(#[from] BlobError),
     #[error(transparent)]
@@ -102,4 +108,12 @@ impl PullError {
 
 fn since_text(since: Option<Timestamp>) -> String {
     since.map(|since| format!(" since {since:.0}")).unwrap_or_default()
+}
+
+fn from_text(upstream: &str) -> String {
+    if upstream.is_empty() { String::new() } else { format!(" from the upstream {upstream}") }
+}
+
+fn got_text(got: Option<&Digest>) -> String {
+    got.map(|got| format!(", got {got}")).unwrap_or_default()
 }

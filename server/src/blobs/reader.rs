@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
-use policies::package::Digest;
+use policies::package::{Algorithm, Digest};
 
+use super::stage::Hashes;
 use super::verify::{CHUNK, Check};
-use super::{BlobError, BlobFile, Blobs};
+use super::{BlobError, BlobFile, Blobs, Digests};
 
 /// Up to this length a blob is checked before the first byte leaves, so that a damaged one is
 /// fetched again instead of breaking a transfer.
@@ -77,6 +78,16 @@ impl BlobReader {
         let range = range.start.min(end)..end;
         let reader = self.clone();
         stream::once(async move { reader.begin(range).await }).try_flatten()
+    }
+
+    /// What all of its bytes hash to by these algorithms.
+    pub async fn hash(&self, also: &[Algorithm]) -> Result<Digests, BlobError> {
+        let mut hashes = Hashes::new(also);
+        let mut pieces = std::pin::pin!(self.stream(0..self.len()));
+        while let Some(piece) = pieces.next().await {
+            hashes.update(&piece?);
+        }
+        Ok(hashes.digests(self.len()))
     }
 
     /// All bytes at once, if they are at most `limit`.

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 pub use self::follow::StageReader;
-use self::hashes::Hashes;
+pub(super) use self::hashes::Hashes;
 use super::{BlobError, off_executor};
 use crate::disk::faults::{Faults, Operation};
 use crate::disk::space::Space;

@@ -112,6 +112,7 @@ fn artifact(blob: Digest, size: u64) -> ArtifactRecord {
 
 fn document(blob: Digest, size: u64, fetched: &str) -> DocumentRecord {
     DocumentRecord {
+        upstream: None,
         blob,
         size,
         etag: None,

@@ -53,6 +53,10 @@ pub struct DocumentRecord {
     pub etag: Option<String>,
     pub last_modified: Option<String>,
     pub media_type: Option<String>,
+    /// The address of the upstream that gave them; absent for own packages. What another upstream
+    /// said is not what this one says.
+    #[serde(default)]
+    pub upstream: Option<String>,
     /// When these bytes came.
     pub fetched: Timestamp,
     /// When the upstream last said that they are still the newest.

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use policies::package::{Algorithm, Digest};
 use tokio::sync::watch;
 
-use super::observe::contradict;
+use super::observe::broken_promise;
 use super::store::PullStore;
 use super::{CacheOutcome, PullError, Source};
 use crate::blobs::{BlobReader, Digests, Stage, StageReader};
@@ -76,7 +76,8 @@ enum Flight {
     Verified {
         length: u64,
         stage: StageReader,
-        digest: Digest,
+        /// The sha256 first.
+        digests: Vec<Digest>,
     },
     Failed(PullError),
 }
@@ -144,16 +145,10 @@ impl Artifacts {
             let Some(record) = record else { return Ok(None) };
             Held { record: Arc::new(record), bytes: None }
         };
+        let Some(held) = self.keep_promises(key, held, &wanted.promised).await? else {
+            return Ok(None);
+        };
         let record = &held.record;
-        let mut digests = record.digests.clone();
-        digests.push(record.blob.clone());
-        if contradict(&wanted.promised, &digests) {
-            // The promise of first sight is not what lies here: the pins were lost or are others.
-            // Neither is served as the other.
-            self.store
-                .alarm(AlarmKind::DigestMismatch, &format!("{} of {} {}", key.2, key.0, key.1));
-            return Err(contradiction(String::new(), &key.2, &wanted.promised, &digests));
-        }
         if let Some(bytes) = &held.bytes {
             return Ok(Some(whole(record, ArtifactBody::Memory(bytes.clone()))));
         }
@@ -171,6 +166,29 @@ impl Artifacts {
         let held = Held { record: Arc::clone(record), bytes: Some(bytes.clone()) };
         self.held.insert(key.clone(), held);
         Ok(Some(whole(record, ArtifactBody::Memory(bytes))))
+    }
+
+    /// What is held has to be what is promised now. It was hashed by what was promised when it came:
+    /// an algorithm that has joined since is made good once.
+    async fn keep_promises(
+        &self,
+        key: &ArtifactKey,
+        held: Held,
+        promised: &[Digest],
+    ) -> Result<Option<Held>, PullError> {
+        let mut held = held;
+        let mut got = digests_of(&held.record);
+        if let Some((_, None)) = broken_promise(promised, &got) {
+            let Some(record) = self.store.hash_again(key, &held.record, promised).await? else {
+                return Ok(None);
+            };
+            got = digests_of(&record);
+            held.record = Arc::new(record);
+        }
+        let Some(fault) = contradiction("", &key.2, promised, &got) else { return Ok(Some(held)) };
+        // The promise of first sight is not what lies here: neither is served as the other.
+        self.store.alarm(AlarmKind::DigestMismatch, &format!("{} {}: {fault}", key.0, key.1));
+        Err(fault)
     }
 
     /// The flight for this artifact, and whether it was under way already.
@@ -219,14 +237,13 @@ impl Artifacts {
                     let body = ArtifactBody::Arriving(stage);
                     return Ok(Artifact { length, digest: None, outcome, body });
                 }
-                Flight::Verified { length, stage, digest } if !wanted.partly => {
+                Flight::Verified { length, stage, digests } if !wanted.partly => {
+                    if let Some(fault) = contradiction("", &key.2, &wanted.promised, &digests) {
+                        return Err(fault);
+                    }
+                    let digest = digests.into_iter().next();
                     let body = ArtifactBody::Arriving(stage);
-                    return Ok(Artifact {
-                        length: Some(length),
-                        digest: Some(digest),
-                        outcome,
-                        body,
-                    });
+                    return Ok(Artifact { length: Some(length), digest, outcome, body });
                 }
                 _ => {}
             }
@@ -243,6 +260,10 @@ impl Artifacts {
     async fn fetch(&self, fetch: &Fetch, state: &watch::Sender<Flight>) -> Result<(), PullError> {
         let upstream = &fetch.upstream;
         let promised = &fetch.wanted.promised;
+        if self.get_held(&fetch.key, &fetch.wanted).await?.is_some() {
+            // Another flight landed between the look and this one: those who wait find it.
+            return Ok(());
+        }
         let fault = |fault| PullError::from_upstream(upstream, fault);
         let mut body = upstream.artifact(fetch.wanted.target.clone()).await.map_err(fault)?;
         let algorithms: Vec<Algorithm> = promised.iter().map(Digest::algorithm).collect();
@@ -259,7 +280,7 @@ impl Artifacts {
         state.send_replace(Flight::Verified {
             length: digests.len,
             stage: reader,
-            digest: digests.sha256.clone(),
+            digests: all(&digests),
         });
         let now = self.store.clock.now();
         if let Err(fault) = self.keep(fetch, stage, digests, body.url.to_string(), now).await {
@@ -274,16 +295,14 @@ impl Artifacts {
     }
 
     fn verify(&self, fetch: &Fetch, digests: &Digests) -> Result<(), PullError> {
-        let promised = &fetch.wanted.promised;
-        let got: Vec<Digest> =
-            std::iter::once(&digests.sha256).chain(&digests.others).cloned().collect();
-        if !contradict(promised, &got) {
-            return Ok(());
+        let (upstream, file) = (fetch.upstream.name(), &fetch.wanted.file);
+        match contradiction(upstream, file, &fetch.wanted.promised, &all(digests)) {
+            None => Ok(()),
+            Some(fault) => {
+                self.store.alarm(AlarmKind::DigestMismatch, &fault.to_string());
+                Err(fault)
+            }
         }
-        let fault =
-            contradiction(fetch.upstream.name().to_owned(), &fetch.wanted.file, promised, &got);
-        self.store.alarm(AlarmKind::DigestMismatch, &fault.to_string());
-        Err(fault)
     }
 
     async fn keep(
@@ -339,22 +358,29 @@ fn whole(record: &ArtifactRecord, body: ArtifactBody) -> Artifact {
     }
 }
 
-/// Names the first promise that is not kept. The caller knows that there is one.
-fn contradiction(upstream: String, file: &str, promised: &[Digest], got: &[Digest]) -> PullError {
-    let file = file.to_owned();
-    for expected in promised {
-        if let Some(other) = got.iter().find(|digest| digest.algorithm() == expected.algorithm())
-            && !promised.contains(other)
-        {
-            return PullError::Contradicts {
-                upstream,
-                file,
-                expected: expected.clone(),
-                got: other.clone(),
-            };
-        }
-    }
-    PullError::Internal
+/// The sha256 first.
+fn all(digests: &Digests) -> Vec<Digest> {
+    std::iter::once(&digests.sha256).chain(&digests.others).cloned().collect()
+}
+
+fn digests_of(record: &ArtifactRecord) -> Vec<Digest> {
+    std::iter::once(&record.blob).chain(&record.digests).cloned().collect()
+}
+
+/// Names the first promise that is not kept.
+fn contradiction(
+    upstream: &str,
+    file: &str,
+    promised: &[Digest],
+    got: &[Digest],
+) -> Option<PullError> {
+    let (expected, other) = broken_promise(promised, got)?;
+    Some(PullError::Contradicts {
+        upstream: upstream.to_owned(),
+        file: file.to_owned(),
+        expected: expected.clone(),
+        got: other.cloned(),
+    })
 }
 
 impl std::fmt::Debug for Artifacts {

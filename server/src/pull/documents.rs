@@ -9,23 +9,22 @@
 //! What a document *means* is the format's business ([`DocumentFormat`]); who may see which
 //! version is the gate's. Nothing here is filtered, so nothing here may be sent as it is.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use policies::package::{Package, Version};
+use tokio::time::Instant;
 
+use super::content::{Content, ContentId};
 use super::flights::Flights;
 use super::format::DocumentFormat;
 use super::freshness::{Judgement, age};
 use super::room::Room;
 use super::store::{PullStore, Saved, Update};
 use super::{CacheOutcome, PullError, Source};
-use crate::metadata::records::VersionRecord;
 use crate::upstream::{DocumentAnswer, Upstream, UpstreamBody, Validators};
 
 /// Which document, and what to ask the upstream for.
@@ -47,29 +46,28 @@ pub enum Need {
     Version(Version),
 }
 
-/// One state of a document. The id is another one for each state, in this process.
-#[derive(Debug)]
-pub struct Content<P> {
-    pub id: u64,
-    pub parsed: P,
-    /// First-seen dates and pinned digests.
-    pub versions: HashMap<Version, VersionRecord>,
-    size: usize,
-}
-
 /// A document as it is served.
 #[derive(Debug)]
 pub struct Document<P> {
     pub content: Arc<Content<P>>,
-    pub checked: Timestamp,
-    /// When the upstream was last asked in vain to confirm it; it is marked as stale then.
-    pub unconfirmed: Option<Timestamp>,
-    /// The upstream has no such package any more. That is an answer, so `max_stale` does not apply.
-    withdrawn: bool,
+    saved: Arc<Saved>,
+    /// Set while the upstream was last asked in vain.
+    unconfirmed: Option<Arc<Unconfirmed>>,
     pub outcome: CacheOutcome,
 }
 
+#[derive(Debug)]
+struct Unconfirmed {
+    at: Instant,
+    fault: PullError,
+}
+
 impl<P> Document<P> {
+    /// When the upstream last confirmed it.
+    pub fn checked(&self) -> Timestamp {
+        self.saved.record.checked
+    }
+
     /// As it is served without asking anybody.
     fn as_held(&self) -> Self {
         let outcome =
@@ -80,11 +78,45 @@ impl<P> Document<P> {
 
 impl<P> Clone for Document<P> {
     fn clone(&self) -> Self {
-        Self { content: Arc::clone(&self.content), ..*self }
+        Self {
+            content: Arc::clone(&self.content),
+            saved: Arc::clone(&self.saved),
+            unconfirmed: self.unconfirmed.clone(),
+            outcome: self.outcome,
+        }
     }
 }
 
 type DocumentKey = (Arc<str>, Package);
+
+/// What is held of a document.
+struct Held<F: DocumentFormat> {
+    document: Option<Document<F::Parsed>>,
+    /// The versions that the upstream took away, where the newest bytes can not be read.
+    remains: Option<F::Parsed>,
+    saved: Option<Arc<Saved>>,
+}
+
+/// How asking the upstream ended: it never knows what somebody needed, so it serves all who joined.
+#[derive(Debug)]
+struct Asked<P> {
+    /// The newest that there is now, confirmed or not.
+    document: Option<Document<P>>,
+    /// Why it could not be confirmed.
+    fault: Option<PullError>,
+    /// What lay on the disk was enough for the one who asked.
+    only_loaded: bool,
+}
+
+impl<P> Clone for Asked<P> {
+    fn clone(&self) -> Self {
+        Self {
+            document: self.document.clone(),
+            fault: self.fault.clone(),
+            only_loaded: self.only_loaded,
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 pub struct DocumentsSettings {
@@ -102,17 +134,22 @@ pub struct Documents<F: DocumentFormat> {
     loaded: Cache<DocumentKey, Document<F::Parsed>>,
     /// Packages, and versions, that the upstream truly does not have, for a short time.
     absent: Cache<(DocumentKey, Option<Version>), ()>,
-    flights: Flights<DocumentKey, Result<Document<F::Parsed>, PullError>>,
-    next_id: AtomicU64,
+    flights: Flights<DocumentKey, Asked<F::Parsed>>,
     room: Room,
 }
 
-/// Behind a refresh that failed, how long the document of before is served without asking again.
+/// Behind a refresh that failed, how long the upstream is not asked again for this document.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Of a document's problems, so many are in the log.
 const PROBLEMS_TOLD: usize = 5;
 /// Packages and versions that are remembered as absent.
 const ABSENT_AT_MOST: u64 = 100_000;
+
+enum Verdict {
+    Serve,
+    Refuse(PullError),
+    Ask,
+}
 
 impl<F: DocumentFormat> Documents<F> {
     pub fn new(store: PullStore, settings: DocumentsSettings) -> Arc<Self> {
@@ -126,14 +163,7 @@ impl<F: DocumentFormat> Documents<F> {
             .build();
         let absent = Cache::builder().max_capacity(ABSENT_AT_MOST).time_to_live(absent_age).build();
         let flights = Flights::new(store.runtime.clone());
-        Arc::new(Self {
-            store,
-            loaded,
-            absent,
-            flights,
-            next_id: AtomicU64::new(0),
-            room: Room::new(settings.room),
-        })
+        Arc::new(Self { store, loaded, absent, flights, room: Room::new(settings.room) })
     }
 
     pub async fn get(
@@ -143,179 +173,229 @@ impl<F: DocumentFormat> Documents<F> {
         need: Need,
     ) -> Result<Document<F::Parsed>, PullError> {
         let key = (Arc::clone(&source.registry), request.package.clone());
-        if let Some(document) = self.loaded.get(&key)
-            && self.serves(source, &key, &document, &need)
-        {
-            return Ok(document.as_held());
-        }
-        if self.absent.contains_key(&(key.clone(), None)) {
+        if let Some(document) = self.loaded.get(&key) {
+            match self.judge(source, &key, &document, &need) {
+                Verdict::Serve => return Ok(document.as_held()),
+                Verdict::Refuse(fault) => return Err(fault),
+                Verdict::Ask => {}
+            }
+        } else if self.absent.contains_key(&(key.clone(), None)) {
             return Err(PullError::Absent);
         }
-        let begun = self.store.clock.now();
         loop {
-            let (this, source_of, request, wanted) =
-                (Arc::clone(self), Arc::clone(source), request.clone(), need.clone());
-            let work = || async move { this.refresh(&source_of, &request, &wanted).await };
+            let (this, source_of, request) =
+                (Arc::clone(self), Arc::clone(source), request.clone());
+            let (wanted, key_of) = (need.clone(), key.clone());
+            let work = || async move { this.ask(&source_of, &request, &key_of, &wanted).await };
             let landed = self.flights.join(key.clone(), work).await.ok_or(PullError::Internal)?;
-            let mut document = landed.value?;
-            if !landed.joined {
-                return Ok(document);
-            }
-            // Whoever started the flight may have needed less: then it is our turn to ask.
-            let asked = document.checked >= begun
-                || (matches!(need, Need::Fresh)
-                    && document.unconfirmed.is_some_and(|asked| asked >= begun));
-            if !asked && !self.serves(source, &key, &document, &need) {
+            if landed.joined && landed.value.only_loaded && !self.is_served(source, &key, &need) {
+                // Whoever started the flight needed less: now it is our turn.
                 continue;
             }
-            if document.outcome != CacheOutcome::Stale {
+            let mut document = self.settle(source, &key, &need, landed.value)?;
+            if landed.joined && document.outcome != CacheOutcome::Stale {
                 document.outcome = CacheOutcome::Joined;
             }
             return Ok(document);
         }
     }
 
-    fn serves(
+    fn is_served(&self, source: &Source, key: &DocumentKey, need: &Need) -> bool {
+        self.loaded.get(key).is_some_and(|document| {
+            matches!(self.judge(source, key, &document, need), Verdict::Serve)
+        })
+    }
+
+    /// Whether this is good enough, without asking anybody.
+    fn judge(
         &self,
         source: &Source,
         key: &DocumentKey,
         document: &Document<F::Parsed>,
         need: &Need,
-    ) -> bool {
-        let now = self.store.clock.now();
-        match need {
-            Need::Fresh => match source.freshness.judge(document.checked, now) {
-                Judgement::Fresh => true,
-                judgement => {
-                    let asked_lately =
-                        document.unconfirmed.is_some_and(|asked| age(asked, now) < PAUSE);
-                    let expired = matches!(judgement, Judgement::Expired { .. });
-                    asked_lately && (document.withdrawn || !expired)
-                }
-            },
+    ) -> Verdict {
+        let freshness = source.freshness.judge(document.checked(), self.store.clock.now());
+        let lately = document.unconfirmed.as_ref().filter(|asked| asked.at.elapsed() < PAUSE);
+        let is_good = match need {
+            Need::Fresh => freshness == Judgement::Fresh,
             Need::Version(version) => {
-                document.content.versions.contains_key(version)
+                F::offers(&document.content.parsed, version)
                     || self.absent.contains_key(&(key.clone(), Some(version.clone())))
             }
+        };
+        match lately {
+            _ if is_good => Verdict::Serve,
+            None => Verdict::Ask,
+            Some(asked) if can_stand_in(need, freshness, &asked.fault) => Verdict::Serve,
+            Some(asked) => Verdict::Refuse(asked.fault.clone()),
         }
     }
 
-    async fn refresh(
-        &self,
-        source: &Source,
-        request: &DocumentRequest,
-        need: &Need,
-    ) -> Result<Document<F::Parsed>, PullError> {
-        let key = (Arc::clone(&source.registry), request.package.clone());
-        let (before, saved) = self.load(source, request).await?;
-        if let Some(document) = &before
-            && self.serves(source, &key, document, need)
-        {
-            self.loaded.insert(key, document.clone());
-            return Ok(document.as_held());
-        }
-        let Some(upstream) = &source.upstream else {
-            return before.ok_or(PullError::Absent);
-        };
-        let validators = saved.as_ref().map(|saved| Validators {
-            etag: saved.record.etag.clone(),
-            last_modified: saved.record.last_modified.clone(),
-        });
-        let asked = upstream.document(&request.path, request.accept, validators.as_ref()).await;
-        let result = match (asked, before.as_ref(), saved) {
-            (Ok(DocumentAnswer::NotModified), Some(before), Some(saved)) => {
-                Ok(self.confirm(source, request, before, saved).await)
-            }
-            (Ok(DocumentAnswer::NotModified), ..) => Err(PullError::Broken {
-                upstream: upstream.name().to_owned(),
-                cause: "it answers 304 to a request that names no version of the document".into(),
-            }),
-            (Ok(DocumentAnswer::Found(body)), before, saved) => {
-                self.keep_newer(source, upstream, request, body, before, saved).await
-            }
-            (Err(fault), ..) => Err(PullError::from_upstream(upstream, fault)),
-        };
-        let document = match (result, before) {
-            (Ok(document), _) => document,
-            (Err(fault), before) => self.serve_stale(source, &key, need, before, fault)?,
-        };
-        if let Need::Version(version) = need
-            && !document.content.versions.contains_key(version)
-        {
-            self.absent.insert((key.clone(), Some(version.clone())), ());
-        }
-        self.loaded.insert(key, document.clone());
-        Ok(document)
-    }
-
-    /// The upstream can not be asked, or has no such package any more: what we hold is served, as
-    /// stale where it is only out of reach.
-    fn serve_stale(
+    /// What somebody with this need gets of how asking ended.
+    fn settle(
         &self,
         source: &Source,
         key: &DocumentKey,
         need: &Need,
-        before: Option<Document<F::Parsed>>,
-        fault: PullError,
+        asked: Asked<F::Parsed>,
     ) -> Result<Document<F::Parsed>, PullError> {
-        let now = self.store.clock.now();
-        let Some(before) = before else {
-            if matches!(fault, PullError::Absent) {
-                self.absent.insert((key.clone(), None), ());
+        let Asked { document, fault, .. } = asked;
+        let Some(document) = document else { return Err(fault.unwrap_or(PullError::Internal)) };
+        let lacks = match need {
+            Need::Version(version) if !F::offers(&document.content.parsed, version) => {
+                Some(version)
             }
-            return Err(fault);
+            _ => None,
         };
-        let withdrawn = matches!(fault, PullError::Absent);
-        let expired =
-            matches!(source.freshness.judge(before.checked, now), Judgement::Expired { .. });
-        // That we do not know a version does not mean that the upstream does not have it.
-        let unknown = matches!(need, Need::Version(version) if !before.content.versions.contains_key(version));
-        if !withdrawn && (expired || unknown) {
-            return Err(fault);
+        match (fault, lacks) {
+            (None, None) => Ok(document),
+            (None, Some(version)) => {
+                self.absent.insert((key.clone(), Some(version.clone())), ());
+                Ok(document)
+            }
+            (Some(_), None) if matches!(need, Need::Version(_)) => Ok(document),
+            (Some(fault), _) => {
+                let freshness = source.freshness.judge(document.checked(), self.store.clock.now());
+                if can_stand_in(need, freshness, &fault) { Ok(document) } else { Err(fault) }
+            }
         }
-        let (registry, package) = (source.registry.as_ref(), &key.1);
-        tracing::warn!(registry, %package, %fault, "serving a document that could not be confirmed");
-        let outcome = CacheOutcome::Stale;
-        Ok(Document { unconfirmed: Some(now), withdrawn, outcome, ..before })
     }
 
-    /// From memory, else from the store. A record whose blob is damaged or gone counts as not
-    /// there, so that it is fetched again.
+    /// Brings what is held to the state of the upstream, as far as that can be asked.
+    async fn ask(
+        &self,
+        source: &Source,
+        request: &DocumentRequest,
+        key: &DocumentKey,
+        need: &Need,
+    ) -> Asked<F::Parsed> {
+        let held = match self.load(source, request, key).await {
+            Ok(held) => held,
+            Err(fault) => return Asked { document: None, fault: Some(fault), only_loaded: false },
+        };
+        if let Some(document) = &held.document
+            && matches!(self.judge(source, key, document, need), Verdict::Serve)
+        {
+            // It only had to be brought into memory.
+            self.loaded.insert(key.clone(), document.clone());
+            let document = Some(document.as_held());
+            return Asked { document, fault: None, only_loaded: true };
+        }
+        let before = held.document.clone();
+        let asked = match self.confirm_or_fetch(source, request, held).await {
+            Ok(document) => Asked { document: Some(document), fault: None, only_loaded: false },
+            Err(fault) => self.fall_back(key, before, fault),
+        };
+        if let Some(document) = &asked.document {
+            self.loaded.insert(key.clone(), document.clone());
+        }
+        asked
+    }
+
+    /// The upstream can not be asked, or has no such package any more.
+    fn fall_back(
+        &self,
+        key: &DocumentKey,
+        before: Option<Document<F::Parsed>>,
+        fault: PullError,
+    ) -> Asked<F::Parsed> {
+        if before.is_none() && matches!(fault, PullError::Absent) {
+            self.absent.insert((key.clone(), None), ());
+        }
+        let document = before.map(|before| {
+            tracing::warn!(registry = %key.0, package = %key.1, %fault, "a document could not be confirmed");
+            let unconfirmed = Unconfirmed { at: Instant::now(), fault: fault.clone() };
+            Document {
+                unconfirmed: Some(Arc::new(unconfirmed)),
+                outcome: CacheOutcome::Stale,
+                ..before
+            }
+        });
+        Asked { document, fault: Some(fault), only_loaded: false }
+    }
+
+    /// From memory, else from the store. What can not be read, and what another upstream said,
+    /// counts as not there, so that it is fetched again.
     async fn load(
         &self,
         source: &Source,
         request: &DocumentRequest,
-    ) -> Result<(Option<Document<F::Parsed>>, Option<Saved>), PullError> {
-        let saved = self.store.read_saved(&source.registry, &request.package).await?;
-        let Some(saved) = saved else { return Ok((None, None)) };
-        let key = (Arc::clone(&source.registry), request.package.clone());
-        if let Some(document) = self.loaded.get(&key) {
-            return Ok((Some(document), Some(saved)));
+        key: &DocumentKey,
+    ) -> Result<Held<F>, PullError> {
+        if let Some(document) = self.loaded.get(key) {
+            let saved = Some(Arc::clone(&document.saved));
+            return Ok(Held { document: Some(document), remains: None, saved });
         }
-        let Some(bytes) = self.store.read_blob(&saved.record.blob, saved.record.size).await? else {
-            return Ok((None, None));
-        };
+        let nothing = |saved| Held { document: None, remains: None, saved };
+        let saved = self.store.read_saved(&source.registry, &request.package).await?;
+        let Some(saved) = saved.map(Arc::new) else { return Ok(nothing(None)) };
+        if saved.record.upstream != source.address() {
+            tracing::info!(registry = %source.registry, package = %request.package, "what is held of this document is another upstream's");
+            return Ok(nothing(Some(saved)));
+        }
+        let newest = self.store.read_blob(&saved.record.blob, saved.record.size).await?;
         let retained = match &saved.retained {
             Some(retained) => self.store.read_blob(&retained.blob, retained.size).await?,
             None => None,
         };
+        let Some(newest) = newest else {
+            let remains = match retained {
+                Some(retained) => self.read(&request.package, retained, None).await.ok(),
+                None => None,
+            };
+            return Ok(Held { document: None, remains, saved: Some(saved) });
+        };
+        let size = newest.len() + retained.as_ref().map_or(0, Bytes::len);
+        let retained_blob = saved.retained.as_ref().filter(|_| retained.is_some());
+        let retained_blob = retained_blob.map(|retained| &retained.blob);
         let versions = self.store.read_versions(&source.registry, &request.package).await?;
-        let content = self.parse(&request.package, bytes, retained, versions).await;
-        match content {
-            Ok(content) => {
+        match self.read(&request.package, newest, retained).await {
+            Ok(parsed) => {
+                let id = ContentId::of(&saved.record.blob, retained_blob, &versions);
+                let content = Arc::new(Content { id, parsed, versions, size });
                 let document = Document {
-                    content: Arc::new(content),
-                    checked: saved.record.checked,
+                    content,
+                    saved: Arc::clone(&saved),
                     unconfirmed: None,
-                    withdrawn: false,
                     outcome: CacheOutcome::Hit,
                 };
-                Ok((Some(document), Some(saved)))
+                Ok(Held { document: Some(document), remains: None, saved: Some(saved) })
             }
             Err(cause) => {
                 // What was kept was parsed before; only another version of garth reads it otherwise.
                 tracing::error!(registry = %source.registry, package = %request.package, cause, "a kept document can not be read; it is fetched again");
-                Ok((None, None))
+                Ok(nothing(Some(saved)))
+            }
+        }
+    }
+
+    async fn confirm_or_fetch(
+        &self,
+        source: &Source,
+        request: &DocumentRequest,
+        held: Held<F>,
+    ) -> Result<Document<F::Parsed>, PullError> {
+        let Some(upstream) = &source.upstream else {
+            return held.document.ok_or(PullError::Absent);
+        };
+        let validators = held.document.as_ref().map(|document| Validators {
+            etag: document.saved.record.etag.clone(),
+            last_modified: document.saved.record.last_modified.clone(),
+        });
+        let answer = upstream
+            .document(&request.path, request.accept, validators.as_ref())
+            .await
+            .map_err(|fault| PullError::from_upstream(upstream, fault))?;
+        match (answer, held) {
+            (DocumentAnswer::NotModified, Held { document: Some(before), .. }) => {
+                Ok(self.confirm(source, request, before).await)
+            }
+            (DocumentAnswer::NotModified, _) => Err(PullError::Broken {
+                upstream: upstream.name().to_owned(),
+                cause: "it answers 304 to a request that names no version of the document".into(),
+            }),
+            (DocumentAnswer::Found(body), held) => {
+                self.keep_newer(source, upstream, request, body, held).await
             }
         }
     }
@@ -324,18 +404,17 @@ impl<F: DocumentFormat> Documents<F> {
         &self,
         source: &Source,
         request: &DocumentRequest,
-        before: &Document<F::Parsed>,
-        mut saved: Saved,
+        before: Document<F::Parsed>,
     ) -> Document<F::Parsed> {
-        saved.record.checked = self.store.clock.now();
-        self.store.write_checked(&source.registry, &request.package, &saved.record).await;
-        Document {
-            content: Arc::clone(&before.content),
-            checked: saved.record.checked,
-            unconfirmed: None,
-            withdrawn: false,
-            outcome: CacheOutcome::Hit,
+        let now = self.store.clock.now();
+        let mut saved = Saved::clone(&before.saved);
+        let moved = age(saved.record.checked, now);
+        saved.record.checked = now;
+        // Each date on disk costs a commit; one that is hardly older does as well.
+        if moved >= source.freshness.max_age / 10 {
+            self.store.write_checked(&source.registry, &request.package, &saved.record).await;
         }
+        Document { saved: Arc::new(saved), unconfirmed: None, outcome: CacheOutcome::Hit, ..before }
     }
 
     /// Parses before anything is kept; writes the blob before the record that names it.
@@ -345,70 +424,74 @@ impl<F: DocumentFormat> Documents<F> {
         upstream: &Upstream,
         request: &DocumentRequest,
         mut body: UpstreamBody,
-        before: Option<&Document<F::Parsed>>,
-        saved: Option<Saved>,
+        held: Held<F>,
     ) -> Result<Document<F::Parsed>, PullError> {
         let package = &request.package;
+        let broken = |cause: String| PullError::Broken {
+            upstream: upstream.name().to_owned(),
+            cause: format!("what it gave for {package} is no document of it: {cause}"),
+        };
         let collected = self.room.collect(upstream, &mut body).await?;
         let bytes = collected.bytes.clone();
         let known = self.store.read_versions(&source.registry, package).await?;
-        let content = self.parse(package, bytes.clone(), None, known).await.map_err(|cause| {
-            PullError::Broken {
-                upstream: source.upstream_name(),
-                cause: format!("what it gave for {package} is no document of it: {cause}"),
-            }
-        })?;
-        let problems = F::problems(&content.parsed);
+        let parsed = self.read(package, bytes.clone(), None).await.map_err(broken)?;
+        let problems = F::problems(&parsed);
         if !problems.is_empty() {
             let first = problems.iter().take(PROBLEMS_TOLD).cloned().collect::<Vec<_>>().join("; ");
             tracing::warn!(registry = %source.registry, %package, count = problems.len(), first, "versions are left out, because they can not be checked");
         }
-        let update = Update {
+        let update = Update::<F> {
             registry: &source.registry,
             package,
-            bytes,
+            upstream: source.address(),
+            bytes: bytes.clone(),
             etag: body.etag.clone(),
             last_modified: body.last_modified.clone(),
             media_type: body.media_type.clone(),
-            saved,
+            parsed: Arc::new(parsed),
+            known: Arc::new(known),
+            before: held.document.map(|document| document.content),
+            remains: held.remains,
+            saved: held.saved,
         };
-        let before = before.map(|document| &document.content.parsed);
-        let kept = self
-            .store
-            .keep_document::<F>(update, &content.parsed, &content.versions, before)
-            .await?;
-        let content = match kept.retained {
-            Some(retained) => self
-                .parse(package, kept.bytes, Some(retained), kept.versions)
-                .await
-                .map_err(|cause| PullError::Broken { upstream: source.upstream_name(), cause })?,
-            None => Content { versions: kept.versions, ..content },
+        let parsed = Arc::clone(&update.parsed);
+        let kept = self.store.keep_document(update).await?;
+        let size = bytes.len() + kept.retained.as_ref().map_or(0, Bytes::len);
+        let retained_blob = kept.saved.retained.as_ref().filter(|_| kept.retained.is_some());
+        let retained_blob = retained_blob.map(|retained| &retained.blob);
+        let id = ContentId::of(&kept.saved.record.blob, retained_blob, &kept.versions);
+        let parsed = match (kept.retained, Arc::into_inner(parsed)) {
+            (None, Some(parsed)) => parsed,
+            (retained, _) => self.read(package, bytes, retained).await.map_err(broken)?,
         };
         Ok(Document {
-            content: Arc::new(content),
-            checked: kept.checked,
+            content: Arc::new(Content { id, parsed, versions: kept.versions, size }),
+            saved: Arc::new(kept.saved),
             unconfirmed: None,
-            withdrawn: false,
             outcome: CacheOutcome::Miss,
         })
     }
 
-    async fn parse(
+    async fn read(
         &self,
         package: &Package,
         bytes: Bytes,
         retained: Option<Bytes>,
-        versions: HashMap<Version, VersionRecord>,
-    ) -> Result<Content<F::Parsed>, String> {
+    ) -> Result<F::Parsed, String> {
         let package = package.clone();
-        let size = bytes.len() + retained.as_ref().map_or(0, Bytes::len);
-        let parsing = move || F::parse(&package, bytes, retained);
-        let parsed = tokio::task::spawn_blocking(parsing)
+        tokio::task::spawn_blocking(move || F::parse(&package, bytes, retained))
             .await
-            .map_err(|fault| format!("reading it failed: {fault}"))??;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        Ok(Content { id, parsed, versions, size })
+            .map_err(|fault| format!("reading it failed: {fault}"))?
     }
+}
+
+/// Whether a document that could not be confirmed is served all the same. That the upstream has no
+/// such package any more is an answer, so the limit of stale ones does not hold for it. That we do
+/// not know a version does not mean that the upstream does not have it.
+fn can_stand_in(need: &Need, freshness: Judgement, fault: &PullError) -> bool {
+    let withdrawn = matches!(fault, PullError::Absent);
+    let expired = matches!(freshness, Judgement::Expired { .. });
+    withdrawn || (!expired && matches!(need, Need::Fresh))
 }
 
 impl<F: DocumentFormat> std::fmt::Debug for Documents<F> {

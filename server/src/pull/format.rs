@@ -20,6 +20,9 @@ pub trait DocumentFormat: Send + Sync + 'static {
 
     fn claims(parsed: &Self::Parsed) -> Vec<VersionClaim>;
 
+    /// Whether the document has this version, taken away or not.
+    fn offers(parsed: &Self::Parsed, version: &Version) -> bool;
+
     /// Names that point to a version, with the version.
     fn tags(parsed: &Self::Parsed) -> Vec<(String, String)>;
 

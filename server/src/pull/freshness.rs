@@ -29,7 +29,8 @@ pub enum Judgement {
 impl Freshness {
     pub fn judge(&self, checked: Timestamp, now: Timestamp) -> Judgement {
         let age = age(checked, now);
-        if age < self.max_age {
+        // A date in the future comes from a clock that was wrong: nobody knows how old this is.
+        if age < self.max_age && checked <= now {
             Judgement::Fresh
         } else if age < self.max_age.saturating_add(self.max_stale) {
             Judgement::Stale { age }
@@ -39,7 +40,7 @@ impl Freshness {
     }
 }
 
-/// A clock that was set back makes a document as good as just confirmed, never older.
+/// Nothing is younger than now.
 pub fn age(checked: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(checked)).unwrap_or(Duration::ZERO)
 }
@@ -62,6 +63,7 @@ mod tests {
         assert_eq!(after(60), Judgement::Stale { age: secs(60) });
         assert_eq!(after(659), Judgement::Stale { age: secs(659) });
         assert_eq!(after(660), Judgement::Expired { age: secs(660) });
-        assert_eq!(after(-3600), Judgement::Fresh, "the clock was set back");
+        let future = Judgement::Stale { age: Duration::ZERO };
+        assert_eq!(after(-3600), future, "the clock was ahead when it was confirmed");
     }
 }

@@ -88,25 +88,16 @@ impl Changes {
             newer.vanished = None;
             self.note(now, Some(&claim.version), ObservationKind::Returned);
         }
-        if contradict(&record.digests, &claim.digests) {
-            if record.conflict.is_none() {
-                newer.conflict = Some(now);
-                self.conflicts.push(claim.version.clone());
-                let what = ObservationKind::BytesChanged {
-                    from: record.digests.clone(),
-                    to: claim.digests.clone(),
-                };
-                self.note(now, Some(&claim.version), what);
-            }
-        } else {
-            // A digest of another kind that is promised later agrees with the first sight until
-            // the bytes say otherwise.
+        if agrees(&record.digests, &claim.digests) {
             newer.conflict = None;
-            for digest in &claim.digests {
-                if !newer.digests.contains(digest) {
-                    newer.digests.push(digest.clone());
-                }
-            }
+        } else if record.conflict.is_none() {
+            newer.conflict = Some(now);
+            self.conflicts.push(claim.version.clone());
+            let what = ObservationKind::BytesChanged {
+                from: record.digests.clone(),
+                to: claim.digests.clone(),
+            };
+            self.note(now, Some(&claim.version), what);
         }
         if newer != *record {
             self.records.push((claim.version.clone(), newer));
@@ -163,13 +154,40 @@ fn pairs(tags: &[(String, String)]) -> HashMap<&str, &str> {
     tags.iter().map(|(tag, version)| (tag.as_str(), version.as_str())).collect()
 }
 
-/// Whether two promises can not both be kept by the same bytes. An algorithm that stands several
-/// times promises any of its digests, so it is contradicted only where none is shared.
-pub fn contradict(first: &[Digest], second: &[Digest]) -> bool {
-    first.iter().any(|digest| {
-        let is_of_kind = |other: &&Digest| other.algorithm() == digest.algorithm();
-        second.iter().any(|other| is_of_kind(&other))
-            && !second.iter().filter(is_of_kind).any(|other| first.contains(other))
+/// Whether a later promise allows no bytes that the pinned one does not. Of an algorithm that
+/// stands several times any digest will do, so one more beside a pinned one is another promise.
+fn agrees(pinned: &[Digest], claimed: &[Digest]) -> bool {
+    claimed.iter().all(|digest| {
+        pinned.contains(digest)
+            || pinned.iter().all(|other| other.algorithm() != digest.algorithm())
+    })
+}
+
+/// What bytes have to keep to: what was pinned at first sight, and what the upstream has promised
+/// since by algorithms that were not. The latter is no pin: who says it may be wrong for a day.
+pub fn promised(record: Option<&VersionRecord>, claimed: &[Digest]) -> Vec<Digest> {
+    let Some(record) = record else { return claimed.to_vec() };
+    let mut promised = record.digests.clone();
+    if record.conflict.is_none() {
+        let is_pinned = |digest: &&Digest| {
+            record.digests.iter().any(|pinned| pinned.algorithm() == digest.algorithm())
+        };
+        promised.extend(claimed.iter().filter(|digest| !is_pinned(digest)).cloned());
+    }
+    promised
+}
+
+/// The first promise that these digests of real bytes do not keep, with what stands against it;
+/// `None` against it where the bytes were not hashed by that algorithm.
+pub fn broken_promise<'a>(
+    promised: &'a [Digest],
+    got: &'a [Digest],
+) -> Option<(&'a Digest, Option<&'a Digest>)> {
+    promised.iter().find_map(|expected| {
+        match got.iter().find(|digest| digest.algorithm() == expected.algorithm()) {
+            Some(digest) if promised.contains(digest) => None,
+            other => Some((expected, other)),
+        }
     })
 }
 
@@ -262,16 +280,55 @@ mod tests {
     }
 
     #[test]
-    fn a_stronger_digest_that_comes_later_is_pinned_too() {
+    fn one_more_digest_beside_the_pinned_one_is_other_bytes() {
+        let (good, evil) = (digest("sha1", "a"), digest("sha1", "b"));
+        let first = [claim("1.0.0", &[digest("sha512", SHA512_A), good.clone()])];
+        let widened = [claim("1.0.0", &[digest("sha512", SHA512_A), good.clone(), evil.clone()])];
+        let of = |versions| Claims { versions, tags: &[] };
+        let mut known = HashMap::new();
+        let first_sight = observe(&known, None, of(&first), at(1));
+        remember(&mut known, &first_sight);
+        let changes = observe(&known, Some(of(&first)), of(&widened), at(2));
+        assert_eq!(changes.conflicts, [Version::new("1.0.0").unwrap()]);
+        let record = &changes.records[0].1;
+        assert_eq!(record.digests, first[0].digests);
+        assert_eq!(promised(Some(record), &widened[0].digests), first[0].digests);
+    }
+
+    #[test]
+    fn a_digest_of_another_kind_is_checked_and_not_pinned() {
         let weak = [claim("1.0.0", &[digest("sha1", "a")])];
-        let both = [claim("1.0.0", &[digest("sha512", SHA512_A), digest("sha1", "a")])];
+        let strong = digest("sha512", SHA512_A);
+        let both = [claim("1.0.0", &[strong.clone(), digest("sha1", "a")])];
         let of = |versions| Claims { versions, tags: &[] };
         let mut known = HashMap::new();
         let first_sight = observe(&known, None, of(&weak), at(1));
         remember(&mut known, &first_sight);
         let changes = observe(&known, Some(of(&weak)), of(&both), at(2));
-        assert!(changes.conflicts.is_empty());
-        assert_eq!(changes.records[0].1.digests.len(), 2);
+        assert!(changes.conflicts.is_empty() && changes.records.is_empty());
+        let record = known.values().next();
+        assert_eq!(promised(record, &both[0].digests), [digest("sha1", "a"), strong]);
+    }
+
+    #[test]
+    fn bytes_keep_each_kind_of_promise_or_none() {
+        let (one, other) = (digest("sha1", "a"), digest("sha1", "b"));
+        let strong = digest("sha512", SHA512_A);
+        let rows: &[(&str, &[&Digest], &[&Digest], bool)] = &[
+            ("the promised ones", &[&one, &strong], &[&strong, &one], true),
+            ("any of a kind", &[&one, &other], &[&other], true),
+            ("another one", &[&one], &[&other], false),
+            ("one kind right, one wrong", &[&one, &strong], &[&other, &strong], false),
+            ("not hashed by that kind", &[&one, &strong], &[&one], false),
+            ("nothing was promised", &[], &[&one], true),
+        ];
+        let owned = |digests: &[&Digest]| -> Vec<Digest> {
+            digests.iter().map(|digest| (*digest).clone()).collect()
+        };
+        for (name, promised, got, kept) in rows {
+            let (promised, got) = (owned(promised), owned(got));
+            assert_eq!(broken_promise(&promised, &got).is_none(), *kept, "{name}");
+        }
     }
 
     #[test]

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use policies::package::{Digest, Package, Version};
+use policies::package::{Algorithm, Digest, Package, Version};
 use tokio::runtime::Handle;
 
 use super::PullError;
+use super::content::Content;
 use super::format::DocumentFormat;
 use super::observe::{Changes, Claims, observe};
 use crate::blobs::{BlobError, Blobs, Side, Stage};
@@ -40,6 +41,9 @@ const NEWEST: &str = "newest";
 const RETAINED: &str = "retained";
 /// Observations that are kept of one package; the oldest go first.
 const OBSERVATIONS_AT_MOST: usize = 1000;
+/// Versions that are remembered of one package, those that are gone included.
+const VERSIONS_AT_MOST: usize = 200_000;
+/// Records that are read or written at once.
 const PAGE: usize = 1000;
 
 /// What lies in the store of one document.
@@ -49,25 +53,30 @@ pub struct Saved {
     pub retained: Option<DocumentRecord>,
 }
 
-/// New bytes of a document.
-#[derive(Debug)]
-pub struct Update<'a> {
+/// New bytes of a document, and what was known before they came.
+pub struct Update<'a, F: DocumentFormat> {
     pub registry: &'a str,
     pub package: &'a Package,
+    /// The address that they came from.
+    pub upstream: Option<String>,
     pub bytes: Bytes,
     pub etag: Option<String>,
     pub last_modified: Option<String>,
     pub media_type: Option<String>,
-    pub saved: Option<Saved>,
+    pub parsed: Arc<F::Parsed>,
+    pub known: Arc<HashMap<Version, VersionRecord>>,
+    pub before: Option<Arc<Content<F::Parsed>>>,
+    /// The versions that were taken away, where `before` can not tell.
+    pub remains: Option<F::Parsed>,
+    pub saved: Option<Arc<Saved>>,
 }
 
 /// What is remembered after an update.
 #[derive(Debug)]
 pub struct Kept {
-    pub bytes: Bytes,
+    pub saved: Saved,
     pub retained: Option<Bytes>,
     pub versions: HashMap<Version, VersionRecord>,
-    pub checked: Timestamp,
 }
 
 impl PullStore {
@@ -76,12 +85,21 @@ impl PullStore {
         registry: &str,
         package: &Package,
     ) -> Result<Option<Saved>, PullError> {
-        let read = |document| {
-            let key = DocumentRecord::key(registry, package.name(), document);
-            async move { self.told(records::read(self.metadata.as_ref(), &key).await) }
-        };
-        let Some(record) = read(NEWEST).await? else { return Ok(None) };
-        Ok(Some(Saved { record, retained: read(RETAINED).await? }))
+        let key = |document| DocumentRecord::key(registry, package.name(), document);
+        let Some(record) = self.read_or_fetch_again(&key(NEWEST)).await? else { return Ok(None) };
+        let retained = self.read_or_fetch_again(&key(RETAINED)).await?;
+        Ok(Some(Saved { record, retained }))
+    }
+
+    /// A damaged record of something that the upstream has counts as not there, loudly.
+    async fn read_or_fetch_again<R: Record>(&self, key: &Key<R>) -> Result<Option<R>, PullError> {
+        match records::read(self.metadata.as_ref(), key).await {
+            Err(fault @ MetadataError::Damaged { .. }) => {
+                self.alarm(AlarmKind::RecordDamaged, &fault.to_string());
+                Ok(None)
+            }
+            other => Ok(other?),
+        }
     }
 
     /// `None` if it is not there or damaged: both mean that it has to be fetched again.
@@ -144,75 +162,83 @@ impl PullStore {
         }
     }
 
-    /// Compares the new document with what is remembered and writes both in one commit.
+    /// Compares the new document with what is remembered and writes both: first the versions,
+    /// whose dates are true in any case, then in one commit the document and what was observed.
     pub async fn keep_document<F: DocumentFormat>(
         &self,
-        update: Update<'_>,
-        parsed: &F::Parsed,
-        known: &HashMap<Version, VersionRecord>,
-        before: Option<&F::Parsed>,
+        update: Update<'_, F>,
     ) -> Result<Kept, PullError> {
         let now = self.clock.now();
         let (registry, package) = (update.registry, update.package);
-        let (newest, tags) = (F::claims(parsed), F::tags(parsed));
-        let old = before.map(|before| (F::claims(before), F::tags(before)));
-        let old = old.as_ref().map(|(versions, tags)| Claims { versions, tags });
-        let newest = Claims { versions: &newest, tags: &tags };
-        let changes = observe(known, old, newest, now);
+        let changes = compare::<F>(&update, now).await?;
         self.report(registry, package, &changes);
-
-        let mut versions = known.clone();
+        let mut versions = HashMap::clone(&update.known);
         versions.extend(changes.records.iter().cloned());
-        let retained = self.retain::<F>(&update, before, &versions).await?;
-        let record = DocumentRecord {
-            blob: Digest::sha256_of(&update.bytes),
-            size: update.bytes.len() as u64,
-            etag: update.etag.clone(),
-            last_modified: update.last_modified.clone(),
-            media_type: update.media_type.clone(),
-            fetched: now,
-            checked: now,
-        };
+        if versions.len() > VERSIONS_AT_MOST {
+            return Err(PullError::Broken {
+                upstream: update.upstream.unwrap_or_default(),
+                cause: format!("it has named more than {VERSIONS_AT_MOST} versions of {package}"),
+            });
+        }
+        for records in changes.records.chunks(PAGE) {
+            let batch = records.iter().fold(Batch::default(), |batch, (version, record)| {
+                let key = VersionRecord::key(registry, package.name(), version.as_str());
+                batch.put_record(&key, record)
+            });
+            self.metadata.commit(batch).await?;
+        }
+
         let key = |document| DocumentRecord::key(registry, package.name(), document);
+        let retained = self.retain(&update, &versions).await?;
+        let record = self.put_document(&key(NEWEST), update.bytes.clone(), &update, now).await?;
         let mut batch = Batch::default().put_record(&key(NEWEST), &record);
-        self.put_document(&key(NEWEST), &record, update.bytes.clone()).await?;
-        if let Some((record, bytes)) = &retained {
-            self.put_document(&key(RETAINED), record, bytes.clone()).await?;
-            batch = batch.put_record(&key(RETAINED), record);
-        } else if update.saved.as_ref().is_some_and(|saved| saved.retained.is_some()) {
-            batch = batch.remove_record(&key(RETAINED));
-        }
-        for (version, record) in &changes.records {
-            let key = VersionRecord::key(registry, package.name(), version.as_str());
-            batch = batch.put_record(&key, record);
-        }
+        let old = update.saved.as_deref();
+        let retained_record = match &retained {
+            Retained::New(bytes) => {
+                let record = self.put_document(&key(RETAINED), bytes.clone(), &update, now).await?;
+                batch = batch.put_record(&key(RETAINED), &record);
+                Some(record)
+            }
+            Retained::AsBefore => old.and_then(|old| old.retained.clone()),
+            Retained::Nothing => {
+                batch = batch.remove_record(&key(RETAINED));
+                None
+            }
+        };
         batch = self.add_observations(batch, registry, package, &changes.observations, now).await?;
         self.metadata.commit(batch).await?;
 
-        if let Some(saved) = &update.saved {
-            self.release(&key(NEWEST), &saved.record, Some(&record)).await;
-            if let Some(old) = &saved.retained {
-                let newer = retained.as_ref().map(|(record, _)| record);
-                self.release(&key(RETAINED), old, newer).await;
+        if let Some(old) = old {
+            self.release(&key(NEWEST), &old.record, Some(&record)).await;
+            if let Some(old) = &old.retained {
+                self.release(&key(RETAINED), old, retained_record.as_ref()).await;
             }
         }
-        let retained = retained.map(|(_, bytes)| bytes);
-        Ok(Kept { bytes: update.bytes, retained, versions, checked: now })
+        let retained = match retained {
+            Retained::New(bytes) => Some(bytes),
+            Retained::AsBefore => match &retained_record {
+                Some(record) => self.read_blob(&record.blob, record.size).await?,
+                None => None,
+            },
+            Retained::Nothing => None,
+        };
+        Ok(Kept { saved: Saved { record, retained: retained_record }, retained, versions })
     }
 
     /// The versions that the upstream lists no more and whose artifacts we hold stay on offer.
     async fn retain<F: DocumentFormat>(
         &self,
-        update: &Update<'_>,
-        before: Option<&F::Parsed>,
+        update: &Update<'_, F>,
         versions: &HashMap<Version, VersionRecord>,
-    ) -> Result<Option<(DocumentRecord, Bytes)>, PullError> {
+    ) -> Result<Retained, PullError> {
         let mut gone: HashSet<Version> = versions
             .iter()
             .filter(|(_, record)| record.vanished.is_some())
             .map(|(version, _)| version.clone())
             .collect();
-        let Some(before) = before.filter(|_| !gone.is_empty()) else { return Ok(None) };
+        if gone.is_empty() {
+            return Ok(Retained::Nothing);
+        }
         let prefix = ArtifactRecord::of_package(update.registry, update.package.name());
         let held: HashSet<Version> = self
             .read_all(&prefix)
@@ -221,34 +247,46 @@ impl PullStore {
             .filter_map(|(_, record)| Version::new(&record.version).ok())
             .collect();
         gone.retain(|version| held.contains(version));
-        if gone.is_empty() {
-            return Ok(None);
+        let source = update.before.as_deref().map(|before| &before.parsed);
+        let source = source.or(update.remains.as_ref());
+        let foreign =
+            update.saved.as_ref().is_some_and(|saved| saved.record.upstream != update.upstream);
+        match source {
+            _ if gone.is_empty() || foreign => Ok(Retained::Nothing),
+            Some(source) if gone.iter().all(|version| F::offers(source, version)) => {
+                Ok(Retained::New(F::retain(source, &gone)))
+            }
+            // What is written down of a version is not given up because it can not be read now.
+            Some(source) if update.saved.as_ref().is_none_or(|saved| saved.retained.is_none()) => {
+                Ok(Retained::New(F::retain(source, &gone)))
+            }
+            _ => Ok(Retained::AsBefore),
         }
-        let bytes = F::retain(before, &gone);
-        let now = self.clock.now();
+    }
+
+    async fn put_document<F: DocumentFormat>(
+        &self,
+        key: &Key<DocumentRecord>,
+        bytes: Bytes,
+        update: &Update<'_, F>,
+        now: Timestamp,
+    ) -> Result<DocumentRecord, PullError> {
+        let mut stage = self.blobs.stage(&[]).await?;
+        let size = bytes.len() as u64;
+        stage.write(bytes).await?;
         let record = DocumentRecord {
-            blob: Digest::sha256_of(&bytes),
-            size: bytes.len() as u64,
-            etag: None,
-            last_modified: None,
+            blob: stage.finish().await?.sha256,
+            size,
+            etag: update.etag.clone(),
+            last_modified: update.last_modified.clone(),
             media_type: update.media_type.clone(),
+            upstream: update.upstream.clone(),
             fetched: now,
             checked: now,
         };
-        Ok(Some((record, bytes)))
-    }
-
-    async fn put_document(
-        &self,
-        key: &Key<DocumentRecord>,
-        record: &DocumentRecord,
-        bytes: Bytes,
-    ) -> Result<(), PullError> {
-        let mut stage = self.blobs.stage(&[]).await?;
-        stage.write(bytes).await?;
-        stage.finish().await?;
-        let side = Side::new(key.as_bytes(), &records::encode(record));
-        Ok(self.blobs.put_with_sides(stage, &record.blob, &[side]).await?)
+        let side = Side::new(key.as_bytes(), &records::encode(&record));
+        self.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
+        Ok(record)
     }
 
     /// Publishes a staged file whose digests were checked, then writes its record.
@@ -264,6 +302,29 @@ impl PullStore {
         let side = Side::new(key.as_bytes(), &records::encode(record));
         self.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
         Ok(self.metadata.commit(Batch::default().put_record(&key, record)).await?)
+    }
+
+    /// Hashes what is held by the algorithms that are promised now, and remembers what came out.
+    /// `None` if it is not there any more.
+    pub async fn hash_again(
+        &self,
+        (registry, package, file): &(Arc<str>, String, String),
+        record: &ArtifactRecord,
+        promised: &[Digest],
+    ) -> Result<Option<ArtifactRecord>, PullError> {
+        let algorithms: Vec<Algorithm> = promised.iter().map(Digest::algorithm).collect();
+        let blob = self.blobs.get_sized(&record.blob, Some(record.size)).await?;
+        let Some(blob) = blob else { return Ok(None) };
+        let mut newer = record.clone();
+        for digest in blob.hash(&algorithms).await?.others {
+            if !newer.digests.contains(&digest) {
+                newer.digests.push(digest);
+            }
+        }
+        let key = ArtifactRecord::key(registry, package, file);
+        self.blobs.put_side(&newer.blob, key.as_bytes(), &records::encode(&newer)).await?;
+        self.metadata.commit(Batch::default().put_record(&key, &newer)).await?;
+        Ok(Some(newer))
     }
 
     /// A document's bytes of before, which its record does not name any more. Failing to remove
@@ -336,4 +397,27 @@ impl PullStore {
         self.metrics.alarm(kind);
         tracing::error!(alarm = kind.as_str(), "{text}");
     }
+}
+
+/// What becomes of the document of versions that were taken away.
+enum Retained {
+    New(Bytes),
+    AsBefore,
+    Nothing,
+}
+
+/// Off the executor: a document may have a hundred thousand versions.
+async fn compare<F: DocumentFormat>(
+    update: &Update<'_, F>,
+    now: Timestamp,
+) -> Result<Changes, PullError> {
+    let (parsed, known) = (Arc::clone(&update.parsed), Arc::clone(&update.known));
+    let before = update.before.clone();
+    let comparing = move || {
+        let (versions, tags) = (F::claims(&parsed), F::tags(&parsed));
+        let old = before.map(|before| (F::claims(&before.parsed), F::tags(&before.parsed)));
+        let old = old.as_ref().map(|(versions, tags)| Claims { versions, tags });
+        observe(&known, old, Claims { versions: &versions, tags: &tags }, now)
+    };
+    tokio::task::spawn_blocking(comparing).await.map_err(|_| PullError::Internal)
 }

@@ -17,14 +17,15 @@ use policies::decision::{Effect, Revision};
 use sha2::{Digest as _, Sha256};
 
 use super::PullError;
+use super::content::ContentId;
 use super::flights::Flights;
 use crate::gate::Screened;
 
 /// Everything that a view is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ViewKey {
-    /// [`Content::id`](super::documents::Content::id), which no two documents share.
-    pub content: u64,
+    /// The state of the document; with `base`, which names the registry, no two share it.
+    pub content: ContentId,
     pub revision: Revision,
     /// Whose decisions it shows.
     pub audience: Arc<str>,

@@ -115,6 +115,10 @@ impl DocumentFormat for NpmDocuments {
             .collect()
     }
 
+    fn offers(parsed: &Packument, version: &Version) -> bool {
+        parsed.entry(version).is_some()
+    }
+
     fn tags(parsed: &Packument) -> Vec<(String, String)> {
         parsed.tags.clone()
     }

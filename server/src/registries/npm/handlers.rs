@@ -6,8 +6,9 @@ use actix_web::http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderName, HeaderValue, RANGE,
 };
 use actix_web::{HttpRequest, HttpResponse};
-use policies::package::{Package, PackageVersion, Version};
+use policies::package::{Ecosystem, Package, PackageVersion, Version};
 use policies::rules::RuleSet;
+use policies::versions::is_prerelease;
 use serde_json::json;
 
 use super::documents::{
@@ -20,8 +21,10 @@ use super::upstream::{packument_request, tarball_target};
 use crate::edge;
 use crate::gate::{Refused, Screened};
 use crate::pull::artifacts::Wanted;
-use crate::pull::documents::{Content, Document, Need};
+use crate::pull::content::Content;
+use crate::pull::documents::{Document, Need};
 use crate::pull::format::DocumentFormat;
+use crate::pull::observe::promised;
 use crate::pull::views::{Encoding, Rendered, View, ViewKey};
 use crate::pull::{CacheOutcome, PullError};
 use crate::registries::Registry;
@@ -70,7 +73,9 @@ pub async fn manifest(
     package: Package,
     selector: &str,
 ) -> Result<HttpResponse, Refusal> {
-    let exact = Version::new(selector).ok();
+    // What npm does not read as a version is a tag, which only a fresh document knows.
+    let is_version = is_prerelease(Ecosystem::Npm, selector).is_some();
+    let exact = Version::new(selector).ok().filter(|_| is_version);
     let need = exact.clone().map_or(Need::Fresh, Need::Version);
     let mut document = find_document(registry, req, &package, need).await?;
     let mut entry = exact.and_then(|version| document.content.parsed.entry(&version));
@@ -133,7 +138,7 @@ pub async fn tarball(
     let wanted = Wanted {
         file: names::tarball_file(&package, &entry.version),
         target: base.and_then(|base| tarball_target(&entry.source, base)).ok_or_else(no_such)?,
-        promised: remembered.map_or_else(|| entry.digests.clone(), |known| known.digests.clone()),
+        promised: promised(remembered, &entry.digests),
         partly: req.headers().contains_key(RANGE),
     };
     let artifact = registry
@@ -210,6 +215,10 @@ async fn find_view(
     }
     // By the rules that the key names: others may be in force by now.
     let screened = screen(registry, &rules, content, screening.only);
+    if content.parsed.entries.is_empty() {
+        let what = format!("any version of {}", content.parsed.package);
+        return Err(Refusal::NoSuchVersion { what });
+    }
     if let Some(refused) = refusal_of(content, &screened, screening.only) {
         return Err(Refusal::Refused(Box::new(refused)));
     }
@@ -300,7 +309,7 @@ fn respond_view(
     content_type: &'static str,
 ) -> HttpResponse {
     let staleness = (document.outcome == CacheOutcome::Stale)
-        .then(|| Staleness { checked: document.checked, now: registry.garden.store.clock.now() });
+        .then(|| Staleness { checked: document.checked(), now: registry.garden.store.clock.now() });
     let mut response = respond::view(req, view, content_type, staleness);
     if let Some(notice) = &view.notice {
         // npm prints it only with an answer that it does not put into its own cache.

@@ -13,6 +13,11 @@ use super::{Entry, Packument};
 /// More versions than any real package has; a document beyond it is an attack or an accident.
 const MAX_VERSIONS: usize = 100_000;
 
+/// Digests of one tarball; npm itself gives two.
+const MAX_DIGESTS: usize = 8;
+/// A longer tag is nobody's, and would not fit into what is remembered of it.
+const MAX_TAG: usize = 256;
+
 /// The fields of the abbreviated form, as its documentation lists them; `dist`, which is
 /// rewritten, and `hasInstallScript`, which is computed, come beside.
 const SHORT_FIELDS: &[&str] = &[
@@ -198,6 +203,9 @@ fn promised_digests(dist: &Fields<'_>) -> Result<Vec<Digest>, String> {
             digests.push(digest);
         }
     }
+    if digests.len() > MAX_DIGESTS {
+        return Err(format!("more than {MAX_DIGESTS} digests are promised for its bytes"));
+    }
     if digests.is_empty() {
         return Err("nothing is promised about its bytes (no integrity, no shasum)".to_owned());
     }
@@ -211,6 +219,7 @@ fn parse_tags(tags: Option<&RawValue>) -> Result<Vec<(String, String)>, String> 
     let mut tags: Vec<_> = tags
         .into_iter()
         .filter_map(|(tag, version)| version.as_str().map(|version| (tag, version.to_owned())))
+        .filter(|(tag, version)| tag.len() <= MAX_TAG && version.len() <= MAX_TAG)
         .collect();
     tags.sort();
     Ok(tags)
