@@ -206,12 +206,14 @@ impl Artifacts {
         let (this, fetch) = (Arc::clone(self), fetch());
         self.store.runtime.spawn(async move {
             // Off the board in any case, also when the task panics.
-            let _landing = Landing { artifacts: Arc::clone(&this), key: fetch.key.clone() };
+            let landing = Landing { artifacts: Arc::clone(&this), key: fetch.key.clone() };
             if let Err(fault) = this.fetch(&fetch, &state).await {
                 tracing::warn!(registry = %fetch.key.0, package = fetch.key.1, file = fetch.key.2, %fault, "an artifact could not be fetched");
                 if matches!(fault, PullError::Absent) {
                     this.absent.insert(fetch.key.clone(), ());
                 }
+                // First, so that who asks behind this failure does not join it.
+                drop(landing);
                 state.send_replace(Flight::Failed(fault));
             }
         });
