@@ -4,6 +4,7 @@ mod damage;
 mod disk;
 mod failing;
 mod kill;
+mod limits;
 mod log;
 mod start;
 mod stop;

@@ -18,6 +18,7 @@ struct Done {
 }
 
 impl Clients {
+    /// Without anything `cold`, nothing is pulled that might still have to be fetched.
     pub fn start(client: &Client, ledger: &Ledger, cold: &[String], round: u64) -> Self {
         let mut clients = JoinSet::new();
         for writer in 0..3 {
@@ -27,7 +28,8 @@ impl Clients {
             clients.spawn(change_rules(client.clone(), format!("rule{writer}-{round}"), made));
         }
         let mut expected = BTreeMap::new();
-        for name in cold.iter().chain(ledger.tarballs.iter().rev().take(20)) {
+        let warm = if cold.is_empty() { &ledger.recorded } else { &ledger.tarballs };
+        for name in cold.iter().chain(warm.iter().rev().take(20)) {
             expected.insert(name.clone(), ledger.bytes(name));
         }
         for puller in 0..4 {

@@ -25,7 +25,7 @@ pub struct Ledger {
     /// Packages whose tarball was served whole: the bytes are then as good as on disk, not more.
     pub tarballs: BTreeSet<String>,
     /// Of these, those that were served with the upstream offline: they stay for ever.
-    recorded: BTreeSet<String>,
+    pub recorded: BTreeSet<String>,
     acknowledged: u64,
 }
 
