@@ -24,7 +24,7 @@ use crate::blobs::{BlobReader, Digests, Stage, StageReader};
 use crate::gate::Admitted;
 use crate::metadata::records::ArtifactRecord;
 use crate::observability::AlarmKind;
-use crate::upstream::{ArtifactTarget, Upstream};
+use crate::upstream::{ArtifactTarget, Upstream, UpstreamBody};
 
 /// What a handler asks for, behind the gate.
 #[derive(Clone, Debug)]
@@ -273,11 +273,12 @@ impl Artifacts {
         let reader = stage.follower();
         let length = body.length;
         state.send_replace(Flight::Streaming { length, stage: reader.clone() });
-        while let Some(chunk) = body.chunk().await.map_err(fault)? {
-            stage.write(chunk).await?;
-        }
-        let digests = stage.finish().await?;
-        self.verify(fetch, &digests).inspect_err(|fault| stage.fail(fault.to_string()))?;
+        let digests = self.receive(fetch, &mut body, &mut stage).await.inspect_err(|fault| {
+            // Before the transfers break: whom that sends back must not board this flight, whose
+            // bytes will never come.
+            state.send_replace(Flight::Failed(fault.clone()));
+            stage.fail(fault.to_string());
+        })?;
         stage.verified();
         state.send_replace(Flight::Verified {
             length: digests.len,
@@ -294,6 +295,21 @@ impl Artifacts {
             );
         }
         Ok(())
+    }
+
+    async fn receive(
+        &self,
+        fetch: &Fetch,
+        body: &mut UpstreamBody,
+        stage: &mut Stage,
+    ) -> Result<Digests, PullError> {
+        let fault = |fault| PullError::from_upstream(&fetch.upstream, fault);
+        while let Some(chunk) = body.chunk().await.map_err(fault)? {
+            stage.write(chunk).await?;
+        }
+        let digests = stage.finish().await?;
+        self.verify(fetch, &digests)?;
+        Ok(digests)
     }
 
     fn verify(&self, fetch: &Fetch, digests: &Digests) -> Result<(), PullError> {
