@@ -237,23 +237,25 @@ fn largest_blob(setup: &Setup) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_record_is_an_outage_of_its_package_alone_and_an_alarm() {
+async fn a_damaged_record_is_fetched_again_or_fails_closed_and_is_an_alarm() {
     let up = upstream().await;
     let garth = setup(&up).start();
     garth.run(&["allow", "npm:*"]);
     garth.hold(&path_of(SMALL)).await;
     let setup = garth.stop().0;
-    let keys = [
-        b"document/npm/left-pad/newest".as_slice(),
-        b"artifact/npm/left-pad/left-pad-1.3.0.tgz",
-        b"version/npm/left-pad/1.2.0",
+    // What the upstream can say again is asked again. What only we know, the first promise of a
+    // version, is not taken for unknown.
+    let rows = [
+        (b"document/npm/left-pad/newest".as_slice(), 200),
+        (b"artifact/npm/left-pad/left-pad-1.3.0.tgz", 200),
+        (b"version/npm/left-pad/1.2.0", 503),
     ];
     let mut setup = setup;
-    for key in keys {
+    for (key, status) in rows {
         let before = super::replace_record(&setup, key, b"\x01{").await;
         let garth = setup.start();
         let answer = garth.get(&path_of(SMALL)).await;
-        assert_eq!(answer.status, 503, "{}: {}", String::from_utf8_lossy(key), answer.text());
+        assert_eq!(answer.status, status, "{}: {}", String::from_utf8_lossy(key), answer.text());
         assert_eq!(garth.get("/npm/@s/n/-/n-1.0.0.tgz").await.status, 200);
         assert!(garth.alarms("record-damaged").await >= 1);
         setup = garth.stop().0;
