@@ -76,10 +76,14 @@ fn start_error(doing: &str, fault: &dyn std::fmt::Display) -> StartError {
     StartError::Failed(format!("{doing} failed: {fault}"))
 }
 
+/// After the last client has left, how long what is on its way from upstreams may take to be kept.
+const LANDING: Duration = Duration::from_secs(2);
+
 /// A garden that runs.
 #[derive(Debug)]
 pub struct App {
     edge: EdgeHandle,
+    garden: Arc<Garden>,
     upkeep: Upkeep,
     /// Ends with the app.
     _scrub: Scrub,
@@ -133,7 +137,7 @@ impl App {
             EdgeError::Tls(fault) => StartError::Failed(fault.to_string()),
         })?;
         let scrub = Scrub::start(blobs, ScrubSettings::default());
-        Ok(Self { edge, upkeep, _scrub: scrub, token_file, has_rules })
+        Ok(Self { edge, garden, upkeep, _scrub: scrub, token_file, has_rules })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -152,6 +156,9 @@ impl App {
     /// Finishes transfers up to `grace`, then closes everything.
     pub async fn stop(self, grace: Duration) {
         let stopped = self.edge.stop(grace).await;
+        if tokio::time::timeout(LANDING, self.garden.artifacts.land()).await.is_err() {
+            tracing::warn!("stopped before everything on its way from upstreams had arrived");
+        }
         drop(self.upkeep);
         tracing::info!(cut = stopped.cut, "stopped");
     }

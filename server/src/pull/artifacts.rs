@@ -133,6 +133,17 @@ impl Artifacts {
         self.follow(flight, joined, &key, &wanted).await
     }
 
+    /// Returns when nothing is on its way any more: at a stop, what arrived whole is kept.
+    pub async fn land(&self) {
+        loop {
+            let flight = self.flights.lock().values().next().cloned();
+            let Some(mut flight) = flight else { return };
+            while flight.changed().await.is_ok() {}
+            // Its entry goes with it, a moment sooner or later.
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn get_held(
         &self,
         key: &ArtifactKey,

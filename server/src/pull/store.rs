@@ -118,8 +118,7 @@ impl PullStore {
         package: &str,
         file: &str,
     ) -> Result<Option<ArtifactRecord>, PullError> {
-        let key = ArtifactRecord::key(registry, package, file);
-        self.told(records::read(self.metadata.as_ref(), &key).await)
+        self.read_or_fetch_again(&ArtifactRecord::key(registry, package, file)).await
     }
 
     pub async fn read_versions(

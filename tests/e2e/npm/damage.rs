@@ -255,7 +255,14 @@ async fn a_damaged_record_is_fetched_again_or_fails_closed_and_is_an_alarm() {
         let before = super::replace_record(&setup, key, b"\x01{").await;
         let garth = setup.start();
         let answer = garth.get(&path_of(SMALL)).await;
-        assert_eq!(answer.status, status, "{}: {}", String::from_utf8_lossy(key), answer.text());
+        assert_eq!(
+            answer.status,
+            status,
+            "{}: {}\n{}",
+            String::from_utf8_lossy(key),
+            answer.text(),
+            garth.story()
+        );
         assert_eq!(garth.get("/npm/@s/n/-/n-1.0.0.tgz").await.status, 200);
         assert!(garth.alarms("record-damaged").await >= 1);
         setup = garth.stop().0;
