@@ -11,7 +11,7 @@ use policies::package::{Algorithm, Digest};
 
 use super::super::side::MAX_SIDE;
 use super::super::{Listed, Mark, Side};
-use super::shards::{Shard, Shards};
+use super::shards::{Locked, Shards};
 use crate::disk::faults::{Faults, Operation};
 use crate::disk::{create_directories, sync_directory};
 
@@ -115,7 +115,7 @@ impl Files {
         Ok(last)
     }
 
-    fn remove_blob(&self, digest: &Digest, shard: &mut Shard) -> io::Result<()> {
+    fn remove_blob(&self, digest: &Digest, shard: &mut Locked<'_>) -> io::Result<()> {
         let path = self.path(digest);
         if let Some(old) = found(std::fs::metadata(&path))? {
             self.remove(&path)?;
@@ -184,7 +184,7 @@ impl Files {
         for shard in 0..=u8::MAX {
             let mut counted = self.shards.lock(shard);
             match self.blobs_of(shard) {
-                Ok(blobs) => counted.bytes = Some(blobs.iter().map(|blob| blob.len).sum()),
+                Ok(blobs) => counted.count(blobs.iter().map(|blob| blob.len).sum()),
                 Err(error) => tracing::warn!(%error, shard, "the blobs could not be counted"),
             }
         }
