@@ -231,9 +231,9 @@ impl Upstream {
         }
         let Deadlines { idle, .. } = self.0.settings.deadlines;
         Ok(UpstreamBody {
-            media_type,
-            etag: text_header(headers, &header::ETAG),
-            last_modified: text_header(headers, &header::LAST_MODIFIED),
+            media_type: body::media_type(media_type),
+            etag: body::validator(text_header(headers, &header::ETAG)),
+            last_modified: body::validator(text_header(headers, &header::LAST_MODIFIED)),
             length,
             stream: Box::new(Stream {
                 upstream: self.name().to_owned(),

@@ -17,8 +17,13 @@ use super::gunzip::{Gunzip, GunzipError};
 use super::media::Expected;
 use super::traffic::Turn;
 
+/// What is longer is no validator that would be sent back, let alone kept.
+const LONGEST_VALIDATOR: usize = 1 << 10;
+const LONGEST_MEDIA_TYPE: usize = 256;
+
 #[derive(Debug)]
 pub struct UpstreamBody {
+    /// Short, as are the validators: what an upstream says of its answer is kept in records.
     pub media_type: Option<String>,
     pub etag: Option<String>,
     pub last_modified: Option<String>,
@@ -76,6 +81,12 @@ impl UpstreamBody {
         }
     }
 
+    /// Where it came from, as a record may keep it: a query may be a signature that opens more
+    /// than this.
+    pub fn place(&self) -> String {
+        place(&self.url)
+    }
+
     /// All of it, for documents: bounded by the limit that the upstream was configured with.
     pub async fn read_all(mut self) -> Result<Bytes, UpstreamError> {
         // The announced length is the upstream's word: trusted for a first guess only.
@@ -86,6 +97,21 @@ impl UpstreamBody {
         }
         Ok(all.freeze())
     }
+}
+
+/// A validator that is short enough to be asked with again.
+pub(super) fn validator(text: Option<String>) -> Option<String> {
+    text.filter(|text| text.len() <= LONGEST_VALIDATOR)
+}
+
+/// The type without its parameters where these make it long.
+pub(super) fn media_type(text: Option<String>) -> Option<String> {
+    let text = text?;
+    if text.len() <= LONGEST_MEDIA_TYPE {
+        return Some(text);
+    }
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    (essence.len() <= LONGEST_MEDIA_TYPE).then(|| essence.to_owned())
 }
 
 impl Stream {
@@ -195,5 +221,23 @@ impl Pace {
             (self.waited, self.arrived) = (Duration::ZERO, 0);
         }
         self.waited >= self.idle
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_upstream_says_of_its_answer_is_short_or_left_out() {
+        let long = |length: usize| Some("x".repeat(length));
+        assert_eq!(validator(long(1024)), long(1024));
+        assert_eq!(validator(long(1025)), None);
+        assert_eq!(media_type(long(256)), long(256));
+        assert_eq!(media_type(long(257)), None);
+        let parameters = format!("application/json ; {}", "x".repeat(5000));
+        assert_eq!(media_type(Some(parameters)).unwrap(), "application/json");
+        assert_eq!((validator(None), media_type(None)), (None, None));
     }
 }

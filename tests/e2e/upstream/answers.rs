@@ -56,6 +56,29 @@ async fn a_packed_document_arrives_unpacked() {
 }
 
 #[tokio::test]
+async fn what_comes_with_an_answer_is_fit_to_be_kept() {
+    let (up, client) = left_pad().await;
+    let answer = Answer::ok(
+        &format!("application/json; profile={}", "p".repeat(2000)),
+        Body::Bytes("{}".into()),
+    )
+    .header("etag", format!("\"{}\"", "e".repeat(2000)))
+    .header("last-modified", "m".repeat(2000));
+    up.on("/left-pad").times(1).answer(answer);
+    let DocumentAnswer::Found(body) = client.document("left-pad", JSON, None).await.unwrap() else {
+        panic!("nothing was known");
+    };
+    assert_eq!((body.etag.clone(), body.last_modified.clone()), (None, None));
+    assert_eq!(body.media_type.as_deref(), Some("application/json"));
+    assert_eq!(body.read_all().await.unwrap(), "{}");
+
+    let tarball = up.tarball("left-pad", "1.3.0");
+    let signed = up.at(&format!("{}?signature=secret", tarball.path)).parse().unwrap();
+    let body = client.artifact(ArtifactTarget::Url(signed)).await.unwrap();
+    assert_eq!(body.place(), format!("127.0.0.1:{}{}", up.port(), tarball.path));
+}
+
+#[tokio::test]
 async fn an_unchanged_document_is_not_sent_again() {
     let (up, client) = left_pad().await;
     let DocumentAnswer::Found(body) = client.document("left-pad", JSON, None).await.unwrap() else {
