@@ -189,8 +189,9 @@ impl Blobs {
         self.get_sized(digest, None).await
     }
 
-    /// Like [`get`](Self::get), for a caller who knows how long the blob must be: another length
-    /// is damage that shows before the first byte is sent.
+    /// Like [`get`](Self::get), for a caller whose record says how long the blob is: damage to the
+    /// length shows before the first byte is sent. `None` also where the blob is sound and the
+    /// record is wrong, which is in the log; both are mended by fetching again.
     pub async fn get_sized(
         &self,
         digest: &Digest,

@@ -31,7 +31,9 @@ pub struct BlobReader {
 }
 
 impl BlobReader {
-    /// `None` where the blob turns out to be damaged; it is in quarantine then.
+    /// `None` where the blob turns out to be damaged; it is in quarantine then. Also where it is
+    /// sound and has another length than the caller's record says: nothing that the record
+    /// promises can be kept with it, and the blob is not at fault.
     pub(super) async fn open(
         blobs: Blobs,
         digest: Digest,
@@ -40,19 +42,22 @@ impl BlobReader {
     ) -> Result<Option<Self>, BlobError> {
         let reader = Self { blobs, digest, file };
         let len = reader.len();
-        if let Some(expected) = expected_len
-            && expected != len
-        {
-            reader.condemn(&format!("it has {len} bytes instead of {expected}")).await;
-            return Ok(None);
-        }
-        if len > SMALL {
+        let other_length = expected_len.filter(|expected| *expected != len);
+        if len > SMALL && other_length.is_none() {
             return Ok(Some(reader));
         }
-        match reader.check().await {
-            Ok(()) => Ok(Some(reader)),
-            Err(BlobError::Damaged { .. }) => Ok(None),
-            Err(error) => Err(error),
+        match (reader.check().await, other_length) {
+            (Ok(()), None) => Ok(Some(reader)),
+            (Ok(()), Some(expected)) => {
+                let digest = &reader.digest;
+                tracing::error!(
+                    %digest, len, expected,
+                    "a record is wrong: it gives its blob another length than the blob has"
+                );
+                Ok(None)
+            }
+            (Err(BlobError::Damaged { .. }), _) => Ok(None),
+            (Err(error), _) => Err(error),
         }
     }
 
