@@ -35,6 +35,9 @@ use crate::rules::{Rules, RulesConfig};
 use crate::upstream::Upstream;
 use upkeep::Upkeep;
 
+/// Longer than commits that wait take.
+const CLOSING: Duration = Duration::from_secs(10);
+
 /// Why the garden does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -85,8 +88,8 @@ pub struct App {
     edge: EdgeHandle,
     garden: Arc<Garden>,
     upkeep: Upkeep,
-    /// Ends with the app.
-    _scrub: Scrub,
+    scrub: Scrub,
+    metadata: Arc<dyn Metadata>,
     token_file: PathBuf,
     has_rules: bool,
 }
@@ -120,8 +123,9 @@ impl App {
         let registries = open_registries(config, &upstreams, &garden)?;
 
         let health = Health::new(lifecycle.clone());
+        let metadata = engines.metadata;
         let upkeep = Upkeep::start(upkeep::Watched {
-            metadata: engines.metadata,
+            metadata: Arc::clone(&metadata),
             blobs: blobs.clone(),
             rules: rules.clone(),
             upstreams: upstreams.into_iter().flatten().collect(),
@@ -137,7 +141,7 @@ impl App {
             EdgeError::Tls(fault) => StartError::Failed(fault.to_string()),
         })?;
         let scrub = Scrub::start(blobs, ScrubSettings::default());
-        Ok(Self { edge, garden, upkeep, _scrub: scrub, token_file, has_rules })
+        Ok(Self { edge, garden, upkeep, scrub, metadata, token_file, has_rules })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -153,13 +157,20 @@ impl App {
         self.has_rules
     }
 
-    /// Finishes transfers up to `grace`, then closes everything.
+    /// Finishes transfers up to `grace`, then closes everything: the next garth finds the stores
+    /// free.
     pub async fn stop(self, grace: Duration) {
         let stopped = self.edge.stop(grace).await;
         if tokio::time::timeout(LANDING, self.garden.artifacts.land()).await.is_err() {
             tracing::warn!("stopped before everything on its way from upstreams had arrived");
         }
         drop(self.upkeep);
+        drop(self.scrub);
+        if tokio::time::timeout(CLOSING, self.metadata.close()).await.is_err() {
+            tracing::warn!(
+                "the metadata store was not closed in time; what it acknowledged is safe"
+            );
+        }
         tracing::info!(cut = stopped.cut, "stopped");
     }
 }
@@ -234,5 +245,30 @@ fn routes(
         for (format, registry) in &registries {
             registries::mount(*format, registry, routes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::config::LoadOptions;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn stopped_garden_has_let_its_store_go() {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config::load(&LoadOptions {
+            data: Some(data.path().to_owned()),
+            listen: Some("127.0.0.1:0".to_owned()),
+            ..LoadOptions::default()
+        })
+        .unwrap();
+        let engines = open_engines(&config).await.unwrap();
+        let app = App::start(&config, engines, Clock::system()).await.unwrap();
+        app.stop(Duration::ZERO).await;
+        let options = SledOptions { patience: Duration::ZERO, ..SledOptions::default() };
+        let store = Sled::open(&Sled::directory_in(data.path()), options).unwrap();
+        store.close().await;
     }
 }

@@ -3,6 +3,8 @@
 //! An engine maps keys to values in byte order, scans by prefix and commits batches. A batch takes
 //! effect whole or not at all, and only if all its expectations hold. An acknowledged commit is
 //! durable. Engines know nothing of what the keys mean; that is [`records`].
+//!
+//! Keys, values and batches are bounded alike for every engine: what one takes, all take.
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -11,6 +13,16 @@ pub mod sled;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+use self::records::show_key;
+
+/// The longest key.
+pub const MAX_KEY: usize = 1024;
+/// The largest value.
+pub const MAX_VALUE: usize = 16 * 1024;
+/// Keys and values of one batch together. [`records::commit_in_parts`] writes more than this.
+pub const MAX_BATCH_BYTES: usize = 512 * 1024;
+pub const MAX_BATCH_CHANGES: usize = 1024;
 
 /// One key with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +67,37 @@ impl Batch {
         self.changes.push(Change { key: key.into(), value: None });
         self
     }
+
+    /// Keys and values of all changes.
+    pub fn bytes(&self) -> usize {
+        self.changes.iter().map(Change::bytes).sum()
+    }
+
+    /// Whether an engine takes it. Each engine asks before it does anything else.
+    pub fn check_size(&self) -> Result<(), MetadataError> {
+        let refuse_above = |limit, size, what: &dyn Fn() -> String| {
+            if size <= limit {
+                return Ok(());
+            }
+            Err(MetadataError::TooLarge { what: what(), size, limit })
+        };
+        for change in &self.changes {
+            let record = || show_key(&change.key[..change.key.len().min(MAX_KEY)]);
+            let value = change.value.as_ref().map_or(0, Bytes::len);
+            refuse_above(MAX_KEY, change.key.len(), &|| format!("the key {}", record()))?;
+            refuse_above(MAX_VALUE, value, &|| format!("the record {}", record()))?;
+        }
+        let what = || "what is to be written at once".to_owned();
+        refuse_above(MAX_BATCH_BYTES, self.bytes(), &what)?;
+        let what = || "the number of records to be written at once".to_owned();
+        refuse_above(MAX_BATCH_CHANGES, self.changes.len(), &what)
+    }
+}
+
+impl Change {
+    pub fn bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 /// By what the caller does next.
@@ -66,6 +109,9 @@ pub enum MetadataError {
     /// Nothing was changed; answer 507.
     #[error("the metadata store is full: {0}")]
     Full(String),
+    /// Nothing was changed, and nothing will be: what was asked for has to be less.
+    #[error("{what} is too large for the metadata store: {size}, at most {limit}")]
+    TooLarge { what: String, size: usize, limit: usize },
     /// Nothing was acknowledged; answer 503.
     #[error("the metadata store is unavailable: {0}")]
     Unavailable(String),
@@ -92,4 +138,8 @@ pub trait Metadata: Send + Sync + std::fmt::Debug {
 
     /// Bytes on disk, for the metrics.
     async fn size(&self) -> Result<u64, MetadataError>;
+
+    /// Ends the commits that wait and lets the store go, for all who share it. Whoever asks
+    /// afterwards is told that it is closed; closing it again does nothing.
+    async fn close(&self);
 }

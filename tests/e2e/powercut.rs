@@ -28,6 +28,7 @@ const ROUNDS: u64 = 24;
 struct Acknowledged {
     /// For each writer the number of its last batch.
     records: BTreeMap<u64, u64>,
+    large: BTreeMap<u64, u64>,
     blobs: Vec<u64>,
 }
 
@@ -61,8 +62,13 @@ fn acknowledged_writes_survive_power_cuts() {
         drop(runtime);
     }
     let records: u64 = rounds.iter().flat_map(|round| round.records.values()).map(|n| n + 1).sum();
+    let large: u64 = rounds.iter().flat_map(|round| round.large.values()).map(|n| n + 1).sum();
     let blobs: usize = rounds.iter().map(|round| round.blobs.len()).sum();
-    println!("{ROUNDS} power cuts, {records} acknowledged batches and {blobs} blobs, all there");
+    println!(
+        "{ROUNDS} power cuts, {records} acknowledged batches, {large} large ones and {blobs} blobs, \
+         all there"
+    );
+    assert!(large > 5 * ROUNDS, "only {large} large batches were acknowledged");
     assert!(records > 50 * ROUNDS, "only {records} batches were acknowledged");
     assert!(blobs as u64 > 5 * ROUNDS, "only {blobs} blobs were acknowledged");
 }
@@ -76,6 +82,7 @@ async fn verify(data: &Path, rounds: &[Acknowledged], all: bool) {
     };
     for (round, acknowledged) in rounds.iter().enumerate().skip(first) {
         verify_records(&store, round as u64, acknowledged).await;
+        verify_large(&store, round as u64, acknowledged).await;
     }
     let engine = Arc::new(DiskBlobs::open(data, DiskOptions::default()).unwrap());
     let alarm = Arc::new(|digest: &Digest, cause: &str| panic!("{digest} is damaged: {cause}"));
@@ -124,6 +131,22 @@ async fn verify_records(store: &Sled, round: u64, acknowledged: &Acknowledged) {
     }
 }
 
+async fn verify_large(store: &Sled, round: u64, acknowledged: &Acknowledged) {
+    for (writer, last) in &acknowledged.large {
+        let prefix = powercut::large_prefix(round, *writer);
+        let found = store.scan(prefix.as_bytes(), None, usize::MAX).await.unwrap();
+        let n = found.first().and_then(|entry| powercut::large_number(&entry.value));
+        let n = n.unwrap_or_else(|| panic!("round {round}: the large batch {last} is lost"));
+        assert!(n >= *last, "round {round}: {last} was acknowledged and {n} is there");
+        let expected = powercut::large(round, *writer, n);
+        assert_eq!(found.len(), expected.len(), "round {round}: part of a large batch");
+        for (entry, (key, value)) in found.iter().zip(&expected) {
+            let whole = (&*entry.key, &*entry.value) == (&**key, &**value);
+            assert!(whole, "round {round}, writer {writer}: half of the large batch {n}");
+        }
+    }
+}
+
 struct Writer {
     child: Child,
     acknowledged: Option<std::thread::JoinHandle<Acknowledged>>,
@@ -149,6 +172,10 @@ impl Writer {
                     ["record", writer, n] => {
                         let (writer, n) = (writer.parse().unwrap(), n.parse().unwrap());
                         acknowledged.records.insert(writer, n);
+                    }
+                    ["large", writer, n] => {
+                        let (writer, n) = (writer.parse().unwrap(), n.parse().unwrap());
+                        acknowledged.large.insert(writer, n);
                     }
                     ["blob", seed, _] => acknowledged.blobs.push(seed.parse().unwrap()),
                     _ => panic!("{line}"),

@@ -9,6 +9,28 @@ pub fn records(round: u64, writer: u64, n: u64) -> [(Vec<u8>, Vec<u8>); 2] {
     [(key.into_bytes(), value), (newest.into_bytes(), n.to_string().into_bytes())]
 }
 
+/// Where the batch of that writer lies that is as large as one may be; each one replaces the last.
+pub fn large_prefix(round: u64, writer: u64) -> String {
+    format!("large/{round:04}/{writer:02}/")
+}
+
+/// The number of a batch is in every value of it, so that half of it shows. Even writers write few
+/// large records, odd ones many small ones.
+pub fn large(round: u64, writer: u64, n: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let (records, length) = if writer.is_multiple_of(2) { (32, 16_000) } else { (1024, 460) };
+    let record = |place: u64| {
+        let key = format!("{}{place:04}", large_prefix(round, writer));
+        let seed = n ^ (place << 20) ^ (writer << 40) ^ (round << 44);
+        (key.into_bytes(), [format!("{n:08}").as_bytes(), &bytes(seed, length)].concat())
+    };
+    (0..records).map(record).collect()
+}
+
+/// Which batch a value of [`large`] is of.
+pub fn large_number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value.get(..8)?).ok()?.parse().ok()
+}
+
 /// Between nothing and 300 KB.
 pub fn blob(seed: u64) -> Vec<u8> {
     let length = mix(seed) % if seed.is_multiple_of(7) { 300_000 } else { 30_000 };

@@ -117,6 +117,7 @@ impl From<MetadataError> for Problem {
         let (status, code) = match &error {
             MetadataError::Conflict { .. } => (StatusCode::CONFLICT, "changed-meanwhile"),
             MetadataError::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "store-full"),
+            MetadataError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
             MetadataError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
             MetadataError::Damaged { .. } => (StatusCode::SERVICE_UNAVAILABLE, "store-damaged"),
         };

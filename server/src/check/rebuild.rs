@@ -17,14 +17,13 @@ use super::{
 use crate::blobs::{BlobEngine, BlobError, Listed, verify_blob};
 use crate::disk::faults::Faults;
 use crate::disk::sync_directory;
-use crate::metadata::records::{FORMAT_KEY, check_value, fetched, referred_blob};
+use crate::metadata::records::{FORMAT_KEY, check_value, commit_in_parts, fetched, referred_blob};
 use crate::metadata::sled::OpenError;
-use crate::metadata::{Batch, Metadata};
+use crate::metadata::{Batch, Change, Metadata};
 
 /// The kinds are read one by one: damage in one does not take the others along.
 const KINDS: [&[u8]; 6] =
     [b"rule/", b"artifact/", b"document/", b"version/", b"observation/", b"meta/"];
-const BATCH: usize = 200;
 
 /// What became of the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -195,14 +194,8 @@ impl Beside {
 
 async fn write_new(directory: &Path, records: Records) -> Result<(), CheckError> {
     let store = open_store(directory).await?;
-    let mut batch = Batch::default();
-    for (key, value) in records {
-        batch = batch.put(key, value);
-        if batch.changes.len() == BATCH {
-            store.commit(std::mem::take(&mut batch)).await?;
-        }
-    }
-    store.commit(batch).await?;
+    let changes = records.into_iter().map(|(key, value)| Change { key, value: Some(value) });
+    commit_in_parts(&store, changes.collect(), Batch::default()).await?;
     store.close().await;
     Ok(())
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Batch, Metadata, MetadataError};
+use super::{
+    Batch, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MAX_KEY, MAX_VALUE, Metadata, MetadataError,
+};
 
 /// Opens the same, at first empty, store again and again; only one at a time.
 #[async_trait]
@@ -39,6 +41,8 @@ macro_rules! conformance {
                 parallel_increments_lose_nothing,
                 scan_never_sees_half_a_batch,
                 large_batch_is_whole,
+                oversized_batch_is_refused_and_leaves_nothing,
+                closed_store_says_so_and_can_be_opened_again,
                 largest_key_and_value_are_kept,
                 oversized_record_is_refused_and_leaves_nothing,
                 reopening_keeps_everything,
@@ -309,38 +313,95 @@ pub async fn scan_never_sees_half_a_batch(engine: &dyn Engine) {
     writing.await.unwrap();
 }
 
+/// Batches of as many bytes and of as many changes as may be.
+fn largest_batches() -> [Batch; 2] {
+    let of = |count: usize| {
+        let keys = count * "large/00000".len();
+        let length = (MAX_BATCH_BYTES - keys) / count;
+        (0..count).fold(Batch::default(), |batch, n| {
+            let value = vec![u8::try_from(n % 251).unwrap(); length.min(MAX_VALUE)];
+            batch.put(format!("large/{n:05}"), value)
+        })
+    };
+    [of(MAX_BATCH_BYTES.div_ceil(MAX_VALUE) + 1), of(MAX_BATCH_CHANGES)]
+}
+
 pub async fn large_batch_is_whole(engine: &dyn Engine) {
     let store = engine.open().await;
-    let batch = (0..2000_u32).fold(Batch::default(), |batch, n| {
-        batch.put(format!("large/{n:05}"), vec![u8::try_from(n % 251).unwrap(); 1000])
-    });
-    store.commit(batch).await.unwrap();
-    let found = store.scan(b"large/", None, 10_000).await.unwrap();
-    assert_eq!(found.len(), 2000);
-    assert!(found.iter().all(|entry| entry.value.len() == 1000));
+    for batch in largest_batches() {
+        let expected = batch.changes.clone();
+        store.commit(batch).await.unwrap();
+        let found = store.scan(b"large/", None, 10_000).await.unwrap();
+        for (change, entry) in expected.iter().zip(&found) {
+            assert_eq!((&change.key, change.value.as_ref()), (&entry.key, Some(&entry.value)));
+        }
+        assert!(found.len() >= expected.len());
+    }
+}
+
+pub async fn oversized_batch_is_refused_and_leaves_nothing(engine: &dyn Engine) {
+    let store = engine.open().await;
+    let [mut bytes, mut changes] = largest_batches();
+    while bytes.bytes() <= MAX_BATCH_BYTES {
+        let key = format!("more/{}", bytes.changes.len());
+        bytes = bytes.put(key, vec![0; MAX_VALUE]);
+    }
+    changes = changes.remove("one more");
+    for batch in [bytes, changes] {
+        let refused = store.commit(batch).await;
+        assert!(matches!(refused, Err(MetadataError::TooLarge { .. })), "{refused:?}");
+        assert_eq!(store.scan(b"", None, 10).await.unwrap().len(), store_marks(&store).await);
+    }
+}
+
+/// An engine may keep records of its own about itself.
+async fn store_marks(store: &Arc<dyn Metadata>) -> usize {
+    store.scan(b"meta/", None, 10).await.unwrap().len()
+}
+
+pub async fn closed_store_says_so_and_can_be_opened_again(engine: &dyn Engine) {
+    let store = engine.open().await;
+    let other = Arc::clone(&store);
+    let commits = (0..50).map(|n| store.commit(Batch::default().put(format!("c/{n}"), "1")));
+    let committed = futures_util::future::join_all(commits).await;
+    assert!(committed.iter().all(Result::is_ok));
+    store.close().await;
+    store.close().await;
+    let refused = other.commit(Batch::default().put("late", "1")).await;
+    assert!(matches!(refused, Err(MetadataError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(other.get(b"c/0").await, Err(MetadataError::Unavailable(_))));
+    assert!(matches!(other.scan(b"c/", None, 1).await, Err(MetadataError::Unavailable(_))));
+    assert!(matches!(other.size().await, Err(MetadataError::Unavailable(_))));
+
+    // The clones of before are still held.
+    let store = engine.open().await;
+    assert_eq!(store.scan(b"c/", None, 100).await.unwrap().len(), 50);
+    assert_eq!(store.get(b"late").await.unwrap(), None);
+    drop(other);
 }
 
 pub async fn largest_key_and_value_are_kept(engine: &dyn Engine) {
     let store = engine.open().await;
-    let key = |n: u8| [vec![b'k'; 1023], vec![n]].concat();
+    let key = |n: u8| [vec![b'k'; MAX_KEY - 1], vec![n]].concat();
     for n in 0..80 {
-        store.commit(Batch::default().put(key(n), vec![n; 16 * 1024])).await.unwrap();
+        store.commit(Batch::default().put(key(n), vec![n; MAX_VALUE])).await.unwrap();
     }
     drop(store);
     let store = engine.open().await;
     for n in 0..80 {
-        assert_eq!(store.get(&key(n)).await.unwrap().unwrap(), vec![n; 16 * 1024]);
+        assert_eq!(store.get(&key(n)).await.unwrap().unwrap(), vec![n; MAX_VALUE]);
     }
 }
 
 pub async fn oversized_record_is_refused_and_leaves_nothing(engine: &dyn Engine) {
     let store = engine.open().await;
     let oversized = [
-        Batch::default().put("small", "1").put("big", vec![0; 16 * 1024 + 1]),
-        Batch::default().put("small", "1").put(vec![b'k'; 1025], "1"),
+        Batch::default().put("small", "1").put("big", vec![0; MAX_VALUE + 1]),
+        Batch::default().put("small", "1").put(vec![b'k'; MAX_KEY + 1], "1"),
     ];
     for batch in oversized {
-        assert!(store.commit(batch).await.is_err());
+        let refused = store.commit(batch).await;
+        assert!(matches!(refused, Err(MetadataError::TooLarge { .. })), "{refused:?}");
         assert_eq!(store.get(b"small").await.unwrap(), None);
     }
     // A key that can not exist can still be asked for.

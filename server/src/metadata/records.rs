@@ -23,13 +23,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::keys::{Key, Prefix, parse_key, show_key};
-use super::{Batch, Metadata, MetadataError};
+use super::{Batch, Change, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, Metadata, MetadataError};
 
 /// Where the store says what wrote it; an engine refuses a directory that says something else.
 pub const FORMAT_KEY: &[u8] = b"meta/format";
 pub const FORMAT: &[u8] = b"garth 1";
 
 const ENCODING: u8 = 1;
+
+/// A part of something larger leaves other writers room beside it.
+const PART_BYTES: usize = MAX_BATCH_BYTES / 2;
+const PART_CHANGES: usize = MAX_BATCH_CHANGES / 2;
 
 /// A kind of value with a place of its own in the key space.
 pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -300,6 +304,47 @@ pub async fn scan<R: Record>(
             Ok((key, record))
         })
         .collect()
+}
+
+/// Makes changes that may be more than one batch holds, and then `last`.
+///
+/// Where everything fits into one batch it is one: all of it is there or nothing. Else `changes`
+/// become durable in their order, in batches of their own, before `last` is begun; only its
+/// expectations are asked, then. So `last` holds what makes the rest count: whoever sees it sees
+/// all, and a crash or an error before it leaves some of `changes`, which making them again mends.
+pub async fn commit_in_parts(
+    metadata: &dyn Metadata,
+    changes: Vec<Change>,
+    mut last: Batch,
+) -> Result<(), MetadataError> {
+    let bytes: usize = changes.iter().map(Change::bytes).sum();
+    if bytes + last.bytes() <= MAX_BATCH_BYTES
+        && changes.len() + last.changes.len() <= MAX_BATCH_CHANGES
+    {
+        last.changes.splice(0..0, changes);
+        return metadata.commit(last).await;
+    }
+    // What can not be written at all is found before anything is written.
+    last.check_size()?;
+    let mut part = Batch::default();
+    for change in changes {
+        if part.bytes() + change.bytes() > PART_BYTES || part.changes.len() == PART_CHANGES {
+            metadata.commit(std::mem::take(&mut part)).await?;
+        }
+        part.changes.push(change);
+    }
+    metadata.commit(part).await?;
+    metadata.commit(last).await
+}
+
+impl Change {
+    pub fn put_record<R: Record>(key: &Key<R>, record: &R) -> Self {
+        Self { key: key.to_bytes(), value: Some(encode(record)) }
+    }
+
+    pub fn remove_record<R: Record>(key: &Key<R>) -> Self {
+        Self { key: key.to_bytes(), value: None }
+    }
 }
 
 impl Batch {

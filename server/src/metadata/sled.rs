@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Values stay small ([`MAX_VALUE`]): sled puts large nodes into files beside its log, which it
-//! never syncs. An I/O error of the engine ends the process ([`SledOptions::on_fatal`]), since
+//! never syncs. Groups stay small too ([`committer`]). An I/O error of the engine ends the process ([`SledOptions::on_fatal`]), since
 //! what is in memory may no longer be what is on disk.
 
 mod committer;
@@ -28,26 +28,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
-use self::committer::{Committer, Counts, Pending};
+use self::committer::{Committer, Pending, Progress};
 pub use self::opening::OpenError;
-use self::opening::Store;
+use self::opening::{SEGMENT, Store};
 use super::records::show_key;
-use super::{Batch, Entry, Metadata, MetadataError};
+use super::{Batch, Entry, MAX_KEY, MAX_VALUE, Metadata, MetadataError};
 use crate::disk::faults::Faults;
 
-/// The longest key. A node of sled's index holds up to 256 of them.
-pub const MAX_KEY: usize = 1024;
-/// The largest value. A leaf holds up to 17 of them and must stay below a quarter of a segment.
-pub const MAX_VALUE: usize = 16 * 1024;
+// A node of sled's index holds up to 256 keys and a leaf up to 17 values; both stay below a
+// quarter of a segment.
+const _: () = assert!(256 * MAX_KEY < SEGMENT / 4 && 17 * (MAX_KEY + MAX_VALUE) < SEGMENT / 4);
 
 /// Commits that may wait for their turn before the next writer waits to be let in.
 const QUEUE: usize = 1024;
-/// A commit that takes longer than this will not come to its end: sled waits for ever for a
-/// thread of its own that died.
-const STALLED: Duration = Duration::from_mins(1);
 
 type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -59,6 +55,9 @@ pub struct SledOptions {
     pub reserve_bytes: u64,
     /// How long to wait for another process to let go of the directory.
     pub patience: Duration,
+    /// How long the engine may work at one group before it counts as stuck: sled waits for ever
+    /// for a thread of its own that died. How long the queue is makes no difference.
+    pub stalled: Duration,
     /// Called once, when the engine can not be trusted any more. The default ends the process.
     pub on_fatal: OnFatal,
     pub faults: Faults,
@@ -70,6 +69,7 @@ impl Default for SledOptions {
             cache_bytes: 64 * 1024 * 1024,
             reserve_bytes: 64 * 1024 * 1024,
             patience: Duration::from_secs(5),
+            stalled: Duration::from_mins(1),
             on_fatal: Arc::new(stop_process),
             faults: Faults::default(),
         }
@@ -82,6 +82,7 @@ impl fmt::Debug for SledOptions {
             .field("cache_bytes", &self.cache_bytes)
             .field("reserve_bytes", &self.reserve_bytes)
             .field("patience", &self.patience)
+            .field("stalled", &self.stalled)
             .field("faults", &self.faults)
             .finish_non_exhaustive()
     }
@@ -99,47 +100,35 @@ fn stop_process(cause: &str) {
     std::process::exit(3);
 }
 
-/// An open store. Cheap to clone; the directory is let go when the last clone is gone and the
-/// commits that wait are done.
+/// An open store, shared by its clones. The directory is let go when it is closed, or when the
+/// last clone is gone and the commits that wait are done.
 #[derive(Clone)]
 pub struct Sled {
-    store: Arc<Store>,
+    store: Shared,
     queue: mpsc::Sender<Pending>,
-    counts: Arc<Counts>,
+    progress: Arc<Progress>,
+    stalled: Duration,
     on_fatal: OnFatal,
-    committer: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
+    directory: Arc<Path>,
 }
+
+/// `None` once it is closed. Whoever works with it holds the lock, so closing waits for him.
+type Shared = Arc<RwLock<Option<Store>>>;
 
 impl Sled {
     /// Opens or creates the store in `directory`. Blocks: for the recovery of the log, and up to
     /// [`SledOptions::patience`] for another process to let go.
     pub fn open(directory: &Path, options: SledOptions) -> Result<Self, OpenError> {
-        let store = Arc::new(Store::open(directory, &options)?);
+        let store = Arc::new(RwLock::new(Some(Store::open(directory, &options)?)));
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let counts = Arc::new(Counts::default());
-        let thread = Committer::start(Arc::clone(&store), waiting, Arc::clone(&counts), &options)
-            .map_err(|error| OpenError::Io { directory: directory.to_owned(), error })?;
-        let committer = Arc::new(Mutex::new(Some(thread)));
-        Ok(Self { store, queue, counts, on_fatal: options.on_fatal, committer })
-    }
-
-    /// Waits until the commits that wait are done and the directory is let go. Where there are
-    /// other clones it is they who keep it.
-    pub async fn close(self) {
-        let Self { store, queue, committer, .. } = self;
-        drop(queue);
-        let Some(committer) = Arc::into_inner(committer) else { return };
-        let closed = tokio::task::spawn_blocking(move || {
-            if let Some(thread) = committer.into_inner()
-                && thread.join().is_err()
-            {
-                tracing::error!("the thread that commits panicked");
-            }
-            drop(store);
-        });
-        if let Err(panic) = closed.await {
-            tracing::error!(%panic, "closing the metadata store");
-        }
+        let progress = Arc::new(Progress::default());
+        let directory: Arc<Path> = directory.into();
+        let committer = Committer::new(Arc::clone(&store), &directory, &progress, &options);
+        committer
+            .start(waiting, &options.on_fatal)
+            .map_err(|error| OpenError::Io { directory: directory.to_path_buf(), error })?;
+        let SledOptions { stalled, on_fatal, .. } = options;
+        Ok(Self { store, queue, progress, stalled, on_fatal, directory })
     }
 
     /// Where the store lies in a data directory.
@@ -149,26 +138,45 @@ impl Sled {
 
     /// Batches committed and fsyncs paid for them since the store was opened.
     pub fn commits_and_syncs(&self) -> (u64, u64) {
-        self.counts.read()
+        self.progress.commits_and_syncs()
     }
 
     async fn read<T: Send + 'static>(
         &self,
         what: String,
-        read: impl FnOnce(&::sled::Db) -> ::sled::Result<T> + Send + 'static,
+        read: impl FnOnce(&Store) -> ::sled::Result<T> + Send + 'static,
     ) -> Result<T, MetadataError> {
         let store = Arc::clone(&self.store);
-        match tokio::task::spawn_blocking(move || read(&store.db)).await {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(read_error(what, &error)),
+        let reading = move || store.read().as_ref().map(read);
+        match tokio::task::spawn_blocking(reading).await {
+            Ok(Some(Ok(found))) => Ok(found),
+            Ok(Some(Err(error))) => Err(read_error(what, &error)),
+            Ok(None) => Err(closed()),
             Err(panic) => Err(MetadataError::Unavailable(format!("reading {what}: {panic}"))),
+        }
+    }
+
+    /// Waits for the end of a commit for as long as the engine makes progress.
+    async fn wait_for<T>(&self, commit: impl Future<Output = T>) -> Result<T, MetadataError> {
+        let mut commit = std::pin::pin!(commit);
+        loop {
+            if let Ok(ended) = tokio::time::timeout(self.stalled, &mut commit).await {
+                return Ok(ended);
+            }
+            if self.progress.busy_for().is_some_and(|busy| busy >= self.stalled) {
+                let cause = format!("no commit ended within {} s", self.stalled.as_secs());
+                if self.progress.give_up() {
+                    (self.on_fatal)(&cause);
+                }
+                return Err(MetadataError::Unavailable(cause));
+            }
         }
     }
 }
 
 impl fmt::Debug for Sled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sled").field("directory", &self.store.directory).finish_non_exhaustive()
+        f.debug_struct("Sled").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 
@@ -181,19 +189,8 @@ fn read_error(key: String, error: &::sled::Error) -> MetadataError {
     }
 }
 
-fn check_sizes(batch: &Batch) -> Result<(), MetadataError> {
-    for change in &batch.changes {
-        let value = change.value.as_ref().map_or(0, Bytes::len);
-        if change.key.len() > MAX_KEY || value > MAX_VALUE {
-            return Err(MetadataError::Unavailable(format!(
-                "the record {} has a key of {} bytes and a value of {value}; at most {MAX_KEY} \
-                 and {MAX_VALUE} are stored",
-                show_key(&change.key),
-                change.key.len(),
-            )));
-        }
-    }
-    Ok(())
+fn closed() -> MetadataError {
+    MetadataError::Unavailable("the store is closed".to_owned())
 }
 
 /// The first key behind all that start with `prefix`; `None` where there is none.
@@ -209,7 +206,7 @@ impl Metadata for Sled {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, MetadataError> {
         let wanted = key.to_vec();
         // Not in memory for certain: sled reads evicted pages from the disk.
-        let found = self.read(show_key(key), move |db| db.get(wanted)).await?;
+        let found = self.read(show_key(key), move |store| store.db.get(wanted)).await?;
         Ok(found.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -230,11 +227,12 @@ impl Metadata for Sled {
             _ => Bound::Included(prefix.to_vec()),
         };
         let end = end.map_or(Bound::Unbounded, Bound::Excluded);
-        let store = Arc::clone(&self.store);
-        self.read(show_key(prefix), move |db| {
+        self.read(show_key(prefix), move |store| {
             // A page is one moment: no batch is half in it.
             let _no_commit = store.applying.read();
-            db.range::<Vec<u8>, _>((start, end))
+            store
+                .db
+                .range::<Vec<u8>, _>((start, end))
                 .take(limit)
                 .map(|found| {
                     found.map(|(key, value)| Entry {
@@ -248,23 +246,33 @@ impl Metadata for Sled {
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), MetadataError> {
-        check_sizes(&batch)?;
+        batch.check_size()?;
         let stopped = || MetadataError::Unavailable("the store has stopped".to_owned());
         let (acknowledge, acknowledged) = oneshot::channel();
         let committed = async {
             self.queue.send(Pending { batch, acknowledge }).await.map_err(|_| stopped())?;
             acknowledged.await.map_err(|_| stopped())?
         };
-        if let Ok(result) = tokio::time::timeout(STALLED, committed).await {
-            return result;
-        }
-        let cause = format!("a commit did not end within {} s", STALLED.as_secs());
-        (self.on_fatal)(&cause);
-        Err(MetadataError::Unavailable(cause))
+        self.wait_for(committed).await?
     }
 
     async fn size(&self) -> Result<u64, MetadataError> {
-        self.read("the size".to_owned(), ::sled::Db::size_on_disk).await
+        self.read("the size".to_owned(), |store| store.db.size_on_disk()).await
+    }
+
+    async fn close(&self) {
+        if self.store.try_read().is_some_and(|store| store.is_none()) {
+            return;
+        }
+        // Commits are done in their order, so with this one all that waited before are done.
+        if let Err(error) = self.commit(Batch::default()).await {
+            tracing::warn!(%error, "the last commit before the metadata store is closed");
+        }
+        let store = Arc::clone(&self.store);
+        let closing = tokio::task::spawn_blocking(move || drop(store.write().take()));
+        if let Err(panic) = closing.await {
+            tracing::error!(%panic, "closing the metadata store");
+        }
     }
 }
 

@@ -47,7 +47,9 @@ pub fn status_of(fault: &PullError) -> StatusCode {
         PullError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
         PullError::Unavailable { .. }
         | PullError::Broken { .. }
-        | PullError::Contradicts { .. } => StatusCode::BAD_GATEWAY,
+        | PullError::Contradicts { .. }
+        // What we store is made of what the upstream said.
+        | PullError::Metadata(MetadataError::TooLarge { .. }) => StatusCode::BAD_GATEWAY,
         PullError::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
         PullError::Blobs(BlobError::Full(_)) | PullError::Metadata(MetadataError::Full(_)) => {
             StatusCode::INSUFFICIENT_STORAGE
@@ -67,6 +69,9 @@ pub fn fault_line(what: &str, fault: &PullError) -> String {
             format!(
                 "{what} can not be fetched: the disk of this garth is full. What it holds is served"
             )
+        }
+        PullError::Metadata(fault @ MetadataError::TooLarge { .. }) => {
+            format!("{what} can not be served: its upstream says more of it than is kept: {fault}")
         }
         PullError::Blobs(_) | PullError::Metadata(_) => {
             format!("{what} can not be served now: the store of this garth fails; its log says why")

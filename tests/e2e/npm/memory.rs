@@ -1,5 +1,6 @@
 //! What garth remembers of an upstream, and keeps when the upstream changes its mind.
 
+use server::metadata::Metadata as _;
 use server::metadata::records::{self, Observation, ObservationKind, VersionRecord};
 use server::metadata::sled::{Sled, SledOptions};
 use support::http::Asked;

@@ -3,6 +3,7 @@
 //! ```text
 //! powercut-writer DATA ROUND
 //! record WRITER N          the batch N of that writer is durable
+//! large WRITER N           so is the batch N that is as large as one may be
 //! blob SEED LENGTH         the blob of those bytes is durable, with its side file
 //! ```
 //!
@@ -12,14 +13,16 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use server::blobs::disk::{DiskBlobs, DiskOptions};
 use server::blobs::{Blobs, BlobsOptions, Side};
 use server::metadata::sled::{Sled, SledOptions};
-use server::metadata::{Batch, Metadata as _};
+use server::metadata::{Batch, MAX_BATCH_BYTES, Metadata as _};
 use support::powercut;
 
 const RECORD_WRITERS: u64 = 12;
+const LARGE_WRITERS: u64 = 2;
 const BLOB_WRITERS: u64 = 3;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -41,6 +44,9 @@ async fn main() {
     for writer in 0..RECORD_WRITERS {
         writers.spawn(write_records(store.clone(), round, writer));
     }
+    for writer in 0..LARGE_WRITERS {
+        writers.spawn(write_large(store.clone(), round, writer));
+    }
     for writer in 0..BLOB_WRITERS {
         writers.spawn(write_blobs(blobs.clone(), round, writer));
     }
@@ -55,6 +61,18 @@ async fn write_records(store: Sled, round: u64, writer: u64) {
         let [(key, value), (newest, number)] = powercut::records(round, writer, n);
         store.commit(Batch::default().put(key, value).put(newest, number)).await.unwrap();
         say(&format!("record {writer} {n}\n"));
+    }
+}
+
+/// Now and then, so that the small batches share the disk with them.
+async fn write_large(store: Sled, round: u64, writer: u64) {
+    for n in 0.. {
+        let records = powercut::large(round, writer, n).into_iter();
+        let batch = records.fold(Batch::default(), |batch, (key, value)| batch.put(key, value));
+        assert!(batch.bytes() * 20 > MAX_BATCH_BYTES * 18, "it is to be near the limit");
+        store.commit(batch).await.unwrap();
+        say(&format!("large {writer} {n}\n"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

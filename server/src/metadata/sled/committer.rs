@@ -5,24 +5,31 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::super::records::show_key;
-use super::super::{Batch, MetadataError};
-use super::opening::{Store, panic_message};
-use super::{OnFatal, SledOptions, read_error};
+use super::super::{Batch, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MetadataError};
+use super::opening::{SEGMENT, Store, panic_message};
+use super::{OnFatal, Shared, SledOptions, closed, read_error};
 use crate::disk::faults::{Faults, Operation};
 use crate::disk::space::Space;
 
-/// A group stays well below a segment of sled's log, so that the log never reuses a segment whose
-/// successor is not durable yet.
+/// A group that has reached one of these takes no further batch.
 const GROUP_BYTES: usize = 256 * 1024;
-const GROUP_BATCHES: usize = 512;
+const GROUP_CHANGES: usize = 1024;
+
+// A group stays well below a segment of sled's log, so that the log never reuses a segment whose
+// successor is not durable yet.
+const _: () = assert!(GROUP_BYTES + MAX_BATCH_BYTES <= SEGMENT / 2);
+const _: () = assert!(GROUP_CHANGES + MAX_BATCH_CHANGES <= 2048);
 
 /// A batch on its way, and where its writer waits.
 pub struct Pending {
@@ -30,15 +37,37 @@ pub struct Pending {
     pub acknowledge: oneshot::Sender<Result<(), MetadataError>>,
 }
 
+/// How the thread gets on, for those who wait for it.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct Progress {
     commits: AtomicU64,
     syncs: AtomicU64,
+    /// Since when it is at work at the present group.
+    busy_since: Mutex<Option<Instant>>,
+    given_up: AtomicBool,
 }
 
-impl Counts {
-    pub fn read(&self) -> (u64, u64) {
+impl Progress {
+    pub fn commits_and_syncs(&self) -> (u64, u64) {
         (self.commits.load(Ordering::Relaxed), self.syncs.load(Ordering::Relaxed))
+    }
+
+    /// `None` while nothing is to be done.
+    pub fn busy_for(&self) -> Option<Duration> {
+        self.busy_since.lock().map(|since| since.elapsed())
+    }
+
+    /// Whether the caller is the first to say that the engine is stuck.
+    pub fn give_up(&self) -> bool {
+        !self.given_up.swap(true, Ordering::Relaxed)
+    }
+
+    fn begin(&self) {
+        *self.busy_since.lock() = Some(Instant::now());
+    }
+
+    fn end(&self) {
+        *self.busy_since.lock() = None;
     }
 }
 
@@ -46,36 +75,45 @@ impl Counts {
 struct Broken(String);
 
 pub struct Committer {
-    store: Arc<Store>,
+    store: Shared,
     space: Space,
     faults: Faults,
-    counts: Arc<Counts>,
+    progress: Arc<Progress>,
 }
 
 impl Committer {
+    pub fn new(
+        store: Shared,
+        directory: &Path,
+        progress: &Arc<Progress>,
+        options: &SledOptions,
+    ) -> Self {
+        let faults = options.faults.clone();
+        let space = Space::new(directory.to_owned(), options.reserve_bytes, faults.clone());
+        Self { store, space, faults, progress: Arc::clone(progress) }
+    }
+
     /// The thread ends when the last sender of `waiting` is gone.
     pub fn start(
-        store: Arc<Store>,
+        self,
         mut waiting: mpsc::Receiver<Pending>,
-        counts: Arc<Counts>,
-        options: &SledOptions,
+        on_fatal: &OnFatal,
     ) -> io::Result<JoinHandle<()>> {
-        let space =
-            Space::new(store.directory.clone(), options.reserve_bytes, options.faults.clone());
-        let committer = Self { store, space, faults: options.faults.clone(), counts };
-        let on_fatal = Arc::clone(&options.on_fatal);
+        let on_fatal = Arc::clone(on_fatal);
         std::thread::Builder::new()
             .name("metadata-commit".to_owned())
-            .spawn(move || committer.run(&mut waiting, &on_fatal))
+            .spawn(move || self.run(&mut waiting, &on_fatal))
     }
 
     fn run(&self, waiting: &mut mpsc::Receiver<Pending>, on_fatal: &OnFatal) {
         while let Some(first) = waiting.blocking_recv() {
+            self.progress.begin();
             let group = gather(first, waiting);
             let (batches, writers): (Vec<Batch>, Vec<_>) =
                 group.into_iter().map(|pending| (pending.batch, pending.acknowledge)).unzip();
             let committed = catch_unwind(AssertUnwindSafe(|| self.commit_group(&batches)))
                 .unwrap_or_else(|panic| Err(Broken(panic_message(panic.as_ref()))));
+            self.progress.end();
             match committed {
                 Ok(results) => {
                     for (writer, result) in writers.into_iter().zip(results) {
@@ -84,7 +122,9 @@ impl Committer {
                     }
                 }
                 Err(Broken(cause)) => {
-                    on_fatal(&cause);
+                    if self.progress.give_up() {
+                        on_fatal(&cause);
+                    }
                     let refusal = MetadataError::Unavailable(cause);
                     for writer in writers {
                         let _gone = writer.send(Err(refusal.clone()));
@@ -98,7 +138,9 @@ impl Committer {
 
     /// One result for each batch, all of them durable.
     fn commit_group(&self, batches: &[Batch]) -> Result<Vec<Result<(), MetadataError>>, Broken> {
-        let bytes: usize = batches.iter().map(bytes_of).sum();
+        let store = self.store.read();
+        let Some(store) = store.as_ref() else { return Ok(vec![Err(closed()); batches.len()]) };
+        let bytes: usize = batches.iter().map(Batch::bytes).sum();
         // The log holds a group once, and again when its segments are cleaned.
         if let Err(error) = self.space.check(2 * bytes as u64) {
             let refusal = if crate::disk::is_full(&error) {
@@ -110,20 +152,20 @@ impl Committer {
         }
         let mut results = Vec::with_capacity(batches.len());
         for batch in batches {
-            results.push(self.apply(batch)?);
+            results.push(self.apply(store, batch)?);
         }
         if results.iter().any(Result::is_ok) {
-            self.make_durable()?;
+            self.make_durable(store)?;
             let committed = results.iter().filter(|result| result.is_ok()).count();
-            self.counts.commits.fetch_add(committed as u64, Ordering::Relaxed);
+            self.progress.commits.fetch_add(committed as u64, Ordering::Relaxed);
         }
         Ok(results)
     }
 
     /// The batch is in sled's memory whole, or not at all.
-    fn apply(&self, batch: &Batch) -> Result<Result<(), MetadataError>, Broken> {
+    fn apply(&self, store: &Store, batch: &Batch) -> Result<Result<(), MetadataError>, Broken> {
         for expectation in &batch.expectations {
-            let found = match self.store.db.get(&expectation.key) {
+            let found = match store.db.get(&expectation.key) {
                 Ok(found) => found,
                 Err(error) => return Ok(Err(read_error(show_key(&expectation.key), &error))),
             };
@@ -139,39 +181,34 @@ impl Committer {
             }
         }
         self.faults.check(Operation::Apply).map_err(|error| broken("taking up a batch", &error))?;
-        let _no_scan = self.store.applying.write();
-        self.store.db.apply_batch(changes).map_err(|error| broken("taking up a batch", &error))?;
+        let _no_scan = store.applying.write();
+        store.db.apply_batch(changes).map_err(|error| broken("taking up a batch", &error))?;
         Ok(Ok(()))
     }
 
-    fn make_durable(&self) -> Result<(), Broken> {
+    fn make_durable(&self, store: &Store) -> Result<(), Broken> {
         self.faults.check(Operation::Flush).map_err(|error| broken("writing the log", &error))?;
-        self.store.db.flush().map_err(|error| broken("writing the log", &error))?;
+        store.db.flush().map_err(|error| broken("writing the log", &error))?;
         self.faults.check(Operation::SyncLog).map_err(|error| broken("syncing the log", &error))?;
-        self.store.log.sync_all().map_err(|error| broken("syncing the log", &error))?;
-        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
+        store.log.sync_all().map_err(|error| broken("syncing the log", &error))?;
+        self.progress.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }
 
 /// What waits already, up to the bounds of a group.
 fn gather(first: Pending, waiting: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
-    let mut bytes = bytes_of(&first.batch);
+    // An empty batch is a change too, so that a group has an end.
+    let weigh = |batch: &Batch| (batch.bytes(), batch.changes.len().max(1));
+    let (mut bytes, mut changes) = weigh(&first.batch);
     let mut group = vec![first];
-    while group.len() < GROUP_BATCHES && bytes < GROUP_BYTES {
+    while bytes < GROUP_BYTES && changes < GROUP_CHANGES {
         let Ok(next) = waiting.try_recv() else { break };
-        bytes += bytes_of(&next.batch);
+        let (more, further) = weigh(&next.batch);
+        (bytes, changes) = (bytes + more, changes + further);
         group.push(next);
     }
     group
-}
-
-fn bytes_of(batch: &Batch) -> usize {
-    batch
-        .changes
-        .iter()
-        .map(|change| change.key.len() + change.value.as_ref().map_or(0, Bytes::len))
-        .sum()
 }
 
 fn broken(doing: &str, error: &dyn std::error::Error) -> Broken {

@@ -19,9 +19,8 @@ use super::SledOptions;
 use crate::disk::faults::Faults;
 use crate::disk::{create_directories, sync_directory};
 
-/// Nodes above a quarter of this leave the log for files that sled never syncs; see
-/// [`super::MAX_VALUE`].
-const SEGMENT: usize = 2 * 1024 * 1024;
+/// Nodes above a quarter of this leave the log for files that sled never syncs.
+pub const SEGMENT: usize = 2 * 1024 * 1024;
 const LOCK: &str = "lock";
 const NEW: &str = "new";
 const RETRY: Duration = Duration::from_millis(50);

@@ -4,11 +4,14 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::*;
 use crate::disk::faults::Operation;
+use crate::metadata::Change;
 use crate::metadata::conformance::{Engine, conformance};
+use crate::metadata::records::commit_in_parts;
 
 /// An engine whose end a test can see.
 struct Watched {
@@ -166,6 +169,56 @@ async fn panic_of_the_engine_ends_the_store() {
     assert!(watched.fatal.lock()[0].contains("the engine panicked"));
 }
 
+/// The engine takes so long for each group.
+fn slow(each: Duration) -> Faults {
+    Faults::hooked(move |operation| {
+        if operation == Operation::SyncLog {
+            std::thread::sleep(each);
+        }
+        Ok(())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_queue_is_not_taken_for_a_stuck_engine() {
+    let watched = Watched::new();
+    let options = SledOptions {
+        stalled: Duration::from_millis(200),
+        faults: slow(Duration::from_millis(40)),
+        ..watched.options()
+    };
+    let store = Sled::open(&watched.path(), options).unwrap();
+    // Each fills a group of its own, so the last one waits for twenty.
+    let commits = (0..20).map(|n| {
+        let batch = (0..17).fold(Batch::default(), |batch, part| {
+            batch.put(format!("{n}/{part}"), vec![7; MAX_VALUE])
+        });
+        store.commit(batch)
+    });
+    let started = std::time::Instant::now();
+    for committed in futures_util::future::join_all(commits).await {
+        committed.unwrap();
+    }
+    assert!(started.elapsed() > Duration::from_millis(400), "the queue was too short to show it");
+    assert!(watched.fatal.lock().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stuck_engine_ends_the_store_once() {
+    let watched = Watched::new();
+    let options = SledOptions {
+        stalled: Duration::from_millis(100),
+        faults: slow(Duration::from_secs(2)),
+        ..watched.options()
+    };
+    let store = Sled::open(&watched.path(), options).unwrap();
+    let commits = (0..5).map(|n| store.commit(put("k", format!("{n}"))));
+    for refused in futures_util::future::join_all(commits).await {
+        assert!(matches!(refused, Err(MetadataError::Unavailable(_))), "{refused:?}");
+    }
+    assert_eq!(watched.fatal.lock().len(), 1, "{:?}", watched.fatal.lock());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_are_refused_when_the_reserve_is_reached() {
     let watched = Watched::new();
@@ -307,4 +360,52 @@ fn end_of_a_prefix_is_the_first_key_behind_it() {
     for (prefix, end) in rows {
         assert_eq!(behind(prefix).as_deref(), end, "{prefix:?}");
     }
+}
+
+/// `count` records of nearly a kilobyte.
+fn many(count: usize) -> Vec<Change> {
+    let change =
+        |n| Change { key: format!("many/{n:05}").into(), value: Some(format!("{n:0>980}").into()) };
+    (0..count).map(change).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_batch_holds_is_committed_in_parts() {
+    // How many records, and how many commits they come to.
+    let rows = [(0, 1), (100, 1), (600, 4), (3000, 13)];
+    for (count, commits) in rows {
+        let watched = Watched::new();
+        let store = watched.open();
+        let last = put("last", "1").put("many/00000", "by the last one");
+        commit_in_parts(&store, many(count), last).await.unwrap();
+        assert_eq!(store.commits_and_syncs().0, commits, "{count}");
+        let found = store.scan(b"many/", None, usize::MAX).await.unwrap();
+        assert_eq!(found.len(), count.max(1));
+        assert_eq!(found[0].value, "by the last one", "{count}");
+        assert_eq!(store.get(b"last").await.unwrap().unwrap(), "1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn last_batch_is_not_begun_where_a_part_fails_or_it_is_too_large() {
+    let watched = Watched::new();
+    let store = watched.open();
+    let too_large = put("last", vec![0; MAX_VALUE + 1]);
+    let refused = commit_in_parts(&store, many(3000), too_large).await;
+    assert!(matches!(refused, Err(MetadataError::TooLarge { .. })), "{refused:?}");
+    assert_eq!(store.scan(b"many/", None, 1).await.unwrap(), [], "nothing was written");
+    store.close().await;
+
+    // Four operations a commit; the fifth commit fails.
+    let (faults, _) = Faults::nth(18, ErrorKind::Other);
+    let store = watched.open_with(faults);
+    let failed = commit_in_parts(&store, many(3000), put("last", "1")).await;
+    assert!(matches!(failed, Err(MetadataError::Unavailable(_))), "{failed:?}");
+    drop(store);
+    let store = watched.open();
+    let found = store.scan(b"many/", None, usize::MAX).await.unwrap().len();
+    assert!(found > 500 && found < 3000, "{found}");
+    assert_eq!(store.get(b"last").await.unwrap(), None);
+    commit_in_parts(&store, many(3000), put("last", "1")).await.unwrap();
+    assert_eq!(store.scan(b"many/", None, usize::MAX).await.unwrap().len(), 3000);
 }
