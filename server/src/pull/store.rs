@@ -43,7 +43,7 @@ const RETAINED: &str = "retained";
 const OBSERVATIONS_AT_MOST: usize = 1000;
 /// Versions that are remembered of one package, those that are gone included.
 const VERSIONS_AT_MOST: usize = 200_000;
-/// Records that are read or written at once.
+/// Records that are read at once.
 const PAGE: usize = 1000;
 
 /// What lies in the store of one document.
@@ -161,8 +161,8 @@ impl PullStore {
         }
     }
 
-    /// Compares the new document with what is remembered and writes both: first the versions,
-    /// whose dates are true in any case, then in one commit the document and what was observed.
+    /// Compares the new document with what is remembered and writes both: what was observed, which
+    /// is true in any case, before the document that it was seen in.
     pub async fn keep_document<F: DocumentFormat>(
         &self,
         update: Update<'_, F>,
@@ -179,14 +179,6 @@ impl PullStore {
                 cause: format!("it has named more than {VERSIONS_AT_MOST} versions of {package}"),
             });
         }
-        for records in changes.records.chunks(PAGE) {
-            let batch = records.iter().fold(Batch::default(), |batch, (version, record)| {
-                let key = VersionRecord::key(registry, package.name(), version.as_str());
-                batch.put_record(&key, record)
-            });
-            self.metadata.commit(batch).await?;
-        }
-
         let key = |document| DocumentRecord::key(registry, package.name(), document);
         let retained = self.retain(&update, &versions).await?;
         let record = self.put_document(&key(NEWEST), update.bytes.clone(), &update, now).await?;
@@ -204,8 +196,12 @@ impl PullStore {
                 None
             }
         };
-        batch = self.add_observations(batch, registry, package, &changes.observations, now).await?;
-        self.metadata.commit(batch).await?;
+        let seen = changes.records.iter().fold(Batch::default(), |seen, (version, record)| {
+            seen.put_record(&VersionRecord::key(registry, package.name(), version.as_str()), record)
+        });
+        let seen =
+            self.add_observations(seen, registry, package, &changes.observations, now).await?;
+        records::commit_in_parts(self.metadata.as_ref(), seen.changes, batch).await?;
 
         if let Some(old) = old {
             self.release(&key(NEWEST), &old.record, Some(&record)).await;
