@@ -12,7 +12,7 @@ const SHARDS: usize = 256;
 
 #[derive(Debug)]
 pub struct Shards {
-    shards: Vec<Mutex<Shard>>,
+    locks: Vec<Mutex<Shard>>,
     /// Bytes in the shards that are counted.
     bytes: AtomicU64,
     uncounted: AtomicUsize,
@@ -51,14 +51,14 @@ impl Locked<'_> {
 impl Shards {
     pub fn new() -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            locks: (0..SHARDS).map(|_| Mutex::default()).collect(),
             bytes: AtomicU64::new(0),
             uncounted: AtomicUsize::new(SHARDS),
         }
     }
 
     pub fn lock(&self, shard: u8) -> Locked<'_> {
-        Locked { shard: self.shards[usize::from(shard)].lock(), of: self }
+        Locked { shard: self.locks[usize::from(shard)].lock(), of: self }
     }
 
     /// `None` until all are counted. Never waits.
