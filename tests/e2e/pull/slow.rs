@@ -64,7 +64,8 @@ async fn check(name: &str, script: fn(&ScriptedUpstream), path: &str) {
     }
     assert!(meanwhile > 1, "{name}: the others waited too");
     let took = start.elapsed();
-    assert!(took < ms(6000), "{name}: {took:?}");
+    // Far below the deadlines of a server without these settings, on however busy a machine.
+    assert!(took < ms(20_000), "{name}: {took:?}");
     // The transfer may break before its head is out.
     let Ok(answer) = slow.await.unwrap() else { return };
     match answer.status {

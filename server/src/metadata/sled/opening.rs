@@ -81,6 +81,7 @@ impl Store {
         create_directories(directory, &options.faults).map_err(failed)?;
         let lock = lock(directory, options.patience)?;
         let is_new = begin(directory, &options.faults).map_err(failed)?;
+        clear_half_written_snapshots(directory).map_err(failed)?;
         let db = open_sled(directory, options)?;
         let log =
             OpenOptions::new().read(true).write(true).open(directory.join("db")).map_err(failed)?;
@@ -148,6 +149,22 @@ fn begin(directory: &Path, faults: &Faults) -> io::Result<bool> {
     File::create(&mark)?.sync_all()?;
     sync_directory(directory, faults)?;
     Ok(true)
+}
+
+/// sled writes a snapshot under another name and renames it when it is whole, but takes what it
+/// finds under that other name for a snapshot too: a kill in between, at an open or a close, left a
+/// store that could not be opened. The one before is there until the new one has its name.
+fn clear_half_written_snapshots(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            tracing::info!(file = %name, "removed a snapshot that a crash left half written");
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// A directory with entries that neither we nor sled made is somebody else's.

@@ -324,6 +324,20 @@ async fn damaged_store_names_the_path_and_the_rebuild() {
     }
 }
 
+#[tokio::test]
+async fn snapshot_that_a_kill_left_half_written_does_not_close_the_store() {
+    let watched = Watched::new();
+    let store = watched.open();
+    store.commit(put("key", "value")).await.unwrap();
+    store.close().await;
+    for torn in ["", "half of one"] {
+        std::fs::write(watched.path().join("snap.7FFFFFFFFFFFFFFF.generating"), torn).unwrap();
+        let store = watched.open();
+        assert_eq!(store.get(b"key").await.unwrap().as_deref(), Some(b"value".as_slice()));
+        store.close().await;
+    }
+}
+
 #[test]
 fn store_whose_making_was_cut_off_is_made_anew() {
     let watched = Watched::new();
