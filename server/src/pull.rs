@@ -71,6 +71,9 @@ pub enum PullError {
     /// Too many large documents are on their way from it; nothing is wrong with this one.
     #[error("too much is being fetched from the upstream {upstream} at once")]
     Crowded { upstream: String },
+    /// Too many views are being made; nothing is wrong with this one.
+    #[error("too much is being made for other clients at once; ask again in a moment")]
+    Busy,
     /// The bytes are not the promised ones. Nothing of them was kept.
     #[error(
         "the bytes of {file}{} are not the promised ones: expected {expected}{}",

@@ -4,9 +4,14 @@
 //! rules, the audience, the form, the address that is written into it), so a stored view can not
 //! be wrong; it only becomes unasked for. A view lives in memory, complete and compressed: to
 //! serve it is one look-up and one write.
+//!
+//! While a view is being made it is in memory twice, and who asks decides how many there are:
+//! each address that a client gives to this garth makes another one. So there is room for so many
+//! bytes of them at once; the others wait for a while, and are then refused.
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -15,6 +20,7 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use policies::decision::{Effect, Revision};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::PullError;
 use super::content::ContentId;
@@ -91,7 +97,41 @@ pub struct Rendered {
 
 pub struct Views {
     kept: Cache<ViewKey, Arc<View>>,
-    flights: Flights<ViewKey, Arc<View>>,
+    flights: Flights<ViewKey, Result<Arc<View>, PullError>>,
+    room: Room,
+}
+
+/// Bytes of views that may be in the making at once.
+const ROOM: usize = 128 << 20;
+/// Room is given out in pieces of this.
+const PIECE: usize = 16 << 10;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Room in memory for the views in the making.
+#[derive(Clone)]
+struct Room {
+    pieces: Arc<Semaphore>,
+    all: usize,
+    patience: Duration,
+}
+
+impl Room {
+    fn new(bytes: usize, patience: Duration) -> Self {
+        let all = (bytes / PIECE).max(1);
+        let pieces = Arc::new(Semaphore::new(all));
+        Self { pieces, all, patience }
+    }
+
+    /// A place for a view of `size` bytes, free again when it is dropped. The largest ones get
+    /// all the room to themselves.
+    async fn place(&self, size: usize) -> Result<OwnedSemaphorePermit, PullError> {
+        // Once as it is and once packed.
+        let pieces = (size + size / 4).div_ceil(PIECE).clamp(1, self.all);
+        let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+        let place = Arc::clone(&self.pieces).acquire_many_owned(pieces);
+        let in_time = tokio::time::timeout(self.patience, place).await;
+        in_time.ok().and_then(Result::ok).ok_or(PullError::Busy)
+    }
 }
 
 impl Views {
@@ -101,7 +141,7 @@ impl Views {
             .weigher(|_, view: &Arc<View>| u32::try_from(view.body.len() + 512).unwrap_or(u32::MAX))
             .max_capacity(memory)
             .build();
-        Self { kept, flights: Flights::new(runtime) }
+        Self { kept, flights: Flights::new(runtime), room: Room::new(ROOM, PATIENCE) }
     }
 
     /// The stored view, if its decisions still hold.
@@ -109,19 +149,25 @@ impl Views {
         self.kept.get(key).filter(|view| view.until.is_none_or(|until| now < until))
     }
 
-    /// Makes the view from what the gate let through, once for all who wait for it.
+    /// Makes the view from what the gate let through, once for all who wait for it. `size` is that
+    /// of the document, which no view of it exceeds by much.
     pub async fn make(
         &self,
         key: ViewKey,
+        size: usize,
         screened: Screened,
         render: impl FnOnce(&Screened) -> Rendered + Send + 'static,
     ) -> Result<Arc<View>, PullError> {
-        let (kept, encoding) = (self.kept.clone(), key.encoding);
+        let (kept, room) = (self.kept.clone(), self.room.clone());
         let storing = key.clone();
         let landed = self
             .flights
             .join(key, || async move {
+                let place = room.place(size).await?;
+                let encoding = storing.encoding;
                 let making = move || {
+                    // Until the work is done, though nobody waits for it any more.
+                    let _place = place;
                     let rendered = render(&screened);
                     finish(rendered, encoding, &screened)
                 };
@@ -131,10 +177,10 @@ impl Views {
                     Err(fault) => std::panic::resume_unwind(fault.into_panic()),
                 };
                 kept.insert(storing, Arc::clone(&view));
-                view
+                Ok(view)
             })
             .await;
-        landed.map(|landed| landed.value).ok_or(PullError::Internal)
+        landed.ok_or(PullError::Internal)?.value
     }
 }
 
@@ -167,7 +213,40 @@ impl std::fmt::Debug for Views {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    #[tokio::test]
+    async fn views_in_the_making_share_a_bounded_room() {
+        let patience = Duration::from_millis(300);
+        let room = Room::new(10 << 20, patience);
+        let mut places = Vec::new();
+        for _ in 0..4 {
+            places.push(room.place(2 << 20).await.unwrap());
+        }
+        let asked = tokio::time::Instant::now();
+        assert!(matches!(room.place(1).await, Err(PullError::Busy)));
+        assert!(asked.elapsed() >= patience);
+
+        // One that waits is let in when another is done.
+        let waiting = tokio::spawn({
+            let room = room.clone();
+            async move { room.place(2 << 20).await.map(drop) }
+        });
+        tokio::time::sleep(patience / 6).await;
+        places.pop();
+        waiting.await.unwrap().unwrap();
+
+        // Small ones do not stand in each other's way.
+        for _ in 0..100 {
+            places.push(room.place(5000).await.unwrap());
+        }
+        assert!(room.place(100 << 20).await.is_err());
+        places.clear();
+        let _whole = room.place(100 << 20).await.unwrap();
+        assert!(room.place(1).await.is_err(), "the largest one has the room to itself");
+    }
 
     #[test]
     fn gzip_is_chosen_only_where_the_client_takes_it() {

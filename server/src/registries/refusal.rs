@@ -54,9 +54,10 @@ pub fn status_of(fault: &PullError) -> StatusCode {
         PullError::Blobs(BlobError::Full(_)) | PullError::Metadata(MetadataError::Full(_)) => {
             StatusCode::INSUFFICIENT_STORAGE
         }
-        PullError::Blobs(_) | PullError::Metadata(_) | PullError::Crowded { .. } => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        PullError::Blobs(_)
+        | PullError::Metadata(_)
+        | PullError::Crowded { .. }
+        | PullError::Busy => StatusCode::SERVICE_UNAVAILABLE,
         PullError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -86,6 +87,7 @@ pub fn retry_after(fault: &PullError) -> Option<u64> {
         PullError::RateLimited { retry_after, .. } => {
             Some(retry_after.unwrap_or(Duration::from_secs(30)).as_secs().max(1))
         }
+        PullError::Crowded { .. } | PullError::Busy => Some(5),
         _ => None,
     }
 }

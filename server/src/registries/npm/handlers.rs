@@ -225,7 +225,7 @@ async fn find_view(
     let content = Arc::clone(content);
     let view = garden
         .views
-        .make(key, screened, move |screened| render(&content, screened, &base))
+        .make(key, content.size, screened, move |screened| render(&content, screened, &base))
         .await
         .map_err(|fault| pull_refusal("this view".to_owned(), fault))?;
     access.set_decision(view.decision());
