@@ -22,8 +22,15 @@ use crate::metadata::sled::OpenError;
 use crate::metadata::{Batch, Change, Metadata};
 
 /// The kinds are read one by one: damage in one does not take the others along.
-const KINDS: [&[u8]; 6] =
-    [b"rule/", b"artifact/", b"document/", b"version/", b"observation/", b"meta/"];
+const KINDS: [&[u8]; 7] = [
+    b"rule/",
+    b"rule-packages/",
+    b"artifact/",
+    b"document/",
+    b"version/",
+    b"observation/",
+    b"meta/",
+];
 
 /// What became of the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

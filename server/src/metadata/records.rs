@@ -6,6 +6,7 @@
 //! artifact/{registry}/{package}/{file}       ArtifactRecord   a cached or published file
 //! observation/{registry}/{package}/{n:020}   Observation      what changed upstream, and when
 //! rule/{name}                                RuleRecord       a rule made through the API
+//! rule-packages/{name}/{n:06}                RulePackages     more of its packages, if they are many
 //! meta/...                                   single values (the store's format, its identity)
 //! ```
 //!
@@ -121,12 +122,28 @@ pub enum ObservationKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleRecord {
     pub effect: Effect,
+    /// The first ones, where there are `more`.
     pub packages: Vec<String>,
+    /// How many [`RulePackages`] belong to it, numbered from 0. They come and go with it in one
+    /// batch; one that is missing makes the rule unreadable.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u32,
     pub versions: Option<String>,
     pub reason: Option<String>,
     pub expires: Option<Timestamp>,
     pub created: Timestamp,
     pub created_by: String,
+}
+
+/// Packages of a rule that names more than one value holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RulePackages {
+    pub packages: Vec<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Record for DocumentRecord {
@@ -152,6 +169,11 @@ impl Record for Observation {
 impl Record for RuleRecord {
     const KIND: &'static str = "rule";
     const PARTS: usize = 1;
+}
+
+impl Record for RulePackages {
+    const KIND: &'static str = "rule-packages";
+    const PARTS: usize = 2;
 }
 
 impl DocumentRecord {
@@ -196,6 +218,16 @@ impl RuleRecord {
     }
 }
 
+impl RulePackages {
+    pub fn key(rule: &str, n: u32) -> Key<Self> {
+        Key::of(&[rule, &format!("{n:06}")])
+    }
+
+    pub fn of_rule(rule: &str) -> Prefix<Self> {
+        Prefix::of(&[rule])
+    }
+}
+
 /// The value that is stored for a record.
 pub fn encode<R: Record>(record: &R) -> Bytes {
     let mut value = vec![ENCODING];
@@ -232,6 +264,7 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(ArtifactRecord::KIND) => typed::<ArtifactRecord>(key, value),
         Some(Observation::KIND) => typed::<Observation>(key, value),
         Some(RuleRecord::KIND) => typed::<RuleRecord>(key, value),
+        Some(RulePackages::KIND) => typed::<RulePackages>(key, value),
         Some("meta") => Ok(()),
         _ => Err(unknown_key(key)),
     }

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use policies::rules::{Complaint, Draft, Field, Origin, Rule};
 
 use super::{Parts, Rules, made};
-use crate::metadata::records::RuleRecord;
-use crate::metadata::{Batch, MetadataError};
+use crate::metadata::MetadataError;
 
 /// By what the caller answers.
 #[derive(Debug, thiserror::Error)]
@@ -54,16 +53,24 @@ impl Rules {
                 remedy: "give a later date, or none".to_owned(),
             }]));
         }
+        let size = made::size(&rule);
+        if size > made::MAX_MADE {
+            return Err(ChangeError::Invalid(vec![Complaint {
+                field: Field::Packages,
+                message: format!(
+                    "the packages take {size} bytes, more than {} in one rule made here",
+                    made::MAX_MADE
+                ),
+                remedy: "split the rule in two, or write it into a policy file".to_owned(),
+            }]));
+        }
         if !named && let Some(same) = parts.all().find(|other| says_the_same(other, &rule)) {
             return Ok(Added { rule: same.clone(), created: false });
         }
         if let Some(other) = parts.all().find(|other| other.name == rule.name) {
             return Err(taken(other));
         }
-        let key = RuleRecord::key(&rule.name);
-        let record = made::record_of(&rule, by, at);
-        let batch = Batch::default().expect_absent(&key).put_record(&key, &record);
-        match self.0.metadata.commit(batch).await {
+        match self.0.metadata.commit(made::making(&rule, by, at)).await {
             Ok(()) => {}
             // Another process over the same store was faster.
             Err(MetadataError::Conflict { .. }) => {
@@ -84,11 +91,9 @@ impl Rules {
             let (Origin::File { file, .. } | Origin::Api { by: file, .. }) = &rule.origin;
             return Err(ChangeError::MadeByFile { name: name.to_owned(), file: file.to_string() });
         }
-        let key = RuleRecord::key(name);
-        let Some(stored) = self.0.metadata.get(key.as_bytes()).await? else {
+        let Some(batch) = made::removing(self.0.metadata.as_ref(), name).await? else {
             return Err(ChangeError::NoSuchRule(name.to_owned()));
         };
-        let batch = Batch::default().expect(key.to_bytes(), Some(stored)).remove_record(&key);
         self.0.metadata.commit(batch).await?;
         self.apply(&mut parts).await;
         tracing::info!(rule = %name, by, "rule removed");

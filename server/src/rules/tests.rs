@@ -266,6 +266,48 @@ async fn a_damaged_stored_rule_denies_everything_until_it_is_removed() {
     assert_eq!(rules.check(), CheckState::Ok);
 }
 
+/// A deny of so many packages.
+fn long_draft(count: usize) -> Draft {
+    let packages = (0..count).map(|n| format!("npm:@acme-of-the-far-north/package-number-{n}"));
+    Draft { packages: packages.collect(), ..draft(Some("long"), "deny", "npm:x") }
+}
+
+#[tokio::test]
+async fn a_rule_with_many_packages_is_kept_whole_and_removed_whole() {
+    let garden = Garden::new();
+    garden.write("a.toml", &rule("yes", "allow", "npm:*"));
+    let rules = garden.open().await.unwrap();
+    let before = garden.metadata.scan(b"", None, 1000).await.unwrap();
+    for count in [1, 75, 76, 77, 500, 2500] {
+        rules.add(long_draft(count), "admin").await.unwrap();
+        let again = garden.open().await.unwrap();
+        assert_eq!(again.current().rule("long").unwrap().patterns.len(), count);
+        let last = format!("npm:@acme-of-the-far-north/package-number-{}@1.0.0", count - 1);
+        assert_eq!(effect(&again, &last), Effect::Deny);
+        rules.remove("long", "admin").await.unwrap();
+        assert_eq!(effect(&rules, &last), Effect::Allow);
+        assert_eq!(garden.metadata.scan(b"", None, 1000).await.unwrap(), before, "{count}");
+    }
+    let refused = rules.add(long_draft(3000), "admin").await.unwrap_err();
+    assert!(
+        matches!(&refused, ChangeError::Invalid(all) if all[0].remedy.contains("policy file")),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_rule_that_lost_some_of_its_packages_denies_everything() {
+    let garden = Garden::new();
+    garden.write("a.toml", &rule("yes", "allow", "npm:*"));
+    garden.open().await.unwrap().add(long_draft(500), "admin").await.unwrap();
+    let lost = Batch::default().remove(&b"rule-packages/long/000001"[..]);
+    garden.metadata.commit(lost).await.unwrap();
+    let rules = garden.open().await.unwrap();
+    assert_eq!(decision(&rules, "npm:x@1.0.0").code, DecisionCode::RulesUnavailable);
+    rules.remove("long", "admin").await.unwrap();
+    assert_eq!(effect(&rules, "npm:x@1.0.0"), Effect::Allow);
+}
+
 #[tokio::test]
 async fn files_that_could_block_or_fill_the_server_are_faults() {
     let garden = Garden::new();

@@ -37,6 +37,7 @@ fn keys_look_as_the_drawing_says() {
         (ArtifactRecord::key("npm", "x", "x-1.0.0.tgz").to_bytes(), "artifact/npm/x/x-1.0.0.tgz"),
         (Observation::key("npm", "x", 42).to_bytes(), "observation/npm/x/00000000000000000042"),
         (RuleRecord::key("100%/sure").to_bytes(), "rule/100%25%2Fsure"),
+        (RulePackages::key("sure", 3).to_bytes(), "rule-packages/sure/000003"),
     ];
     for (key, expected) in rows {
         assert_eq!(key, expected);
