@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -92,6 +93,40 @@ fn serve_with_a_file_that_is_not_there_says_so() {
         garth(machine.path(), &["serve"]).env("GARTH_CONFIG", "gone.toml").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).starts_with("gone.toml: cannot be read"), "{}", stderr(&output));
+}
+
+#[test]
+fn serve_raises_its_limit_of_open_files() {
+    let machine = machine(None);
+    let command = format!(
+        "ulimit -Sn 300 && exec '{}' serve --listen 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_garth")
+    );
+    let mut serving = Command::new("/bin/sh")
+        .args(["-c", &command])
+        .current_dir(machine.path().join("project"))
+        .env_clear()
+        .env("PATH", machine.path().join("bin"))
+        .env("HOME", machine.path().join("home"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The first line of the banner: it listens.
+    let mut line = String::new();
+    BufReader::new(serving.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.id()));
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    let limits = limits.unwrap();
+    let files: Vec<&str> = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    assert_eq!(files[0], files[1], "the soft limit is the hard one");
+    assert_ne!(files[0], "300");
 }
 
 #[test]

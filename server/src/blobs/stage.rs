@@ -29,7 +29,7 @@ use crate::disk::space::Space;
 /// Bytes that may wait for the disk before the writer does.
 const PENDING: usize = 512 * 1024;
 /// Stages that are open at once; each has one file descriptor.
-const AT_ONCE: usize = 512;
+pub const AT_ONCE: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How far a stage is. `written` bytes can be read.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::descriptors;
 use crate::app::{App, StartError, open_engines};
 use crate::cli::banner::local_url;
 use crate::cli::client::RunFile;
@@ -18,6 +19,7 @@ use crate::observability::logs;
 pub fn run(config: &Config, discovery: Option<&Discovery>) -> Result<(), StartError> {
     logs::init(config.log.format, &config.log.level)
         .map_err(|fault| StartError::Failed(fault.to_string()))?;
+    descriptors::raise(config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
