@@ -89,6 +89,10 @@ impl Drop for Active<'_> {
 /// Reads one request and answers it.
 async fn respond(ground: &Ground, wire: &mut Wire, unread: &mut Vec<u8>) -> io::Result<Ending> {
     let Some(request) = read_request(wire, unread).await? else { return Ok(Ending::Close) };
+    if ground.offline.load(Ordering::SeqCst) {
+        // It came before this connection heard the goodbye.
+        return Ok(Ending::Reset);
+    }
     let active = Active::start(ground);
     ground.recorded.lock().push(request.clone());
     let (delay, fault) = ground.scripts.take(&request.path);
