@@ -218,14 +218,19 @@ impl Artifacts {
         self.store.runtime.spawn(async move {
             // Off the board in any case, also when the task panics.
             let landing = Landing { artifacts: Arc::clone(&this), key: fetch.key.clone() };
-            if let Err(fault) = this.fetch(&fetch, &state).await {
+            let mut failed = None;
+            if let Err(fault) = this.fetch(&fetch, &state, &mut failed).await {
                 tracing::warn!(registry = %fetch.key.0, package = fetch.key.1, file = fetch.key.2, %fault, "an artifact could not be fetched");
                 if matches!(fault, PullError::Absent) {
                     this.absent.insert(fetch.key.clone(), ());
                 }
-                // First, so that who asks behind this failure does not join it.
+                // In this order, so that whom a failure or a broken transfer sends back does not
+                // board this flight again.
                 drop(landing);
-                state.send_replace(Flight::Failed(fault));
+                state.send_replace(Flight::Failed(fault.clone()));
+                if let Some(stage) = failed {
+                    stage.fail(fault.to_string());
+                }
             }
         });
         (flight, false)
@@ -270,7 +275,13 @@ impl Artifacts {
         }
     }
 
-    async fn fetch(&self, fetch: &Fetch, state: &watch::Sender<Flight>) -> Result<(), PullError> {
+    /// Of a transfer that fails, the stage is left in `failed`: its followers still wait.
+    async fn fetch(
+        &self,
+        fetch: &Fetch,
+        state: &watch::Sender<Flight>,
+        failed: &mut Option<Stage>,
+    ) -> Result<(), PullError> {
         let upstream = &fetch.upstream;
         let promised = &fetch.wanted.promised;
         if self.get_held(&fetch.key, &fetch.wanted).await?.is_some() {
@@ -284,12 +295,13 @@ impl Artifacts {
         let reader = stage.follower();
         let length = body.length;
         state.send_replace(Flight::Streaming { length, stage: reader.clone() });
-        let digests = self.receive(fetch, &mut body, &mut stage).await.inspect_err(|fault| {
-            // Before the transfers break: whom that sends back must not board this flight, whose
-            // bytes will never come.
-            state.send_replace(Flight::Failed(fault.clone()));
-            stage.fail(fault.to_string());
-        })?;
+        let digests = match self.receive(fetch, &mut body, &mut stage).await {
+            Ok(digests) => digests,
+            Err(fault) => {
+                *failed = Some(stage);
+                return Err(fault);
+            }
+        };
         stage.verified();
         state.send_replace(Flight::Verified {
             length: digests.len,
