@@ -54,7 +54,9 @@ fn paths_that_architecture_md_draws_exist() {
     let text = read("ARCHITECTURE.md");
     let drawing = text.split("```").nth(1).expect("the drawing of the house");
     let mut parent = "";
-    for line in drawing.lines().filter(|line| !line.is_empty()) {
+    // What is indented further continues the line above.
+    let names_something = |line: &&str| !line.is_empty() && !line.starts_with("   ");
+    for line in drawing.lines().filter(names_something) {
         let indented = line.starts_with("  ");
         let names = drawn_names(line);
         for name in names.iter().filter(|name| !name.contains('…')) {
