@@ -4,6 +4,7 @@
 //! thing over engines that fail. The process around it (configuration, logs, signals) is the
 //! command `garth serve`.
 
+pub mod descriptors;
 mod settings;
 mod upkeep;
 

@@ -1,6 +1,5 @@
 //! `garth serve`: finds out what to serve, and hands it to the application.
 
-mod descriptors;
 mod process;
 
 use std::io;

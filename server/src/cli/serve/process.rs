@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::descriptors;
-use crate::app::{App, StartError, open_engines};
+use crate::app::{App, StartError, descriptors, open_engines};
 use crate::cli::banner::local_url;
 use crate::cli::client::RunFile;
 use crate::cli::{Banner, banner};
