@@ -295,6 +295,13 @@ impl Upstream {
                 .join(&url[url::Position::BeforePath..])
                 .map_err(|_| refused(format!("{} is not a URL", place(&url))))?;
         }
+        if !self.0.line.configured.names(&url) {
+            return Err(refused(format!(
+                "what it says of a package leads to {}, which is not its own host; if that is meant, \
+                 add the host to allow_hosts of this registry",
+                place(&url)
+            )));
+        }
         Ok(url)
     }
 

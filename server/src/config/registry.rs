@@ -154,8 +154,8 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         key: "registry.*.allow_hosts",
         kind: Kind::Texts,
         default: None,
-        text: "Hosts (or \"host:port\"), beside the upstream's own, that its answers may lead to although their addresses \
-               are private.",
+        text: "Hosts (or \"host:port\"), beside the upstream's own, where its documents may keep files, and that may have \
+               private addresses.",
     },
 ];
 

@@ -116,6 +116,19 @@ async fn only_the_configured_place_may_be_private() {
 }
 
 #[tokio::test]
+async fn a_file_elsewhere_on_the_web_is_fetched_only_by_setting() {
+    let (_up, client) = left_pad().await;
+    let start = Instant::now();
+    for target in ["https://files.example.com/x.tgz", "http://203.0.113.7/x.tgz"] {
+        let error =
+            client.artifact(ArtifactTarget::Url(target.parse().unwrap())).await.expect_err(target);
+        assert_eq!(kind(&error), "refused", "{target}: {error}");
+        assert!(error.to_string().contains("not its own host"), "{target}: {error}");
+    }
+    assert!(start.elapsed() < ms(500), "nobody was asked");
+}
+
+#[tokio::test]
 async fn a_proxy_is_used_and_is_no_way_around_the_rules() {
     let (proxy, _) = left_pad().await;
     let mut settings = settings(&proxy);
