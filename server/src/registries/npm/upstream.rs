@@ -31,10 +31,10 @@ mod tests {
 
     #[test]
     fn a_tarball_is_looked_for_where_the_upstream_says() {
-        let base: Url = "https://npm.example.com/root/".parse().unwrap();
+        let base: Url = "https://npm.example.com/base/".parse().unwrap();
         let rows = [
             ("https://cdn.example.com/a-1.tgz", Some("https://cdn.example.com/a-1.tgz")),
-            ("a/-/a-1.tgz", Some("https://npm.example.com/root/a/-/a-1.tgz")),
+            ("a/-/a-1.tgz", Some("https://npm.example.com/base/a/-/a-1.tgz")),
             ("/a/-/a-1.tgz", Some("https://npm.example.com/a/-/a-1.tgz")),
             ("file:///etc/passwd", None),
             ("javascript:alert(1)", None),
