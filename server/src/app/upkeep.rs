@@ -67,7 +67,7 @@ impl Upkeep {
             let status = rules.status();
             metrics.set_rules(status.ok, status.count, status.loaded_at);
             if let Some(bytes) = blobs.total_size() {
-                metrics.set_store(StoreKind::Blobs, bytes, None);
+                metrics.set_store(StoreKind::Blobs, bytes);
             }
             for upstream in &upstreams {
                 count_upstream(metrics, &upstream.health());
@@ -86,7 +86,7 @@ impl Watched {
     async fn look(&self) -> [CheckState; 2] {
         let metadata = match self.metadata.size().await {
             Ok(bytes) => {
-                self.metrics.set_store(StoreKind::Metadata, bytes, None);
+                self.metrics.set_store(StoreKind::Metadata, bytes);
                 CheckState::Ok
             }
             Err(fault) => CheckState::Failed(fault.to_string()),

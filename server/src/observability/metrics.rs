@@ -219,7 +219,6 @@ struct Inner {
     upstream_up: Family<UpstreamLabels, Gauge>,
     upstream_breaker: Family<UpstreamLabels, Gauge>,
     store_bytes: Family<StoreLabels, Gauge>,
-    store_objects: Family<StoreLabels, Gauge>,
     rules_ok: Gauge,
     rules_count: Gauge,
     rules_loaded: Gauge<f64, AtomicU64>,
@@ -290,7 +289,6 @@ impl Metrics {
                 "Circuit breaker: 0 closed, 1 half open, 2 open"
             ),
             store_bytes: register!(r, "store_bytes", "Bytes on disk"),
-            store_objects: register!(r, "store_objects", "Objects kept"),
             rules_ok: register!(r, "rules_ok", "1 while the newest rules are in use"),
             rules_count: register!(r, "rules", "Rules in use"),
             rules_loaded: register!(
@@ -357,12 +355,8 @@ impl Metrics {
         });
     }
 
-    pub fn set_store(&self, store: StoreKind, bytes: u64, objects: Option<u64>) {
-        let labels = StoreLabels { store };
-        self.0.store_bytes.get_or_create(&labels).set(saturating(bytes));
-        if let Some(objects) = objects {
-            self.0.store_objects.get_or_create(&labels).set(saturating(objects));
-        }
+    pub fn set_store(&self, store: StoreKind, bytes: u64) {
+        self.0.store_bytes.get_or_create(&StoreLabels { store }).set(saturating(bytes));
     }
 
     pub fn set_rules(&self, ok: bool, count: usize, loaded: jiff::Timestamp) {

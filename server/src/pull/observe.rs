@@ -154,6 +154,45 @@ fn pairs(tags: &[(String, String)]) -> HashMap<&str, &str> {
     tags.iter().map(|(tag, version)| (tag.as_str(), version.as_str())).collect()
 }
 
+/// What becomes of observations where there are too many of them.
+#[derive(Debug)]
+pub struct Bounded<'a, K> {
+    /// Of the known ones, those that make room.
+    pub evicted: Vec<K>,
+    /// Of the new ones, those that are written down.
+    pub kept: Vec<&'a Observation>,
+    /// New ones that are not.
+    pub dropped: usize,
+}
+
+/// The oldest make room, but what proves that bytes changed only for its like: an upstream can not
+/// bury it under harmless changes. `known` is in the order of time.
+pub fn bound_observations<K>(
+    known: Vec<(K, Observation)>,
+    new: &[Observation],
+    most: usize,
+) -> Bounded<'_, K> {
+    let is_proof = |observation: &Observation| {
+        matches!(observation.what, ObservationKind::BytesChanged { .. })
+    };
+    let mut kept: Vec<&Observation> = new.iter().collect();
+    kept.sort_by_key(|observation| !is_proof(observation));
+    kept.truncate(most);
+    let dropped = new.len() - kept.len();
+    let mut surplus = (known.len() + kept.len()).saturating_sub(most);
+    let (proofs, others): (Vec<_>, Vec<_>) =
+        known.into_iter().partition(|(_, observation)| is_proof(observation));
+    let mut evicted = Vec::with_capacity(surplus);
+    for (key, _) in others.into_iter().chain(proofs) {
+        if surplus == 0 {
+            break;
+        }
+        surplus -= 1;
+        evicted.push(key);
+    }
+    Bounded { evicted, kept, dropped }
+}
+
 /// Whether a later promise allows no bytes that the pinned one does not. Of an algorithm that
 /// stands several times any digest will do, so one more beside a pinned one is another promise.
 fn agrees(pinned: &[Digest], claimed: &[Digest]) -> bool {
@@ -329,6 +368,29 @@ mod tests {
             let (promised, got) = (owned(promised), owned(got));
             assert_eq!(broken_promise(&promised, &got).is_none(), *kept, "{name}");
         }
+    }
+
+    #[test]
+    fn harmless_changes_do_not_bury_the_proof_of_other_bytes() {
+        let observation = |what| Observation { at: at(1), what, version: None };
+        let proof =
+            || observation(ObservationKind::BytesChanged { from: Vec::new(), to: Vec::new() });
+        let harmless = || observation(ObservationKind::Appeared);
+        let known = vec![(0, proof()), (1, harmless()), (2, harmless())];
+
+        let one = [harmless()];
+        let room_for_all = bound_observations(known.clone(), &one, 10);
+        assert!(room_for_all.evicted.is_empty() && room_for_all.dropped == 0);
+
+        let few = bound_observations(known.clone(), &[], 2);
+        assert_eq!(few.evicted, [1], "the oldest that proves nothing");
+
+        let flood = [harmless(), harmless(), proof(), harmless()];
+        let flooded = bound_observations(known, &flood, 3);
+        assert_eq!(flooded.kept.len(), 3);
+        assert_eq!(flooded.kept[0].what, proof().what, "the new proof first");
+        assert_eq!(flooded.dropped, 1);
+        assert_eq!(flooded.evicted, [1, 2, 0], "a proof goes last");
     }
 
     #[test]

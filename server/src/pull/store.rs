@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use super::PullError;
 use super::content::Content;
 use super::format::DocumentFormat;
-use super::observe::{Changes, Claims, observe};
+use super::observe::{Changes, Claims, bound_observations, observe};
 use crate::blobs::{BlobError, Blobs, Side, Stage};
 use crate::clock::Clock;
 use crate::metadata::records::{
@@ -39,7 +39,7 @@ pub struct PullStore {
 const NEWEST: &str = "newest";
 /// Versions that the upstream took away and whose artifacts we hold.
 const RETAINED: &str = "retained";
-/// Observations that are kept of one package; the oldest go first.
+/// Observations that are kept of one package.
 const OBSERVATIONS_AT_MOST: usize = 1000;
 /// Versions that are remembered of one package, those that are gone included.
 const VERSIONS_AT_MOST: usize = 200_000;
@@ -351,14 +351,16 @@ impl PullStore {
         }
         let prefix = Observation::of_package(registry, package.name());
         let known = self.read_all(&prefix).await?;
-        // Ordered by time; the steps between two microseconds keep those of one moment apart.
-        let first = u64::try_from(now.as_microsecond()).unwrap_or(0).saturating_mul(1000);
-        let newest = observations.len().min(OBSERVATIONS_AT_MOST);
-        let surplus = (known.len() + newest).saturating_sub(OBSERVATIONS_AT_MOST);
-        for (key, _) in known.iter().take(surplus) {
+        let bounded = bound_observations(known, observations, OBSERVATIONS_AT_MOST);
+        if bounded.dropped > 0 {
+            tracing::warn!(registry, %package, count = bounded.dropped, "more was observed than is kept of a package");
+        }
+        for key in &bounded.evicted {
             batch = batch.remove_record(key);
         }
-        for (n, observation) in (first..).zip(observations.iter().take(newest)) {
+        // Ordered by time; the steps between two microseconds keep those of one moment apart.
+        let first = u64::try_from(now.as_microsecond()).unwrap_or(0).saturating_mul(1000);
+        for (n, observation) in (first..).zip(bounded.kept) {
             let key = Observation::key(registry, package.name(), n);
             batch = batch.put_record(&key, observation);
         }

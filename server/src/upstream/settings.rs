@@ -124,7 +124,7 @@ impl Default for Retries {
             first_delay: Duration::from_millis(200),
             longest_delay: Duration::from_secs(5),
             default_pause: Duration::from_secs(5),
-            longest_pause: Duration::from_mins(5),
+            longest_pause: Duration::from_hours(1),
         }
     }
 }

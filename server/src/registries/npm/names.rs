@@ -26,7 +26,9 @@ pub enum PathError {
     #[error("{0}")]
     Malformed(String),
     /// 404: a path that npm registries do not have, or that garth does not serve.
-    #[error("there is nothing at this path of an npm registry")]
+    #[error(
+        "this garth does not answer this path of an npm registry; it serves packages for installing"
+    )]
     Unknown,
 }
 
