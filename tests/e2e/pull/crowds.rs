@@ -127,3 +127,34 @@ async fn who_joins_a_flight_that_needs_less_than_he_does_is_not_short_changed() 
         assert_eq!(tarball.bytes(), &up.tarball(&format!("p{n}"), "1.1.0").bytes());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_clients_in_trouble_cost_the_upstream_a_few_requests() {
+    let settings = "[upstream]\nconnect_timeout = \"1s\"\nheader_timeout = \"1s\"\n";
+    for (name, status, most) in [("absent", 404, 1), ("silent", 504, 3), ("limited", 429, 1)] {
+        let garden = Garden::start("", settings).await;
+        garden.up.npm("silent").plain_version("1.0.0").publish();
+        garden.up.npm("limited").plain_version("1.0.0").publish();
+        garden.up.on("/silent").silence();
+        garden.up.on("/limited").rate_limit(Some("60"));
+        for answer in crowd(&garden.client, |_| format!("/npm/{name}")).await {
+            assert_eq!(answer.status, status, "{name}: {}", answer.text());
+            assert_eq!(answer.header("retry-after").is_some(), status == 429, "{name}");
+        }
+        let caused = garden.up.requests(&format!("/{name}"));
+        assert!((1..=most).contains(&caused), "{name}: {caused} requests for {CLIENTS} clients");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_clients_are_served_what_is_held_while_the_upstream_is_away() {
+    let garden = Garden::start("max_age = \"1s\"", "").await;
+    garden.up.npm("held").plain_version("1.0.0").publish();
+    assert!(garden.client.get("/npm/held").await.is_whole());
+    garden.up.go_offline();
+    tokio::time::sleep(ms(1100)).await;
+    for answer in crowd(&garden.client, |_| "/npm/held".to_owned()).await {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.header("warning").is_some(), "it is marked");
+    }
+}

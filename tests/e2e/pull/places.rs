@@ -122,3 +122,24 @@ async fn credentials_stay_with_the_upstream_that_they_are_for() {
     }
     assert!(!server.log().contains("the-upstream-token"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxy_of_the_environment_is_asked_unless_it_says_otherwise() {
+    for (no_proxy, proxied) in [("other.invalid", true), ("registry.invalid", false)] {
+        let proxy = ScriptedUpstream::start().await;
+        proxy.npm("left-pad").plain_version("1.0.0").publish();
+        let setup = Setup::new("[registry.npm]\nupstream = \"http://registry.invalid/\"\n")
+            .with_env("HTTP_PROXY", proxy.url().as_str())
+            .with_env("NO_PROXY", no_proxy);
+        setup.write_policy("all", ALLOW_ALL);
+        let server = setup.start();
+        let answer = support::client::Client::of(&server).get("/npm/left-pad").await;
+        if proxied {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(proxy.last_request("/left-pad").target, "http://registry.invalid/left-pad");
+        } else {
+            assert_eq!(answer.status, 502, "{}", answer.text());
+            assert_eq!(proxy.total_requests(), 0);
+        }
+    }
+}
