@@ -3,6 +3,7 @@
 //! Text is parsed into a tree that knows its lines ([`source`]), each setting is read through its row in
 //! the table of [`settings`], and what comes out is a [`Config`] that needs no more checks. All faults
 //! are reported at once. Nothing here talks to the network, and no secret is ever part of a fault.
+#![allow(clippy::disallowed_methods, reason = "read before the executor runs")]
 
 mod env;
 mod faults;

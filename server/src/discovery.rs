@@ -3,6 +3,7 @@
 //! Each package manager is asked, or its configuration read, in the way that it resolves it itself.
 //! Everything is bounded: a command has a deadline, a file a size. Credentials that turn up are named and
 //! never taken over. No registry's address is written here: what cannot be found is said to be missing.
+#![allow(clippy::disallowed_methods, reason = "asked before the executor runs")]
 
 mod cargo;
 mod command;

@@ -1,4 +1,5 @@
 //! `garth serve`: finds out what to serve, and hands it to the application.
+#![allow(clippy::disallowed_methods, reason = "read before the executor runs")]
 
 mod process;
 
