@@ -14,7 +14,6 @@ mod access;
 pub mod base_url;
 mod body;
 mod connections;
-pub mod escape;
 mod limits;
 mod middleware;
 pub mod path;

@@ -4,6 +4,7 @@
 //! `/healthz`, `/readyz` and `/metrics` from checks that the composition root registers. Nothing
 //! here decides anything; no request waits for any of it.
 
+pub mod escape;
 pub mod health;
 pub mod logs;
 pub mod metrics;

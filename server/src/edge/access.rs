@@ -17,8 +17,8 @@ use actix_web::http::{Method, Uri};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::escape;
 use super::request_id::RequestId;
+use crate::observability::escape;
 use crate::observability::metrics::RequestSample;
 use crate::observability::{AlarmKind, CacheOutcome, DecisionLabel, Metrics};
 

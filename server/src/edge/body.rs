@@ -175,7 +175,7 @@ impl MessageBody for AnswerBody {
                 this.failed = true;
                 tracing::warn!(
                     request_id = %this.line.request_id(),
-                    error = %super::escape::bounded(&error.to_string(), 500),
+                    error = %crate::observability::escape::bounded(&error.to_string(), 500),
                     "an answer was broken off"
                 );
             }

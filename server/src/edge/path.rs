@@ -9,8 +9,8 @@ use std::fmt;
 
 use percent_encoding::percent_decode;
 
-use super::escape::is_deceptive;
 use super::problem::Problem;
+use crate::observability::escape::is_deceptive;
 
 /// A path, decoded once. A `/` that was written `%2F` stays inside its segment, so `@scope%2fname`
 /// is one segment with the text `@scope/name`.

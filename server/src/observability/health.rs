@@ -16,8 +16,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use parking_lot::RwLock;
 use serde::Serialize;
 
+use super::escape::bounded;
 use super::metrics::Metrics;
-use crate::edge::escape::bounded;
 
 /// Whether the server is on its way out; shared by the edge, which sets it, and `/readyz`.
 #[derive(Clone, Debug, Default)]

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::escape::is_deceptive;
 use crate::config::LogFormat;
-use crate::edge::escape::is_deceptive;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
