@@ -42,6 +42,7 @@ pub enum Finding {
     DamagedBlob { digest: Digest, cause: String },
     UnreadableBlob { digest: Digest, cause: String },
     MissingSideFile { record: String, digest: Digest },
+    UnreadableSideFiles { record: String, digest: Digest, cause: String },
 }
 
 /// Something left over. It costs room and nothing else.
@@ -229,11 +230,18 @@ impl Survey {
             self.report.findings.push(Finding::MissingBlob { record, digest });
             return Ok(());
         };
-        let sides = engine.sides(&digest).await?;
-        if !sides.iter().any(|side| side.key == entry.key) {
-            let (record, digest) = (record.clone(), digest.clone());
-            self.report.findings.push(Finding::MissingSideFile { record, digest });
-        }
+        let beside = match engine.sides(&digest).await {
+            Ok(sides) if sides.iter().any(|side| side.key == entry.key) => None,
+            Ok(_) => {
+                Some(Finding::MissingSideFile { record: record.clone(), digest: digest.clone() })
+            }
+            Err(error) => Some(Finding::UnreadableSideFiles {
+                record: record.clone(),
+                digest: digest.clone(),
+                cause: error.to_string(),
+            }),
+        };
+        self.report.findings.extend(beside);
         if found != expected {
             self.report.findings.push(Finding::WrongSize { record, digest, expected, found });
         }
@@ -283,6 +291,9 @@ impl fmt::Display for Finding {
             }
             Self::MissingSideFile { record, digest } => {
                 write!(f, "{record} has no side file beside {digest}, so a rebuild would lose it")
+            }
+            Self::UnreadableSideFiles { record, digest, cause } => {
+                write!(f, "{record}: what lies beside {digest} can not be read: {cause}")
             }
         }
     }

@@ -39,13 +39,22 @@ pub struct Rebuilt {
     pub kept: u64,
     /// Made again from side files.
     pub recovered: u64,
-    /// Left out: they could not be read, or their blob is gone or damaged.
+    /// Left out: they could not be read, or their blob is gone, damaged or unreadable.
     pub dropped: u64,
     /// Parts of the old store that could not be read, and why. Rules, first-seen dates and
     /// observations are nowhere else.
     pub unreadable: Vec<String>,
+    /// Blobs, or what lies beside them, that could not be read, and why. Each is dropped.
+    pub unreadable_blobs: Vec<String>,
     /// Where the old store is now.
     pub old: Option<PathBuf>,
+}
+
+impl Rebuilt {
+    fn drop_blob(&mut self, blob: &Listed, error: &BlobError) {
+        self.dropped += 1;
+        self.unreadable_blobs.push(format!("{}: {error}", blob.digest));
+    }
 }
 
 type Records = BTreeMap<Bytes, Bytes>;
@@ -80,7 +89,7 @@ pub async fn rebuild(
         readable = read_old(store, &mut rebuilt).await;
     }
     let engine = open_blobs(data).await?;
-    let beside = read_blobs(engine.as_ref(), progress).await?;
+    let beside = read_blobs(engine.as_ref(), &mut rebuilt, progress).await?;
     let records = merge(readable, &beside, &mut rebuilt);
 
     let stamp = now.strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
@@ -132,7 +141,12 @@ struct Beside {
     records: Records,
 }
 
-async fn read_blobs(engine: &dyn BlobEngine, progress: Progress<'_>) -> Result<Beside, CheckError> {
+/// One that cannot be read costs what it knew, and not the rebuild.
+async fn read_blobs(
+    engine: &dyn BlobEngine,
+    rebuilt: &mut Rebuilt,
+    progress: Progress<'_>,
+) -> Result<Beside, CheckError> {
     let mut beside = Beside { sound: Vec::new(), records: Records::new() };
     let mut last: Option<Listed> = None;
     let mut read = 0;
@@ -146,9 +160,17 @@ async fn read_blobs(engine: &dyn BlobEngine, progress: Progress<'_>) -> Result<B
             match verify_blob(engine, &blob.digest).await {
                 Ok(_) => {}
                 Err(BlobError::Damaged { .. }) => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    rebuilt.drop_blob(&blob, &error);
+                    continue;
+                }
             }
-            for side in engine.sides(&blob.digest).await? {
+            // The old store's record of a sound blob still counts when its side files are lost.
+            let sides = engine.sides(&blob.digest).await.unwrap_or_else(|error| {
+                rebuilt.drop_blob(&blob, &error);
+                Vec::new()
+            });
+            for side in sides {
                 let refers = check_value(&side.key, &side.value)
                     .and_then(|()| referred_blob(&side.key, &side.value));
                 let fits = matches!(refers, Ok(Some((digest, len)))

@@ -322,3 +322,41 @@ async fn record_of_a_damaged_blob_is_not_rebuilt() {
     let rebuilt = data.rebuild().await;
     assert_eq!((rebuilt.kept, rebuilt.recovered, rebuilt.dropped), (2, 0, 2));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_not_be_read_is_dropped_and_the_rest_is_rebuilt() {
+    type Damage = fn(&Data, &Digest);
+    // A directory in the place of a file can not be read by anybody, root included.
+    let rows: [(&str, Damage, (u64, u64, u64)); 2] = [
+        (
+            "blob",
+            |data, digest| {
+                std::fs::remove_file(data.blob_path(digest)).unwrap();
+                std::fs::create_dir(data.blob_path(digest)).unwrap();
+            },
+            // Two records of the blob, and the blob.
+            (2, 0, 3),
+        ),
+        (
+            "side file",
+            |data, digest| {
+                let path = data.blob_path(digest);
+                std::fs::create_dir(path.with_extension("0.side")).unwrap();
+            },
+            (4, 0, 1),
+        ),
+    ];
+    for (name, damage, expected) in rows {
+        let data = Data::new();
+        data.furnish().await;
+        damage(&data, &digest_of(b"tarball"));
+        let rebuilt = data.rebuild().await;
+        assert_eq!((rebuilt.kept, rebuilt.recovered, rebuilt.dropped), expected, "{name}");
+        assert_eq!(rebuilt.unreadable_blobs.len(), 1, "{name}: {rebuilt:?}");
+        assert!(
+            rebuilt.unreadable_blobs[0].contains(&digest_of(b"tarball").hex().to_string()),
+            "{rebuilt:?}"
+        );
+        assert!(!data.check().await.findings.is_empty(), "{name}: it is told again");
+    }
+}

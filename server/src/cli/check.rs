@@ -50,7 +50,8 @@ impl Check {
         let data = config::data_directory(&options);
         match self.check(&data, clock) {
             Ok(outcome) => {
-                let sound = outcome.report.findings.is_empty();
+                let dropped = outcome.rebuilt.as_ref().map_or(0, |r| r.unreadable_blobs.len());
+                let sound = outcome.report.findings.is_empty() && dropped == 0;
                 if let Err(error) = self.print(&outcome) {
                     eprintln!("garth check: {error}");
                     return Exit::Failed;
@@ -103,6 +104,9 @@ fn say_rebuilt(out: &mut impl io::Write, rebuilt: &Rebuilt) -> io::Result<()> {
     )?;
     for part in &rebuilt.unreadable {
         writeln!(out, "unreadable: {part}")?;
+    }
+    for blob in &rebuilt.unreadable_blobs {
+        writeln!(out, "dropped: {blob}")?;
     }
     if !rebuilt.unreadable.is_empty() {
         writeln!(
