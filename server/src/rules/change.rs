@@ -122,13 +122,28 @@ fn taken(other: &Rule) -> ChangeError {
     ChangeError::NameTaken { name: other.name.to_string(), place }
 }
 
-fn says_the_same(a: &Rule, b: &Rule) -> bool {
-    let text = |rule: &Rule| rule.versions.as_ref().map(|versions| versions.text.clone());
-    a.effect == b.effect
-        && a.patterns == b.patterns
-        && text(a) == text(b)
-        && a.reason == b.reason
-        && a.expires == b.expires
+/// The wish is met by a rule that is there. A wish without a reason asks for no other one, and the
+/// order of packages has no meaning.
+fn says_the_same(there: &Rule, asked: &Rule) -> bool {
+    let range =
+        |rule: &Rule| rule.versions.as_ref().map(|versions| versions.text.trim().to_owned());
+    there.effect == asked.effect
+        && same_packages(there, asked)
+        && range(there) == range(asked)
+        && (asked.reason.is_none() || there.reason == asked.reason)
+        && there.expires == asked.expires
+}
+
+fn same_packages(there: &Rule, asked: &Rule) -> bool {
+    if there.patterns == asked.patterns {
+        return true;
+    }
+    let named = |rule: &Rule| -> HashSet<String> {
+        rule.patterns.iter().map(ToString::to_string).collect()
+    };
+    // A set of packages is made only where the first one does not tell the two apart.
+    asked.patterns.first().is_some_and(|first| there.patterns.contains(first))
+        && named(there) == named(asked)
 }
 
 /// `allow-left-pad`, then `allow-left-pad-2`.

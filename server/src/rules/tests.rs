@@ -139,6 +139,31 @@ async fn changes_that_cannot_be_made_say_why() {
 }
 
 #[tokio::test]
+async fn a_wish_that_is_met_makes_no_second_rule() {
+    let garden = Garden::new();
+    let rules = garden.open().await.unwrap();
+    let wish = |packages: &[&str], versions: &str, reason: Option<&str>| Draft {
+        packages: packages.iter().map(|&package| package.to_owned()).collect(),
+        versions: Some(versions.to_owned()),
+        reason: reason.map(str::to_owned),
+        ..draft(None, "allow", "npm:a")
+    };
+    let first = wish(&["npm:a", "npm:b"], "^1", Some("agreed"));
+    assert!(rules.add(first, "admin").await.unwrap().created);
+    for (name, again, created) in [
+        ("the same", wish(&["npm:a", "npm:b"], "^1", Some("agreed")), false),
+        ("no reason", wish(&["npm:a", "npm:b"], "^1", None), false),
+        ("other order", wish(&["npm:b", "npm:a"], "^1", None), false),
+        ("twice the same", wish(&["npm:b", "npm:a", "npm:a"], "^1", None), false),
+        ("spaces", wish(&["npm:a", "npm:b"], " ^1 ", None), false),
+        ("fewer packages", wish(&["npm:a"], "^1", None), true),
+        ("other reason", wish(&["npm:a", "npm:b"], "^1", Some("ADR-12")), true),
+    ] {
+        assert_eq!(rules.add(again, "admin").await.unwrap().created, created, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_broken_at_the_start_is_told_with_every_fault() {
     let garden = Garden::new();
     garden.write("a.toml", "[[rule]]\nnam = 'x'\n");
