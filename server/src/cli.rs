@@ -8,6 +8,7 @@ mod check;
 pub mod client;
 mod exit;
 mod init;
+mod remedy;
 pub mod rules;
 mod scan;
 pub mod serve;
@@ -46,6 +47,9 @@ enum Command {
     Init(init::Init),
     Scan(scan::Scan),
     /// Allow packages: one rule, in force at once
+    ///
+    /// Deny beats hold, and hold beats allow: a package that a rule denies or holds stays so until that
+    /// rule is taken back, and this command then says which one it is.
     Allow(allow::MakeRule),
     /// Deny packages, whatever allows them: one rule, in force at once
     Deny(allow::MakeRule),

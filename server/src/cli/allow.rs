@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use super::Exit;
 use super::client::{Client, ClientError, ServerArgs};
+use super::remedy::{fetch_rule, remedy};
 use super::talk::{colours, painted, print, print_json, with_server};
 use crate::api::decisions::DecisionView;
 use crate::api::rules::RuleView;
-use crate::config::EnvSnapshot;
+use crate::config::{EnvSnapshot, Format};
 
 /// The decisions that are shown at the end; for more packages than this they would hide the rest.
 const MAX_SHOWN: usize = 10;
@@ -52,7 +53,12 @@ struct Group {
 #[derive(Serialize)]
 struct Made {
     rule: RuleView,
+    /// False where one that says the same was there.
+    created: bool,
     decisions: Vec<DecisionView>,
+    /// Rules that refuse, whatever this one says, what it speaks of.
+    #[serde(rename = "refused_by")]
+    stronger: Vec<RuleView>,
 }
 
 impl MakeRule {
@@ -121,14 +127,22 @@ impl MakeRule {
             reason: self.reason.clone(),
             expires: self.expires.clone(),
         };
-        let rule: RuleView = client.post(&["rules"], &draft).await?;
-        let mut decisions = Vec::new();
+        let (rule, created): (RuleView, bool) = client.post(&["rules"], &draft).await?;
+        let mut decisions: Vec<DecisionView> = Vec::new();
         for asked in self.packages.iter().filter(|text| in_group(text, group)).take(MAX_SHOWN) {
             if let Some(asked) = exact(asked) {
                 decisions.push(client.get(&["decisions"], &[("package", &asked)]).await?);
             }
         }
-        Ok(Made { rule, decisions })
+        let mut stronger: Vec<RuleView> = Vec::new();
+        for view in &decisions {
+            for name in names_stronger(&rule, view) {
+                if stronger.iter().all(|other| other.name != name) {
+                    stronger.extend(fetch_rule(client, &name).await?);
+                }
+            }
+        }
+        Ok(Made { rule, created, decisions, stronger })
     }
 }
 
@@ -170,10 +184,42 @@ fn exact(text: &str) -> Option<String> {
     }
 }
 
+/// The rules that beat the new one for this package.
+fn names_stronger(rule: &RuleView, view: &DecisionView) -> Vec<String> {
+    match &view.decision {
+        Some(decision) if decision.effect > rule.effect => {
+            decision.rule.iter().map(ToString::to_string).collect()
+        }
+        Some(_) => Vec::new(),
+        None => view
+            .considered
+            .iter()
+            .filter(|one| one.matched && one.effect > rule.effect)
+            .map(|one| one.rule.to_string())
+            .collect(),
+    }
+}
+
+/// What stays refused comes first: a person who reads one line must not take it for allowed.
 fn told(made: &Made, colours: bool) -> String {
     let rule = &made.rule;
-    let word = painted(rule.effect.participle(), rule.effect, colours);
-    let mut text = format!("{word}: {}", rule.packages.join(", "));
+    let mut text = String::new();
+    let still: Vec<&DecisionView> =
+        made.decisions.iter().filter(|view| is_still_refused(made, view)).collect();
+    for view in &still {
+        text.push_str(&refusal(made, view, colours));
+    }
+    let some_refused = !still.is_empty();
+    let word = match (made.created, some_refused) {
+        (false, _) => "there already".to_owned(),
+        (true, true) => "kept".to_owned(),
+        (true, false) => painted(rule.effect.participle(), rule.effect, colours),
+    };
+    let _ = write!(text, "{word}: ");
+    if some_refused || !made.created {
+        let _ = write!(text, "{} ", rule.effect);
+    }
+    text.push_str(&rule.packages.join(", "));
     if let Some(versions) = &rule.versions {
         let _ = write!(text, " in {versions}");
     }
@@ -181,31 +227,89 @@ fn told(made: &Made, colours: bool) -> String {
         let _ = write!(text, " until {expires}");
     }
     let _ = writeln!(text, " (rule {})", rule.name);
-    for view in &made.decisions {
-        text.push_str(&consequence(rule, view, colours));
+    for ecosystem in not_served(rule) {
+        let _ = writeln!(text, "  kept; this version of garth does not serve {ecosystem} yet");
+    }
+    for view in made.decisions.iter().filter(|view| !is_still_refused(made, view)) {
+        text.push_str(&consequence(made, view, colours));
     }
     text
 }
 
-/// What is decided now, which may be another thing than the new rule says.
-fn consequence(rule: &RuleView, view: &DecisionView, colours: bool) -> String {
-    let Some((decision, version)) = view.decision.as_ref().zip(view.version.as_ref()) else {
-        let stronger = view.considered.iter().filter(|one| one.matched && one.effect > rule.effect);
-        return stronger.fold(String::new(), |mut text, other| {
+/// Nothing that the new rule speaks of is reached by it.
+fn is_still_refused(made: &Made, view: &DecisionView) -> bool {
+    match &view.decision {
+        Some(decision) => decision.effect > made.rule.effect,
+        None => whole(made, view).is_some(),
+    }
+}
+
+/// The rule that refuses every version that the new one speaks of.
+fn whole<'m>(made: &'m Made, view: &DecisionView) -> Option<&'m RuleView> {
+    stronger(made, view)
+        .find(|other| other.versions.is_none() || other.versions == made.rule.versions)
+}
+
+fn stronger<'m>(made: &'m Made, view: &DecisionView) -> impl Iterator<Item = &'m RuleView> {
+    let names = names_stronger(&made.rule, view);
+    made.stronger.iter().filter(move |other| names.contains(&other.name))
+}
+
+fn refusal(made: &Made, view: &DecisionView, colours: bool) -> String {
+    let by = match &view.decision {
+        Some(_) => stronger(made, view).next(),
+        None => whole(made, view),
+    };
+    let effect = match (&view.decision, by) {
+        (Some(decision), _) => decision.effect,
+        (None, Some(by)) => by.effect,
+        (None, None) => Effect::Deny,
+    };
+    let mut text =
+        format!("still {}: {}", painted(effect.participle(), effect, colours), asked(view));
+    match (by, &view.decision) {
+        (Some(by), _) => {
+            let _ = write!(text, " by the rule {}", by.name);
+            if let Some(reason) = &by.reason {
+                let _ = write!(text, ": {reason}");
+            }
+            let _ = write!(text, "\n  {effect} beats {}; to {}", made.rule.effect, remedy(by));
+        }
+        (None, Some(decision)) => {
+            let _ = write!(text, ": {}", decision.reason);
+        }
+        (None, None) => {}
+    }
+    text.push('\n');
+    text
+}
+
+fn asked(view: &DecisionView) -> String {
+    let package = view.package.clone();
+    match view.version.clone() {
+        Some(version) => policies::package::PackageVersion { package, version }.to_string(),
+        None => package.to_string(),
+    }
+}
+
+/// Where the new rule does not have the only word.
+fn consequence(made: &Made, view: &DecisionView, colours: bool) -> String {
+    let rule = &made.rule;
+    let Some(decision) = &view.decision else {
+        return stronger(made, view).fold(String::new(), |mut text, other| {
+            let versions = other.versions.as_deref().unwrap_or("every version");
             let _ = writeln!(
                 text,
-                "  but the rule {} ({}) {}, and {} beats {}",
-                other.rule, other.effect, other.why, other.effect, rule.effect
+                "  but {versions} stays {} by the rule {}; to {}",
+                painted(other.effect.participle(), other.effect, colours),
+                other.name,
+                remedy(other)
             );
             text
         });
     };
-    let asked = policies::package::PackageVersion {
-        package: view.package.clone(),
-        version: version.clone(),
-    };
     let word = painted(decision.effect.participle(), decision.effect, colours);
-    let mut text = format!("  {asked} is now {word}");
+    let mut text = format!("  {} is now {word}", asked(view));
     match &decision.rule {
         Some(other) if **other != *rule.name => {
             let _ = write!(text, " by the rule {other}: {}", decision.reason);
@@ -217,6 +321,20 @@ fn consequence(rule: &RuleView, view: &DecisionView, colours: bool) -> String {
     }
     text.push('\n');
     text
+}
+
+fn not_served(rule: &RuleView) -> Vec<Ecosystem> {
+    let is_served =
+        |of: &Ecosystem| Format::SERVED.iter().any(|format| format.ecosystem() == Some(*of));
+    let mut found: Vec<Ecosystem> = rule
+        .packages
+        .iter()
+        .filter_map(|text| Pattern::parse(text).ok().and_then(|pattern| pattern.ecosystem()))
+        .filter(|ecosystem| !is_served(ecosystem))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 #[cfg(test)]

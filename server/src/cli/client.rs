@@ -107,17 +107,18 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<A, ClientError> {
-        let body = self.send(Method::GET, path, query, None::<&()>).await?;
+        let (_, body) = self.send(Method::GET, path, query, None::<&()>).await?;
         self.read(&body)
     }
 
+    /// What the server made, and whether it made it now (201).
     pub async fn post<B: Serialize, A: DeserializeOwned>(
         &self,
         path: &[&str],
         body: &B,
-    ) -> Result<A, ClientError> {
-        let body = self.send(Method::POST, path, &[], Some(body)).await?;
-        self.read(&body)
+    ) -> Result<(A, bool), ClientError> {
+        let (status, body) = self.send(Method::POST, path, &[], Some(body)).await?;
+        Ok((self.read(&body)?, status == StatusCode::CREATED))
     }
 
     pub async fn delete(&self, path: &[&str]) -> Result<(), ClientError> {
@@ -135,7 +136,7 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
         body: Option<&B>,
-    ) -> Result<Vec<u8>, ClientError> {
+    ) -> Result<(StatusCode, Vec<u8>), ClientError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
@@ -156,7 +157,7 @@ impl Client {
         let status = response.status();
         let body = read_bounded(response).await.map_err(unreachable)?;
         if status.is_success() {
-            return Ok(body);
+            return Ok((status, body));
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(ClientError::Refused(Box::new(problem))),

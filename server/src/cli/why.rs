@@ -8,8 +8,10 @@ use policies::package::{PackageVersion, Spelling};
 
 use super::Exit;
 use super::client::{Client, ServerArgs};
+use super::remedy::{fetch_rule, remedy};
 use super::talk::{colours, painted, print, print_json, with_server};
 use crate::api::decisions::DecisionView;
+use crate::api::rules::RuleView;
 use crate::config::EnvSnapshot;
 
 /// Show what is decided for a package, and which rules were considered
@@ -42,7 +44,15 @@ impl Why {
             if self.json {
                 print_json(&view);
             } else {
-                print(&told(&view, colours));
+                let by = match &view.decision {
+                    Some(decision) if !decision.is_allowed() => decision.rule.as_deref(),
+                    _ => None,
+                };
+                let deciding = match by {
+                    Some(name) => fetch_rule(&client, name).await?,
+                    None => None,
+                };
+                print(&told(&view, deciding.as_ref(), colours));
             }
             Ok(match &view.decision {
                 Some(decision) if !decision.is_allowed() => Exit::Findings,
@@ -52,7 +62,8 @@ impl Why {
     }
 }
 
-fn told(view: &DecisionView, colours: bool) -> String {
+/// `deciding` is the rule that refuses it.
+fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> String {
     let mut text = String::new();
     for fault in &view.faults {
         let _ = writeln!(text, "! {fault}");
@@ -116,6 +127,9 @@ fn told(view: &DecisionView, colours: bool) -> String {
         );
         let _ = writeln!(text, "To allow it: garth allow {asked}");
     }
+    if let Some(rule) = deciding {
+        let _ = writeln!(text, "To {}", remedy(rule));
+    }
     text
 }
 
@@ -163,7 +177,9 @@ mod tests {
             observing,
             faults: Vec::new(),
         };
-        told(&view, false)
+        let by = view.decision.as_ref().filter(|decision| !decision.is_allowed());
+        let by = by.and_then(|decision| decision.rule.as_deref()).and_then(|name| set.rule(name));
+        told(&view, by.map(|rule| RuleView::new(rule, now)).as_ref(), false)
     }
 
     #[test]
@@ -184,6 +200,7 @@ mod tests {
            allow  frontend     names it by npm:react, but the version is not in >=18 (it is a pre-release, which an allow must name)
         One more rule speaks of other packages.
         Rules of revision f5e0fc2c24f8cfe9
+        To take it back: remove no-canaries from a.toml, line 8
         "#);
         assert_snapshot!(said("npm:left-pad@1.3.0", false), @r#"
         npm:left-pad@1.3.0 is denied: no rule allows this package yet
