@@ -60,8 +60,17 @@ type ArtifactKey = (Arc<str>, String, String);
 #[derive(Clone, Debug)]
 struct Held {
     record: Arc<ArtifactRecord>,
+    /// All that its bytes were hashed to, gathered once and not at each serve.
+    digests: Arc<[Digest]>,
     /// The bytes of a small one.
     bytes: Option<Bytes>,
+}
+
+impl Held {
+    fn new(record: ArtifactRecord) -> Self {
+        let digests = std::iter::once(&record.blob).chain(&record.digests).cloned().collect();
+        Self { record: Arc::new(record), digests, bytes: None }
+    }
 }
 
 /// How far a flight is.
@@ -78,6 +87,8 @@ enum Flight {
         stage: StageReader,
         /// The sha256 first.
         digests: Vec<Digest>,
+        /// Why it could not be kept: who asks for a part of it finds nothing then.
+        unkept: Option<PullError>,
     },
     Failed(PullError),
 }
@@ -154,7 +165,7 @@ impl Artifacts {
         } else {
             let record = self.store.read_artifact(&key.0, &key.1, &key.2).await?;
             let Some(record) = record else { return Ok(None) };
-            Held { record: Arc::new(record), bytes: None }
+            Held::new(record)
         };
         let Some(held) = self.keep_promises(key, held, &wanted.promised).await? else {
             return Ok(None);
@@ -174,9 +185,10 @@ impl Artifacts {
         let Some(bytes) = self.store.read_blob(&record.blob, record.size).await? else {
             return Ok(None);
         };
-        let held = Held { record: Arc::clone(record), bytes: Some(bytes.clone()) };
+        let held = Held { bytes: Some(bytes.clone()), ..held };
+        let artifact = whole(&held.record, ArtifactBody::Memory(bytes));
         self.held.insert(key.clone(), held);
-        Ok(Some(whole(record, ArtifactBody::Memory(bytes))))
+        Ok(Some(artifact))
     }
 
     /// What is held has to be what is promised now. It was hashed by what was promised when it came:
@@ -188,15 +200,16 @@ impl Artifacts {
         promised: &[Digest],
     ) -> Result<Option<Held>, PullError> {
         let mut held = held;
-        let mut got = digests_of(&held.record);
-        if let Some((_, None)) = broken_promise(promised, &got) {
+        if let Some((_, None)) = broken_promise(promised, &held.digests) {
             let Some(record) = self.store.hash_again(key, &held.record, promised).await? else {
                 return Ok(None);
             };
-            got = digests_of(&record);
-            held.record = Arc::new(record);
+            held = Held { bytes: held.bytes, ..Held::new(record) };
+            self.held.insert(key.clone(), held.clone());
         }
-        let Some(fault) = contradiction("", &key.2, promised, &got) else { return Ok(Some(held)) };
+        let Some(fault) = contradiction("", &key.2, promised, &held.digests) else {
+            return Ok(Some(held));
+        };
         // The promise of first sight is not what lies here: neither is served as the other.
         self.store.alarm(AlarmKind::DigestMismatch, &format!("{} {}: {fault}", key.0, key.1));
         Err(fault)
@@ -255,7 +268,8 @@ impl Artifacts {
                     let body = ArtifactBody::Arriving(stage);
                     return Ok(Artifact { length, digest: None, outcome, body });
                 }
-                Flight::Verified { length, stage, digests } if !wanted.partly => {
+                Flight::Verified { unkept: Some(fault), .. } if wanted.partly => return Err(fault),
+                Flight::Verified { length, stage, digests, .. } if !wanted.partly => {
                     if let Some(fault) = contradiction("", &key.2, &wanted.promised, &digests) {
                         return Err(fault);
                     }
@@ -307,15 +321,21 @@ impl Artifacts {
             length: digests.len,
             stage: reader,
             digests: all(&digests),
+            unkept: None,
         });
         let now = self.store.clock.now();
-        if let Err(fault) = self.keep(fetch, stage, digests, body.url.to_string(), now).await {
+        if let Err(fault) = self.keep(fetch, stage, digests, body.place(), now).await {
             // The clients have their bytes, which were right; only the next one asks again.
             let (registry, package, file) = &fetch.key;
             self.store.alarm(
                 AlarmKind::StoreFailing,
                 &format!("{file} of {package} from {registry} could not be kept: {fault}"),
             );
+            state.send_modify(|flight| {
+                if let Flight::Verified { unkept, .. } = flight {
+                    *unkept = Some(fault);
+                }
+            });
         }
         Ok(())
     }
@@ -365,7 +385,7 @@ impl Artifacts {
         };
         let (registry, package, file) = &fetch.key;
         self.store.keep_artifact(registry, package, file, stage, &record).await?;
-        self.held.insert(fetch.key.clone(), Held { record: Arc::new(record), bytes: None });
+        self.held.insert(fetch.key.clone(), Held::new(record));
         Ok(())
     }
 }
@@ -402,10 +422,6 @@ fn whole(record: &ArtifactRecord, body: ArtifactBody) -> Artifact {
 /// The sha256 first.
 fn all(digests: &Digests) -> Vec<Digest> {
     std::iter::once(&digests.sha256).chain(&digests.others).cloned().collect()
-}
-
-fn digests_of(record: &ArtifactRecord) -> Vec<Digest> {
-    std::iter::once(&record.blob).chain(&record.digests).cloned().collect()
 }
 
 /// Names the first promise that is not kept.
