@@ -1,6 +1,7 @@
 //! (rules, version, facts) → [`Decision`]; and the same in words, rule by rule.
 //!
-//! Deny beats hold beats allow, and what no rule allows is denied. An expired rule says nothing.
+//! Deny beats hold beats allow, and what no rule allows is denied, unless it was published here. An
+//! expired rule says nothing.
 //! Rules only ever expire, so a decision can change by itself only when the rule that made it does.
 
 use std::sync::Arc;
@@ -42,6 +43,14 @@ pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts) -> Dec
             reason: reason_of(rule),
             revision,
             until: rule.expires,
+        },
+        None if facts.own => Decision {
+            effect: Effect::Allow,
+            code: DecisionCode::OwnPackage,
+            rule: None,
+            reason: "published here".into(),
+            revision,
+            until: None,
         },
         None => Decision {
             effect: Effect::Deny,

@@ -80,6 +80,8 @@ pub enum DecisionCode {
     AllowedByRule,
     HeldByRule,
     DeniedByRule,
+    /// No rule speaks of this version, and it was published here by somebody who may.
+    OwnPackage,
     /// No rule speaks of this version; a garden refuses what nobody approved.
     NoRuleAllows,
     /// The rules cannot be read at the moment; nobody knows what they say, so all is refused.
@@ -92,6 +94,7 @@ impl DecisionCode {
             Self::AllowedByRule => "allowed-by-rule",
             Self::HeldByRule => "held-by-rule",
             Self::DeniedByRule => "denied-by-rule",
+            Self::OwnPackage => "own-package",
             Self::NoRuleAllows => "no-rule-allows",
             Self::RulesUnavailable => "rules-unavailable",
         }
@@ -108,7 +111,7 @@ impl fmt::Display for DecisionCode {
 pub struct Decision {
     pub effect: Effect,
     pub code: DecisionCode,
-    /// The rule that made it; absent for [`DecisionCode::NoRuleAllows`].
+    /// The rule that made it; absent where none did.
     pub rule: Option<Arc<str>>,
     /// One line for a person: why.
     pub reason: Arc<str>,

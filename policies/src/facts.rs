@@ -12,4 +12,6 @@ pub struct Facts {
     pub published: Option<Timestamp>,
     /// By our own clock, when this garden first saw the version.
     pub first_seen: Option<Timestamp>,
+    /// It was published here: no upstream had a say in it.
+    pub own: bool,
 }

@@ -1,25 +1,31 @@
 //! The admin API: JSON under `/api/v1`, and under `/api` for the newest version.
 //!
-//! Every route behind [`routes`] asks for the bearer token first; what a path means is decided
+//! Every route behind [`routes`] asks for the token first; what a path means is decided
 //! after that, so that nobody without the token learns which paths there are. Handlers are thin:
 //! they read, call [`Rules`] or [`policies`], and answer JSON or a [`problem`].
 
 pub mod decisions;
+pub mod forget;
 pub mod problem;
 pub mod rules;
-pub mod token;
+pub mod seen;
+
+use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpResponse, web};
 
+use crate::access::{Access, Caller};
 use crate::clock::Clock;
 use crate::config::Mode;
+use crate::registries::Registry;
 use crate::rules::Rules;
+use policies::package::Ecosystem;
 use problem::Problem;
-use token::AdminToken;
+use seen::Memory;
 
 /// The largest body that is read.
 pub const MAX_BODY: usize = 2 * 1024 * 1024;
@@ -28,7 +34,9 @@ pub const MAX_BODY: usize = 2 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Api {
     pub rules: Rules,
-    pub token: AdminToken,
+    pub access: Access,
+    pub memory: Memory,
+    pub registries: Arc<[(Ecosystem, Arc<Registry>)]>,
     pub clock: Clock,
     pub mode: Mode,
 }
@@ -57,6 +65,11 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
                         .get(decisions::show)
                         .default_service(web::to(wrong_method)),
                 )
+                .service(
+                    web::resource("/forget")
+                        .post(forget::forget)
+                        .default_service(web::to(wrong_method)),
+                )
                 .default_service(web::to(no_such_path)),
         );
     }
@@ -67,10 +80,9 @@ async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let admitted = request.app_data::<web::Data<Api>>().is_some_and(|api| {
-        let header = request.headers().get(AUTHORIZATION);
-        header.and_then(bearer).is_some_and(|token| api.token.is(token))
-    });
+    let admitted = request
+        .app_data::<web::Data<Api>>()
+        .is_some_and(|api| matches!(api.access.caller(request.headers()), Caller::Known(_)));
     if !admitted {
         return Ok(request.into_response(Problem::unauthorized().response()).map_into_right_body());
     }
@@ -79,13 +91,8 @@ async fn admit(
     Ok(response.map_into_left_body())
 }
 
-fn bearer(header: &HeaderValue) -> Option<&[u8]> {
-    let (scheme, token) = header.as_bytes().split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
-}
-
 async fn no_such_path() -> HttpResponse {
-    Problem::not_found("no-such-path", "the API has /rules, /rules/{name} and /decisions")
+    Problem::not_found("no-such-path", "the API has /rules, /rules/{name}, /decisions and /forget")
         .response()
 }
 

@@ -18,7 +18,9 @@ use actix_web::web::{self, ServiceConfig};
 use policies::package::Digest;
 use tokio::runtime::Handle;
 
-use crate::api::token::AdminToken;
+use crate::access::Access;
+use crate::access::admin_token::AdminToken;
+use crate::api::seen::Memory;
 use crate::api::{self, Api};
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
 use crate::blobs::scrub::{Scrub, ScrubSettings};
@@ -31,8 +33,10 @@ use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::observability::{AlarmKind, Health, Lifecycle, Metrics, health};
 use crate::pull::store::PullStore;
+use crate::pull::summaries::Summaries;
 use crate::registries::{self, Garden, Registry};
 use crate::rules::{Rules, RulesConfig};
+use crate::signing::SigningKey;
 use crate::upstream::Upstream;
 use upkeep::Upkeep;
 
@@ -116,10 +120,13 @@ impl App {
             blobs: blobs.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            summaries: Summaries::default(),
             runtime: Handle::current(),
         };
         let (token, token_file) = open_token(config.data.clone()).await?;
-        let garden = Garden::new(gate, store, settings::garden(config));
+        let access = Access::new(token);
+        let signing = open_signing(config.data.clone()).await?;
+        let garden = Garden::new(gate, store, access.clone(), signing, settings::garden(config));
         let upstreams = open_upstreams(config, &clock)?;
         let registries = open_registries(config, &upstreams, &garden)?;
 
@@ -134,7 +141,21 @@ impl App {
         });
         upkeep.register(&health);
         let has_rules = rules.status().count > 0;
-        let api = Api { rules, token, clock, mode: config.mode };
+        let memory = Memory {
+            metadata: Arc::clone(&metadata),
+            registries: registries
+                .iter()
+                .filter_map(|(format, registry)| {
+                    Some((Arc::clone(&registry.name), format.ecosystem()?))
+                })
+                .collect(),
+        };
+        let of_ecosystems = registries
+            .iter()
+            .filter_map(|(format, registry)| Some((format.ecosystem()?, Arc::clone(registry))))
+            .collect();
+        let mode = config.mode;
+        let api = Api { rules, access, memory, registries: of_ecosystems, clock, mode };
         let routes = routes(health, metrics.clone(), registries, api);
         let settings = settings::edge(config, lifecycle);
         let edge = edge::serve(settings, metrics, routes).await.map_err(|fault| match fault {
@@ -180,6 +201,13 @@ async fn open_token(data: PathBuf) -> Result<(AdminToken, PathBuf), StartError> 
     tokio::task::spawn_blocking(move || AdminToken::open(&data))
         .await
         .map_err(|fault| start_error("opening the admin token", &fault))?
+        .map_err(|fault| StartError::Failed(fault.to_string()))
+}
+
+async fn open_signing(data: PathBuf) -> Result<SigningKey, StartError> {
+    tokio::task::spawn_blocking(move || SigningKey::open(&data))
+        .await
+        .map_err(|fault| start_error("opening the signing key", &fault))?
         .map_err(|fault| StartError::Failed(fault.to_string()))
 }
 

@@ -34,7 +34,7 @@ use crate::disk::space::Space;
 
 pub use self::reader::BlobReader;
 pub use self::side::Side;
-pub use self::stage::{Digests, Stage, StageProgress, StageReader, StageState};
+pub use self::stage::{Digests, Stage, StageProgress, StageReader, StageState, StagedFile};
 use self::verify::Verified;
 
 /// By what the caller does next.

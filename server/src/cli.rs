@@ -7,11 +7,13 @@ pub mod banner;
 mod check;
 pub mod client;
 mod exit;
+mod forget;
 mod init;
 mod remedy;
 pub mod rules;
 mod scan;
 pub mod serve;
+mod setup;
 mod talk;
 pub mod why;
 
@@ -45,6 +47,7 @@ struct Garth {
 enum Command {
     Serve(serve::Serve),
     Init(init::Init),
+    Setup(setup::Setup),
     Scan(scan::Scan),
     /// Allow packages: one rule, in force at once
     ///
@@ -57,6 +60,7 @@ enum Command {
     Hold(allow::MakeRule),
     Why(why::Why),
     Rules(rules::RulesCommand),
+    Forget(forget::Forget),
     Check(check::Check),
 }
 
@@ -65,12 +69,14 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(env),
             Self::Init(command) => command.run(env),
+            Self::Setup(command) => command.run(env),
             Self::Scan(command) => command.run(&Clock::system()),
             Self::Allow(command) => command.run(Effect::Allow, &env),
             Self::Deny(command) => command.run(Effect::Deny, &env),
             Self::Hold(command) => command.run(Effect::Hold, &env),
             Self::Why(command) => command.run(&env),
             Self::Rules(command) => command.run(&env),
+            Self::Forget(command) => command.run(&env),
             Self::Check(command) => command.run(env, &Clock::system()),
         }
     }

@@ -23,6 +23,7 @@ mod request_body;
 mod request_id;
 mod shutdown;
 mod socket;
+mod status_text;
 pub mod tls;
 mod watchdog;
 
@@ -37,7 +38,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::task::JoinHandle;
 
 pub use access::{Access, access};
-pub use base_url::base_url;
+pub use base_url::{asked_host, base_url};
 pub use body::{PIECE, stream_body};
 pub use connections::Connection;
 pub use limits::Limits;
@@ -45,6 +46,7 @@ pub use path::CleanPath;
 pub use problem::{PROBLEM_HEADER, Problem};
 pub use request_id::RequestId;
 pub use shutdown::{EdgeHandle, Signal, stop_signal};
+pub use status_text::set_status_text;
 pub use tls::{TlsError, TlsSettings};
 
 use crate::observability::{Lifecycle, Metrics};

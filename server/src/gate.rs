@@ -69,6 +69,14 @@ impl Screened {
         self.decided.iter().map(|(_, decision)| decision.effect).min().unwrap_or(Effect::Deny)
     }
 
+    /// What is not shown, in the order in which it was asked about.
+    pub fn hidden(&self) -> impl Iterator<Item = (&Version, &Decision)> {
+        self.decided
+            .iter()
+            .filter(|(_, decision)| !lets_through(self.mode, decision))
+            .map(|(version, decision)| (version, decision))
+    }
+
     /// Why this version is not shown.
     pub fn refused(&self, version: &Version) -> Option<Refused> {
         let (version, decision) = self
@@ -128,6 +136,12 @@ impl Gate {
         }
     }
 
+    /// Whether [`Self::screen`] could let any version of it through: a look without its versions.
+    pub fn may_show(&self, rules: &RuleSet, package: &Package, own: bool) -> bool {
+        let allows = || rules.for_package(package).iter().any(|rule| rule.effect == Effect::Allow);
+        self.mode == Mode::Observe || own || allows()
+    }
+
     /// Which of these versions may be shown?
     pub fn screen<'a>(
         &self,
@@ -153,6 +167,7 @@ pub fn gather_facts(now: Timestamp, remembered: Option<&VersionRecord>) -> Facts
         now,
         published: remembered.and_then(|record| record.published),
         first_seen: remembered.map(|record| record.first_seen),
+        own: remembered.is_some_and(|record| record.own && record.vanished.is_none()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Start at [`app`], which puts the parts together; a request's way is `registries` → `gate` →
 //! `pull` → `upstream` and `blobs`.
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod blobs;
@@ -20,4 +21,6 @@ pub mod pull;
 pub mod random;
 pub mod registries;
 pub mod rules;
+mod secret_file;
+pub mod signing;
 pub mod upstream;

@@ -16,11 +16,15 @@ pub mod artifacts;
 pub mod content;
 pub mod documents;
 pub mod flights;
+pub mod forget;
 pub mod format;
 pub mod freshness;
 pub mod observe;
+pub mod own;
+pub mod plain;
 pub mod room;
 pub mod store;
+pub mod summaries;
 pub mod views;
 
 use std::sync::Arc;
@@ -47,7 +51,7 @@ pub struct Source {
 
 impl Source {
     /// Where its documents come from, as it is remembered with them.
-    fn address(&self) -> Option<String> {
+    pub fn address(&self) -> Option<String> {
         let upstream = self.upstream.as_ref()?;
         Some(without_userinfo(upstream.base().clone()).to_string())
     }
@@ -81,6 +85,11 @@ pub enum PullError {
         got_text(got.as_ref())
     )]
     Contradicts { upstream: String, file: String, expected: Digest, got: Option<Digest> },
+    /// It was published here and can be had nowhere else, and its bytes are damaged or gone.
+    #[error(
+        "the bytes of {0}, which was published here, are damaged or gone: they have to come from a backup"
+    )]
+    Lost(String),
     #[error(transparent)]
     Blobs(#[from] BlobError),
     #[error(transparent)]
@@ -91,7 +100,7 @@ pub enum PullError {
 }
 
 impl PullError {
-    fn from_upstream(upstream: &Upstream, fault: UpstreamError) -> Self {
+    pub fn from_upstream(upstream: &Upstream, fault: UpstreamError) -> Self {
         let name = || upstream.name().to_owned();
         match fault {
             UpstreamError::Absent { .. } => Self::Absent,

@@ -4,35 +4,47 @@
 //! here: [`Garden`], which every registry is handed, [`respond`] for answers with bytes, and
 //! [`refusal`] for the words of a refusal.
 
+pub mod bodies;
+mod forget;
 pub mod npm;
 pub mod refusal;
 pub mod respond;
+pub mod uploads;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::VIA;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
+use parking_lot::RwLock;
 use policies::package::{Ecosystem, Package};
 use policies::rules::Pattern;
+use tokio::sync::Semaphore;
 use url::Url;
 
+use crate::access::Access;
 use crate::config::{Format, RegistryConfig};
+use crate::edge::{self, Problem};
 use crate::gate::Gate;
 use crate::pull::Source;
 use crate::pull::artifacts::Artifacts;
 use crate::pull::documents::{Documents, DocumentsSettings};
 use crate::pull::freshness::Freshness;
+use crate::pull::plain::PlainDocuments;
 use crate::pull::store::PullStore;
 use crate::pull::views::Views;
+use crate::signing::SigningKey;
 use crate::upstream::{Upstream, has_passed_through_us};
+use bodies::BodyRoom;
 use npm::documents::NpmDocuments;
+use uploads::{UploadLimits, Uploads};
 
 #[derive(Clone, Debug)]
 pub struct GardenSettings {
@@ -46,20 +58,52 @@ pub struct GardenSettings {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+/// Each holds some megabytes for as long as its upstream takes to answer.
+const AUDITS_AT_ONCE: usize = 32;
+/// While its question is read, an audit may hold a hundred megabytes.
+const AUDIT_READINGS_AT_ONCE: usize = 2;
+/// Each reads and decides for as long as it is let, and anybody may ask.
+const SEARCHES_AT_ONCE: usize = 4;
+
+/// Bytes of questions that arrive or wait for their turn, packed as they come.
+const AUDIT_ROOM: usize = 32 << 20;
+/// Bytes of logins. Apart, so that whoever sends audits keeps nobody from logging in.
+const LOGIN_ROOM: usize = 4 << 20;
+
 /// What every registry is handed.
 #[derive(Debug)]
 pub struct Garden {
+    pub access: Access,
     pub gate: Gate,
     pub store: PullStore,
     pub artifacts: Arc<Artifacts>,
     pub views: Views,
     pub npm_documents: Arc<Documents<NpmDocuments>>,
+    /// Keys, attestations.
+    pub plain: Arc<PlainDocuments>,
+    /// Signs what is published here.
+    pub signing: SigningKey,
+    pub audit_room: BodyRoom,
+    pub login_room: BodyRoom,
+    /// One for each audit that is under way.
+    pub audits: Semaphore,
+    /// One for each whose question is being read.
+    pub audit_readings: Semaphore,
+    /// One for each search that is under way.
+    pub searches: Arc<Semaphore>,
+    pub uploads: Uploads,
     pub public_url: Option<Url>,
     pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Garden {
-    pub fn new(gate: Gate, store: PullStore, settings: GardenSettings) -> Arc<Self> {
+    pub fn new(
+        gate: Gate,
+        store: PullStore,
+        access: Access,
+        signing: SigningKey,
+        settings: GardenSettings,
+    ) -> Arc<Self> {
         let third = settings.memory / 3;
         let documents = DocumentsSettings {
             memory: third,
@@ -67,14 +111,33 @@ impl Garden {
             absent_age: settings.absent_age,
         };
         Arc::new(Self {
+            access,
             gate,
             artifacts: Artifacts::new(store.clone(), third, settings.absent_age),
             views: Views::new(store.runtime.clone(), third),
             npm_documents: Documents::new(store.clone(), documents),
+            uploads: Uploads::new(UploadLimits::default()),
+            plain: PlainDocuments::new(store.clone(), settings.absent_age),
+            signing,
             store,
+            audit_room: BodyRoom::new(AUDIT_ROOM),
+            login_room: BodyRoom::new(LOGIN_ROOM),
+            audits: Semaphore::new(AUDITS_AT_ONCE),
+            audit_readings: Semaphore::new(AUDIT_READINGS_AT_ONCE),
+            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             public_url: settings.public_url,
             trusted_proxies: settings.trusted_proxies,
         })
+    }
+}
+
+/// The names that are published here and never asked of an upstream.
+#[derive(Clone, Debug)]
+pub struct OwnNames(Arc<[Pattern]>);
+
+impl OwnNames {
+    pub fn matches(&self, package: &Package) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(package))
     }
 }
 
@@ -85,7 +148,11 @@ pub struct Registry {
     pub source: Arc<Source>,
     /// The same place without its upstream, for names that are never asked of it.
     pub own_source: Arc<Source>,
-    own: Vec<Pattern>,
+    own: OwnNames,
+    own_patterns: Vec<String>,
+    /// Own versions may be taken away again.
+    pub may_unpublish: bool,
+    addresses: Addresses,
     pub garden: Arc<Garden>,
 }
 
@@ -103,19 +170,91 @@ impl Registry {
             .iter()
             .map(|pattern| Pattern::parse_in(ecosystem, pattern))
             .collect::<Result<_, _>>()
+            .map(OwnNames)
             .map_err(|fault| format!("registry.{name}.own: {fault}"))?;
         let freshness = Freshness { max_age: config.max_age, max_stale: config.max_stale };
         let source =
             |upstream| Arc::new(Source { registry: Arc::clone(&name), upstream, freshness });
-        Ok(Self { source: source(upstream), own_source: source(None), own, garden, name })
+        Ok(Self {
+            source: source(upstream),
+            own_source: source(None),
+            own,
+            own_patterns: config.own.clone(),
+            may_unpublish: config.unpublish,
+            addresses: Addresses::default(),
+            garden,
+            name,
+        })
+    }
+
+    /// Whether packages of this name are published here and asked of nobody: each one where there
+    /// is no upstream.
+    pub fn is_own(&self, package: &Package) -> bool {
+        self.source.upstream.is_none() || self.own.matches(package)
+    }
+
+    /// As the settings have them.
+    pub fn own_patterns(&self) -> &[String] {
+        &self.own_patterns
+    }
+
+    /// The address of this registry for whoever asks, without a trailing slash.
+    pub fn base_url(&self, req: &HttpRequest) -> Result<Arc<str>, Problem> {
+        let Garden { public_url, trusted_proxies, .. } = self.garden.as_ref();
+        let asked = match public_url {
+            Some(_) => Some((false, "")),
+            None => edge::asked_host(req, trusted_proxies),
+        };
+        if let Some(known) = asked.and_then(|asked| self.addresses.get(asked)) {
+            return Ok(known);
+        }
+        let base = edge::base_url(req, public_url.as_ref(), trusted_proxies)?;
+        let base: Arc<str> = format!("{base}/{}", self.name).into();
+        if let Some(asked) = asked {
+            self.addresses.keep(asked, &base);
+        }
+        Ok(base)
     }
 
     /// Where this package may come from. Names of own packages never leave the house.
     pub fn source_of(&self, package: &Package) -> &Arc<Source> {
-        if self.own.iter().any(|pattern| pattern.matches(package)) {
-            &self.own_source
-        } else {
-            &self.source
+        if self.is_own(package) { &self.own_source } else { &self.source }
+    }
+
+    pub fn has_own_names(&self) -> bool {
+        !self.own.0.is_empty()
+    }
+
+    /// The patterns of own names, for work that goes on elsewhere.
+    pub fn own_names(&self) -> OwnNames {
+        self.own.clone()
+    }
+
+    /// How the upstream is called in texts.
+    pub fn upstream_name(&self) -> String {
+        self.source
+            .upstream
+            .as_ref()
+            .map_or_else(String::new, |upstream| upstream.name().to_owned())
+    }
+}
+
+/// What was made of the Hosts that clients call this garth by, so that it is not made for each
+/// request. The first ones stay: whoever calls it by a thousand names pays for that alone.
+#[derive(Debug, Default)]
+struct Addresses([RwLock<HashMap<Box<str>, Arc<str>>>; 2]);
+
+const ADDRESSES_AT_MOST: usize = 64;
+
+impl Addresses {
+    fn get(&self, (tls, host): (bool, &str)) -> Option<Arc<str>> {
+        self.0[usize::from(tls)].read().get(host).cloned()
+    }
+
+    fn keep(&self, (tls, host): (bool, &str), base: &Arc<str>) {
+        let mut known = self.0[usize::from(tls)].write();
+        if known.len() < ADDRESSES_AT_MOST {
+            known.insert(host.into(), Arc::clone(base));
         }
     }
 }

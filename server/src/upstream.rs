@@ -15,7 +15,7 @@ mod clients;
 pub mod credentials;
 pub mod error;
 mod exchange;
-mod gunzip;
+pub(crate) mod gunzip;
 mod media;
 pub mod redirects;
 pub mod retry;
@@ -26,6 +26,7 @@ mod window;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use reqwest::header;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -147,14 +148,44 @@ impl Upstream {
             encoding: "gzip",
             if_none_match: validators.etag,
             if_modified_since: validators.last_modified,
+            body: None,
         };
+        self.ask_for_document(ask).await
+    }
+
+    /// Sends JSON to a place below the base and asks for the document that answers it, unpacked if
+    /// it comes packed. Only for what may be asked twice: a failed try is repeated like any other.
+    /// A redirect is followed only if it stays a POST.
+    pub async fn answer_to(
+        &self,
+        path: &str,
+        accept: &str,
+        body: Bytes,
+    ) -> Result<UpstreamBody, UpstreamError> {
+        let ask = Ask {
+            url: self.below_base(path)?,
+            accept: accept.to_owned(),
+            encoding: "gzip",
+            if_none_match: None,
+            if_modified_since: None,
+            body: Some(body),
+        };
+        match self.ask_for_document(ask).await? {
+            DocumentAnswer::Found(body) => Ok(body),
+            DocumentAnswer::NotModified => {
+                Err(self.broken("304 where nothing was known".to_owned()))
+            }
+        }
+    }
+
+    async fn ask_for_document(&self, ask: Ask) -> Result<DocumentAnswer, UpstreamError> {
         let deadline = Instant::now() + self.0.settings.deadlines.total_document;
         let limit = self.0.settings.limits.document;
         match self.call(&ask, deadline).await? {
             (Answer::NotModified, _) => Ok(DocumentAnswer::NotModified),
             (Answer::Found { response, url }, turn) => {
                 let packed = self.packing(&url, &response)?;
-                let expected = Expected::of_accept(accept);
+                let expected = Expected::of_accept(&ask.accept);
                 self.body(Arrival { response, url, turn, packed, expected, deadline, limit })
                     .map(DocumentAnswer::Found)
             }
@@ -174,6 +205,7 @@ impl Upstream {
             encoding: "identity",
             if_none_match: None,
             if_modified_since: None,
+            body: None,
         };
         let deadline = Instant::now() + self.0.settings.deadlines.total_artifact;
         let limit = self.0.settings.limits.artifact;

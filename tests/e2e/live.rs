@@ -3,6 +3,7 @@
 //! Only `./dev live` runs these: they need that registry, and fail when it does.
 
 use support::npm::Npm;
+use support::package_managers::{Kind, PackageManager};
 use support::server::Setup;
 
 /// Small, finished and without dependencies.
@@ -30,4 +31,19 @@ fn without_configuration_a_real_package_is_refused_then_allowed_then_installed()
     let npm = Npm::new(&format!("{}/npm/", garth.url));
     npm.must(&["install", &wanted]);
     assert_eq!(npm.installed(PACKAGE).as_deref(), Some("1.3.0"));
+}
+
+#[test]
+#[ignore = "asks the registry that this machine's npm is set to; ./dev live runs it"]
+fn every_client_installs_a_real_package_and_installs_it_again_from_its_lockfile() {
+    let garth = Setup::without_settings().start();
+    garth.run(&["allow", &format!("npm:{PACKAGE}"), "--reason", "a live test"]);
+    for kind in Kind::ALL {
+        let person = PackageManager::new(kind, &format!("{}/npm/", garth.url));
+        person.must(&[kind.add(), &format!("{PACKAGE}@1.3.0")]);
+        assert_eq!(person.installed(PACKAGE).as_deref(), Some("1.3.0"), "{kind:?}");
+        person.forget();
+        person.must(kind.install_locked());
+        assert_eq!(person.installed(PACKAGE).as_deref(), Some("1.3.0"), "{kind:?}");
+    }
 }

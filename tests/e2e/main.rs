@@ -11,5 +11,6 @@ mod powercut;
 mod process;
 mod pull;
 mod readme;
+mod setup;
 mod tidy;
 mod upstream;

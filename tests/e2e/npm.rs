@@ -1,14 +1,24 @@
 //! npm, from outside: the real client and raw requests, against the real binary and a scripted
 //! upstream.
 
+mod audit;
+mod client_names;
+mod clients;
 mod damage;
+mod hostile;
+mod login;
 mod memory;
 mod modes;
 mod names;
+mod publish;
 mod refusals;
+mod registries;
 mod rules;
+mod search;
+mod signatures;
 mod tarballs;
 mod versions;
+mod views;
 
 use server::metadata::sled::{Sled, SledOptions};
 use server::metadata::{Batch, Metadata};

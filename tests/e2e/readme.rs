@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::npm::{Npm, Printed};
+use support::package_managers;
 use support::server::binary;
 use support::upstream::ScriptedUpstream;
 
@@ -80,9 +81,10 @@ fn checkout(npm: &Npm) -> std::path::PathBuf {
 fn shell(npm: &Npm, checkout: &Path, script: &str) -> Command {
     let mut command = Command::new("bash");
     npm.furnish(&mut command);
-    let path = std::env::var("PATH").unwrap();
-    let bin = npm.home().join("bin");
-    command.env("PATH", format!("{}:{path}", bin.display()));
+    let mut path = npm.home().join("bin").into_os_string();
+    path.push(":");
+    path.push(package_managers::path());
+    command.env("PATH", path);
     command.args(["-c", script]).current_dir(checkout).stdin(Stdio::null());
     command
 }

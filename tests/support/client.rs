@@ -96,6 +96,18 @@ impl Client {
         finish(request).await
     }
 
+    /// Changes something of a registry, with the token; gives the status.
+    pub async fn change(&self, method: &str, path: &str, body: String) -> Result<u16, String> {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Content-Type", "application/json")
+            .body(body);
+        Ok(finish(request).await?.status)
+    }
+
     /// Makes a rule; gives the status.
     pub async fn make_rule(&self, name: &str, effect: &str, package: &str) -> u16 {
         let rule = json!({ "name": name, "effect": effect, "packages": [package] });

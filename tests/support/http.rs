@@ -16,11 +16,13 @@ pub struct Asked {
     method: String,
     path: String,
     headers: Vec<(String, String)>,
+    body: Vec<u8>,
 }
 
 impl Asked {
     pub fn new(method: &str, path: &str) -> Self {
-        Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new() }
+        let (method, path) = (method.to_owned(), path.to_owned());
+        Self { method, path, headers: Vec::new(), body: Vec::new() }
     }
 
     pub fn get(path: &str) -> Self {
@@ -31,6 +33,13 @@ impl Asked {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    #[must_use]
+    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().to_vec();
+        let length = self.body.len().to_string();
+        self.header("Content-Length", &length)
     }
 
     /// As `host:port` sees it, on a connection of its own.
@@ -46,6 +55,7 @@ impl Asked {
         text.push_str("\r\n");
         let mut client = Raw(stream);
         client.send(text).await;
+        client.send(&self.body).await;
         client.answer_to(&self.method).await
     }
 }

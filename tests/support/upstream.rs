@@ -14,6 +14,7 @@
 //! It speaks HTTP/1.1 by hand ([`serve`]), because a library would not let it lie. Paths are
 //! compared decoded and without query: `/@scope/name` stands for every spelling of it.
 
+mod advisories;
 mod answer;
 mod faults;
 mod generated;
@@ -21,6 +22,7 @@ mod npm;
 mod packument;
 mod recorded;
 mod serve;
+mod signer;
 mod tarball;
 pub mod tls;
 mod wire;
@@ -38,6 +40,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
+use advisories::Advisory;
 pub use answer::{Answer, Body};
 pub use faults::{Fault, Script};
 pub use generated::Generated;
@@ -47,6 +50,7 @@ pub use tarball::Tarball;
 
 use faults::Scripts;
 use npm::Shelf;
+use signer::Signer;
 
 /// Clones are the same upstream; it stops when the last one is dropped.
 #[derive(Clone)]
@@ -64,6 +68,8 @@ pub(crate) struct Ground {
     pub base: Url,
     pub shelf: Mutex<Shelf>,
     pub places: Mutex<BTreeMap<String, Answer>>,
+    pub advisories: Mutex<Vec<Advisory>>,
+    pub signer: Mutex<Option<Signer>>,
     pub scripts: Scripts,
     pub recorded: Mutex<Vec<Recorded>>,
     pub offline: AtomicBool,
@@ -95,6 +101,8 @@ impl ScriptedUpstream {
             base,
             shelf: Mutex::default(),
             places: Mutex::default(),
+            advisories: Mutex::default(),
+            signer: Mutex::default(),
             scripts: Scripts::default(),
             recorded: Mutex::default(),
             offline: AtomicBool::new(false),
@@ -144,6 +152,34 @@ impl ScriptedUpstream {
             .lock()
             .tarball(name, version)
             .unwrap_or_else(|| panic!("{name}@{version} is not published here"))
+    }
+
+    /// From now on this is known of a package, and told to whoever audits it.
+    pub fn advise(&self, package: &str, vulnerable: &str, severity: &str) {
+        let advisory = Advisory::new(package, vulnerable, severity);
+        self.ground().advisories.lock().push(advisory);
+    }
+
+    /// From now on every version is signed by a key of this upstream's own.
+    pub fn sign(&self) {
+        self.sign_with(Signer::new(), true);
+    }
+
+    /// From now on every version is signed by the key in this text, which is not listed here.
+    pub fn sign_by_key_of(&self, pem: &str) {
+        self.sign_with(Signer::of_pem(pem), false);
+    }
+
+    fn sign_with(&self, signer: Signer, listed: bool) {
+        if listed {
+            self.place("/-/npm/v1/keys", "application/json", signer.keys().to_string());
+        }
+        *self.ground().signer.lock() = Some(signer);
+    }
+
+    /// The signature of `name@version` is one of other bytes.
+    pub fn forge_signature(&self, subject: &str) {
+        self.ground().signer.lock().as_mut().expect("an upstream that signs").forge(subject);
     }
 
     /// Serves these bytes at a path.

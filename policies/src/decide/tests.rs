@@ -9,7 +9,7 @@ use super::*;
 use crate::rules::{Draft, Origin, parse};
 
 fn facts(now: &str) -> Facts {
-    Facts { now: now.parse().unwrap(), published: None, first_seen: None }
+    Facts { now: now.parse().unwrap(), published: None, first_seen: None, own: false }
 }
 
 fn set(text: &str) -> RuleSet {
@@ -33,6 +33,17 @@ fn check(row: &str, rules: &[String], asked: &str, expected: (Effect, Option<&st
     assert_eq!(explanation.considered.len() + explanation.others, set.rules().len(), "{row}");
     let matched = explanation.considered.iter().find(|considered| considered.matched);
     assert_eq!(matched.map(|considered| &*considered.rule), decision.rule.as_deref(), "{row}");
+}
+
+/// Nobody knows what the rules say of it, so it is refused like everything else.
+#[test]
+fn what_is_published_here_waits_for_rules_that_can_be_read() {
+    let set = RuleSet::unavailable("a.toml is broken");
+    let asked: PackageVersion = "npm:x@1.0.0".parse().unwrap();
+    let facts = Facts { own: true, ..facts("2026-06-01T00:00:00Z") };
+    let decision = decide(&set.for_package(&asked.package), &asked.version, &facts);
+    assert_eq!(decision.code, DecisionCode::RulesUnavailable);
+    assert_eq!(decision.effect, Effect::Deny);
 }
 
 #[test]
@@ -292,6 +303,22 @@ proptest! {
             let again = decide(&package_rules, &asked.version, &later);
             prop_assert_eq!(again.effect, decision.effect);
             prop_assert_eq!(again.rule, decision.rule);
+        }
+    }
+
+    #[test]
+    fn what_is_published_here_is_allowed_only_where_no_rule_speaks(rules in prop::collection::vec(rule(), 0..8), asked in asked()) {
+        let set = RuleSet::compile(compiled(&rules)).unwrap();
+        let asked: PackageVersion = asked.parse().unwrap();
+        let package_rules = set.for_package(&asked.package);
+        let foreign = facts("2025-12-01T00:00:00Z");
+        let decision = decide(&package_rules, &asked.version, &foreign);
+        let own = decide(&package_rules, &asked.version, &Facts { own: true, ..foreign });
+        prop_assert!(decision.code != DecisionCode::OwnPackage);
+        if decision.rule.is_some() {
+            prop_assert_eq!(own, decision);
+        } else {
+            prop_assert_eq!((own.effect, own.code), (Effect::Allow, DecisionCode::OwnPackage));
         }
     }
 

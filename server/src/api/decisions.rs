@@ -3,14 +3,15 @@
 use actix_web::{HttpRequest, web};
 use policies::decide::{Considered, explain, overview};
 use policies::decision::{Decision, Revision};
-use policies::facts::Facts;
 use policies::package::{Package, PackageVersion, Spelling, Version};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::problem::Problem;
 use super::rules::query;
+use super::seen::{Recalled, Seen};
 use crate::config::Mode;
+use crate::gate::gather_facts;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +27,11 @@ pub struct DecisionView {
     pub version: Option<Version>,
     pub purl: String,
     pub decision: Option<Decision>,
+    /// The package is published here.
+    pub own: bool,
+    /// What is remembered of the version, in each registry that has seen it. The decision goes by
+    /// the first one.
+    pub seen: Vec<Seen>,
     /// The rules that name the package, in the order in which they win.
     pub considered: Vec<Considered>,
     /// How many rules speak of other packages only.
@@ -48,12 +54,25 @@ pub async fn show(
     let spelling = Spelling::parse(&text)?;
     let package = Package::new(spelling.ecosystem, &spelling.name)?;
     let version = spelling.version.as_deref().map(Version::new).transpose()?;
-    Ok(web::Json(view(&api, package, version)))
+    let known = match &version {
+        Some(version) => api.memory.recall(&package, version).await?,
+        None => Vec::new(),
+    };
+    let own = api.memory.is_own(&package).await?;
+    Ok(web::Json(view(&api, package, version, own, known)))
 }
 
-fn view(api: &Api, package: Package, version: Option<Version>) -> DecisionView {
+fn view(
+    api: &Api,
+    package: Package,
+    version: Option<Version>,
+    own: bool,
+    known: Vec<Recalled>,
+) -> DecisionView {
     let set = api.rules.current();
-    let facts = Facts { now: api.clock.now(), published: None, first_seen: None };
+    let record = known.iter().find_map(|recalled| recalled.record.as_ref());
+    let facts = gather_facts(api.clock.now(), record);
+    let seen = known.into_iter().map(Seen::from).collect();
     let observing = api.mode == Mode::Observe;
     let faults = api.rules.status().faults;
     let revision = set.revision().clone();
@@ -67,6 +86,8 @@ fn view(api: &Api, package: Package, version: Option<Version>) -> DecisionView {
             version,
             purl,
             decision,
+            own,
+            seen,
             considered,
             others,
             revision,
@@ -81,6 +102,8 @@ fn view(api: &Api, package: Package, version: Option<Version>) -> DecisionView {
         package: asked.package,
         version: Some(asked.version),
         decision: Some(explanation.decision),
+        own,
+        seen,
         considered: explanation.considered,
         others: explanation.others,
         revision,

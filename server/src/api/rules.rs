@@ -118,21 +118,7 @@ pub async fn create(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
-    let is_json =
-        |value: &str| value.trim_start().to_ascii_lowercase().starts_with("application/json");
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !kind.is_some_and(is_json) {
-        let status = actix_web::http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Problem::new(status, "not-json", "send the rule as application/json"));
-    }
-    let body = body.map_err(|error| {
-        let status = error.as_response_error().status_code();
-        let detail = format!("the body was not read: {error}; at most {MAX_BODY} bytes are");
-        Problem::new(status, "body-not-read", detail)
-    })?;
-    let draft: Draft = serde_json::from_slice(&body).map_err(|error| {
-        Problem::bad_request("invalid-json", format!("this is no rule: {error}"))
-    })?;
+    let draft: Draft = json_body(&request, body, "the rule")?;
     let added = api.rules.add(draft, ADMIN).await?;
     let view = RuleView::new(&added.rule, api.clock.now());
     let mut response = if added.created { HttpResponse::Created() } else { HttpResponse::Ok() };
@@ -142,6 +128,28 @@ pub async fn create(
 pub async fn remove(api: web::Data<Api>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     api.rules.remove(&name, ADMIN).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) fn json_body<T: serde::de::DeserializeOwned>(
+    request: &HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+    what: &str,
+) -> Result<T, Problem> {
+    let is_json =
+        |value: &str| value.trim_start().to_ascii_lowercase().starts_with("application/json");
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !kind.is_some_and(is_json) {
+        let status = actix_web::http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(Problem::new(status, "not-json", format!("send {what} as application/json")));
+    }
+    let body = body.map_err(|error| {
+        let status = error.as_response_error().status_code();
+        let detail = format!("the body was not read: {error}; at most {MAX_BODY} bytes are");
+        Problem::new(status, "body-not-read", detail)
+    })?;
+    serde_json::from_slice(&body).map_err(|error| {
+        Problem::bad_request("invalid-json", format!("{what} can not be read: {error}"))
+    })
 }
 
 pub(super) fn query<Q: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<Q, Problem> {

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::{App, test};
+use policies::package::Ecosystem;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::access::admin_token::AdminToken;
+use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::RulesConfig;
 
@@ -23,9 +26,12 @@ async fn api() -> (TempDir, Api) {
     tokio::fs::write(dir.join("a.toml"), text).await.unwrap();
     let metadata = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
     let clock = Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap());
-    let rules = Rules::open(RulesConfig { dir: Some(dir) }, Arc::new(metadata), clock.clone());
-    let rules = rules.await.unwrap();
-    (home, Api { rules, token: AdminToken::of(TOKEN), clock, mode: Mode::Enforce })
+    let metadata: Arc<dyn Metadata> = Arc::new(metadata);
+    let rules = RulesConfig { dir: Some(dir) };
+    let rules = Rules::open(rules, Arc::clone(&metadata), clock.clone()).await.unwrap();
+    let memory = Memory { metadata, registries: Arc::new([("npm".into(), Ecosystem::Npm)]) };
+    let access = Access::new(AdminToken::of(TOKEN));
+    (home, Api { rules, access, memory, registries: Arc::new([]), clock, mode: Mode::Enforce })
 }
 
 async fn send(
@@ -93,6 +99,7 @@ async fn every_path_and_method_asks_for_the_token_first() {
             ("GET", "/api/rules"),
             ("HEAD", "/api/v1/rules"),
             ("GET", "/api/v1/decisions?package=npm:x@1.0.0"),
+            ("POST", "/api/v1/forget"),
             ("GET", "/api/v1/nothing"),
             ("GET", "/api/v1"),
         ] {

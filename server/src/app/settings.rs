@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use actix_web::http::Method;
+
 use super::StartError;
 use crate::config::{self, Config, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
@@ -12,7 +14,14 @@ use crate::upstream::{self, Credentials, Deadlines, Retries, UpstreamSettings};
 pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
     let limits = &config.limits;
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let body_bytes = limits.body_bytes;
+    let (body_bytes, publish_bytes) = (limits.body_bytes, limits.publish_bytes);
+    let registries: Vec<String> =
+        config.registries.iter().map(|registry| format!("/{}/", registry.name)).collect();
+    let body_limit = move |method: &Method, path: &str| {
+        let is_publish =
+            method == Method::PUT && registries.iter().any(|base| path.starts_with(base.as_str()));
+        if is_publish { publish_bytes } else { body_bytes }
+    };
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     EdgeSettings {
         listen: vec![config.listen],
@@ -28,7 +37,7 @@ pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
             read_stall: limits.write_timeout,
             uri_bytes: count(limits.uri_length),
             header_bytes: count(limits.header_bytes),
-            body_bytes: std::sync::Arc::new(move |_, _| body_bytes),
+            body_bytes: std::sync::Arc::new(body_limit),
             ..Limits::default()
         },
         workers,

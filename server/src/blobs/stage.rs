@@ -9,6 +9,7 @@ mod hashes;
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -222,6 +223,11 @@ impl Stage {
         StageReader::new(Arc::clone(&self.file), self.progress.subscribe())
     }
 
+    /// What is written so far, for a thread that may block.
+    pub fn open(&self) -> StagedFile {
+        StagedFile { file: Arc::clone(&self.file), offset: 0 }
+    }
+
     /// The path of the complete file, whose bytes are `expected` and on disk.
     pub(super) async fn make_durable(&mut self, expected: &Digest) -> Result<PathBuf, BlobError> {
         let digests = self.finish().await?;
@@ -305,6 +311,21 @@ impl Stage {
             }
             other => other,
         };
+    }
+}
+
+/// A staged file from its beginning; reading it blocks.
+#[derive(Debug)]
+pub struct StagedFile {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl io::Read for StagedFile {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read_at(out, self.offset)?;
+        self.offset += length as u64;
+        Ok(length)
     }
 }
 

@@ -22,13 +22,15 @@ use crate::metadata::sled::OpenError;
 use crate::metadata::{Batch, Change, Metadata};
 
 /// The kinds are read one by one: damage in one does not take the others along.
-const KINDS: [&[u8]; 7] = [
+const KINDS: [&[u8]; 9] = [
     b"rule/",
     b"rule-packages/",
     b"artifact/",
     b"document/",
-    b"version/",
+    b"versions/",
+    b"summary/",
     b"observation/",
+    b"own/",
     b"meta/",
 ];
 
@@ -224,7 +226,8 @@ impl Beside {
 async fn write_new(directory: &Path, records: Records) -> Result<(), CheckError> {
     let store = open_store(directory).await?;
     let changes = records.into_iter().map(|(key, value)| Change { key, value: Some(value) });
-    commit_in_parts(&store, changes.collect(), Batch::default()).await?;
+    let all = Batch { changes: changes.collect(), ..Batch::default() };
+    commit_in_parts(&store, all, Batch::default()).await?;
     store.close().await;
     Ok(())
 }

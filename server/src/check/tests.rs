@@ -120,6 +120,7 @@ fn document(blob: Digest, size: u64, fetched: &str) -> DocumentRecord {
         media_type: None,
         fetched: time(fetched),
         checked: time(fetched),
+        own: false,
     }
 }
 

@@ -74,9 +74,11 @@ fn write_banner(text: &mut String, of: &Banner<'_>) -> std::fmt::Result {
     )?;
     write_registries(text, of)?;
     let npm = of.config.registries.iter().filter(|registry| registry.format == Format::Npm);
-    let urls: Vec<String> = npm.map(|registry| format!("{url}{}/", registry.name)).collect();
-    if !urls.is_empty() {
-        write_npm(text, &urls)?;
+    let (asking, own): (Vec<_>, Vec<_>) = npm.partition(|registry| registry.upstream.is_some());
+    let names: Vec<&str> =
+        asking.into_iter().chain(own).map(|registry| registry.name.as_str()).collect();
+    if let [usual, others @ ..] = names.as_slice() {
+        write_npm(text, &url, usual, others)?;
     }
     if !of.has_rules && of.config.mode == Mode::Enforce {
         writeln!(text, "\nNothing is allowed yet. When a package is refused and you want it:")?;
@@ -122,15 +124,26 @@ fn write_registries(text: &mut String, of: &Banner<'_>) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_npm(text: &mut String, urls: &[String]) -> std::fmt::Result {
-    let which = if urls.len() == 1 { "it" } else { "one of them" };
-    writeln!(text, "\nPoint npm, pnpm or bun at {which}")?;
-    for url in urls {
-        writeln!(text, "  npm config set registry {url}")?;
+/// A client has one registry, and others for scopes only. The lines are pasted together: none of
+/// them undoes another.
+fn write_npm(text: &mut String, url: &str, usual: &str, others: &[&str]) -> std::fmt::Result {
+    if others.is_empty() {
+        writeln!(text, "\nPoint npm, pnpm, yarn or bun at it (--undo takes it back)")?;
+        writeln!(text, "  garth setup npm --write")?;
+    } else {
+        writeln!(text, "\nPoint npm, pnpm, yarn or bun at one of them (--undo takes it back)")?;
+        writeln!(text, "  garth setup npm --write --registry {usual}  # or {}", others.join(", "))?;
+    }
+    let scoped = if others.is_empty() { "" } else { ", and a scope at another" };
+    writeln!(text, "or by hand{scoped}")?;
+    writeln!(text, "  npm config set registry {url}{usual}/")?;
+    for name in others {
+        writeln!(text, "  npm config set @SCOPE:registry {url}{name}/")?;
     }
     writeln!(text, "or one project only, by a line in its .npmrc")?;
-    for url in urls {
-        writeln!(text, "  registry={url}")?;
+    writeln!(text, "  registry={url}{usual}/")?;
+    for name in others {
+        writeln!(text, "  @SCOPE:registry={url}{name}/")?;
     }
     Ok(())
 }

@@ -85,17 +85,11 @@ impl Client {
         let token = args.token.as_deref().or_else(|| env.get("GARTH_TOKEN"));
         let (base, token) = match (given, token) {
             (Some(url), Some(token)) => (url, token.trim().to_owned()),
-            (given, token) => from_this_machine(given, token, &data_directory(args, env))?,
+            (given, token) => {
+                from_this_machine(given, token, &data_directory(args.data.as_deref(), env))?
+            }
         };
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(TOTAL)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("garth/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&base) {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| ClientError::Unreachable {
+        let http = connections(&base).build().map_err(|error| ClientError::Unreachable {
             url: base.clone(),
             cause: error.to_string(),
         })?;
@@ -177,6 +171,43 @@ async fn read_bounded(mut response: Response) -> Result<Vec<u8>, reqwest::Error>
     Ok(body)
 }
 
+/// A sentence on why no registry of garth answers.
+pub enum Silent {
+    /// A server is there, and has no such registry.
+    NoRegistry(String),
+    Unclear(String),
+}
+
+/// Whether a registry of garth answers at `registry`. No token is sent.
+pub async fn answers(registry: &Url) -> Result<(), Silent> {
+    let failed = |error: &reqwest::Error| {
+        let cause = root_cause(error);
+        Silent::Unclear(format!("{registry} does not answer: {cause}. Is the server running?"))
+    };
+    let http = connections(registry).build().map_err(|error| failed(&error))?;
+    let ping = registry.join("-/ping").unwrap_or_else(|_| registry.clone());
+    match http.get(ping).send().await.map_err(|error| failed(&error))?.status() {
+        status if status.is_success() => Ok(()),
+        // It is there, and wants to know who asks.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(()),
+        StatusCode::NOT_FOUND => Err(Silent::NoRegistry(format!(
+            "there is no registry at {registry}: is this the name that it has in garth.toml?"
+        ))),
+        status => {
+            Err(Silent::Unclear(format!("{registry} answered {status}, and not as garth does")))
+        }
+    }
+}
+
+fn connections(to: &Url) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .timeout(TOTAL)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("garth/", env!("CARGO_PKG_VERSION")));
+    if is_loopback(to) { builder.no_proxy() } else { builder }
+}
+
 /// The innermost reason: "connection refused", and not that a request could not be sent.
 fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
@@ -189,7 +220,7 @@ fn root_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-fn parse_url(text: &str) -> Result<Url, ClientError> {
+pub(super) fn parse_url(text: &str) -> Result<Url, ClientError> {
     let bad = |why: &str| ClientError::BadUrl { text: text.to_owned(), why: why.to_owned() };
     let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
@@ -233,20 +264,25 @@ fn from_this_machine(
     }
 }
 
-fn data_directory(args: &ServerArgs, env: &EnvSnapshot) -> PathBuf {
-    let options = LoadOptions {
-        file: LoadOptions::usual_file(env),
-        data: args.data.clone(),
-        env: env.clone(),
-        ..LoadOptions::default()
-    };
+/// The data directory of the server on this machine.
+pub(super) fn data_directory(given: Option<&Path>, env: &EnvSnapshot) -> PathBuf {
     // A broken configuration is for `garth serve` to tell; here only its data directory matters.
-    match Config::load(&options) {
-        Ok(config) => config.data,
-        Err(_) => args
-            .data
-            .clone()
+    match usual_config(given.map(Path::to_path_buf), env) {
+        Some(config) => config.data,
+        None => given
+            .map(Path::to_path_buf)
             .or_else(|| env.get_os("GARTH_DATA").map(PathBuf::from))
             .unwrap_or_else(|| PathBuf::from("garth-data")),
     }
+}
+
+/// What `garth serve` would be told here; `None` where it would not start.
+pub(super) fn usual_config(data: Option<PathBuf>, env: &EnvSnapshot) -> Option<Config> {
+    let options = LoadOptions {
+        file: LoadOptions::usual_file(env),
+        data,
+        env: env.clone(),
+        ..LoadOptions::default()
+    };
+    Config::load(&options).ok()
 }

@@ -11,10 +11,13 @@ use tempfile::TempDir;
 
 use super::client::RunFile;
 use super::*;
-use crate::api::token::AdminToken;
+use crate::access::Access;
+use crate::access::admin_token::AdminToken;
+use crate::api::seen::Memory;
 use crate::api::{Api, routes};
 use crate::clock::Clock;
 use crate::config::Mode;
+use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::{Rules, RulesConfig};
 
@@ -27,9 +30,13 @@ fn start(data: &Path) {
             let metadata = Sled::open(&data.join("store"), SledOptions::default()).unwrap();
             let clock = Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap());
             let config = RulesConfig { dir: None };
-            let rules = Rules::open(config, Arc::new(metadata), clock.clone()).await.unwrap();
+            let metadata: Arc<dyn Metadata> = Arc::new(metadata);
+            let rules = Rules::open(config, Arc::clone(&metadata), clock.clone()).await.unwrap();
             let (token, token_file) = AdminToken::open(&data).unwrap();
-            let api = Api { rules, token, clock, mode: Mode::Enforce };
+            let memory = Memory { metadata, registries: Arc::new([]) };
+            let access = Access::new(token);
+            let registries = Arc::new([]);
+            let api = Api { rules, access, memory, registries, clock, mode: Mode::Enforce };
             let app = move || App::new().app_data(web::Data::new(api.clone())).configure(routes);
             let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", 0)).unwrap();
             let url = format!("http://{}", server.addrs()[0]).parse().unwrap();

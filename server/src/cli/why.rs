@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use policies::decision::Effect;
+use policies::decision::{DecisionCode, Effect};
 use policies::package::{PackageVersion, Spelling};
 
 use super::Exit;
@@ -12,6 +12,7 @@ use super::remedy::{fetch_rule, remedy};
 use super::talk::{colours, painted, print, print_json, with_server};
 use crate::api::decisions::DecisionView;
 use crate::api::rules::RuleView;
+use crate::api::seen::{Observed, Seen};
 use crate::config::EnvSnapshot;
 
 /// Show what is decided for a package, and which rules were considered
@@ -92,22 +93,33 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
             let _ = writeln!(text, "{}: what the rules say of it", view.package);
         }
     }
+    for seen in &view.seen {
+        tell_seen(&mut text, seen);
+    }
+    if view.version.is_some() && view.seen.is_empty() {
+        text.push_str("No registry here has seen this version.\n");
+    }
     let width = view.considered.iter().map(|one| one.rule.len()).max().unwrap_or(0).min(40);
     for one in &view.considered {
         let mark = if one.matched { "*" } else { " " };
         let effect = painted(&format!("{:5}", one.effect), one.effect, colours);
         let _ = writeln!(text, " {mark} {effect}  {:width$}  {}", one.rule, one.why);
     }
+    let decision = view.decision.as_ref();
+    let otherwise = if is_own(view) {
+        "what is published here needs none"
+    } else {
+        "what no rule allows is denied"
+    };
     match (view.considered.len(), view.others) {
-        (0, 0) => text.push_str("There are no rules, and what no rule allows is denied.\n"),
+        (0, 0) => {
+            let _ = writeln!(text, "There are no rules, and {otherwise}.");
+        }
         (0, 1) => {
-            text.push_str("The only rule does not name it, and what no rule allows is denied.\n");
+            let _ = writeln!(text, "The only rule does not name it, and {otherwise}.");
         }
         (0, others) => {
-            let _ = writeln!(
-                text,
-                "None of the {others} rules names it, and what no rule allows is denied."
-            );
+            let _ = writeln!(text, "None of the {others} rules names it, and {otherwise}.");
         }
         (_, 0) => {}
         (_, 1) => text.push_str("One more rule speaks of other packages.\n"),
@@ -116,7 +128,8 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
         }
     }
     let _ = writeln!(text, "Rules of revision {}", view.revision);
-    let refused = view.decision.as_ref().is_some_and(|decision| decision.rule.is_none());
+    let refused =
+        decision.is_some_and(|decision| decision.rule.is_none() && !decision.is_allowed());
     if refused {
         let asked = view.version.as_ref().map_or_else(
             || view.package.to_string(),
@@ -133,6 +146,34 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
     text
 }
 
+/// Of a version that was decided on, the decision knows; of others, whether there are own ones.
+fn is_own(view: &DecisionView) -> bool {
+    match &view.decision {
+        Some(decision) => decision.code == DecisionCode::OwnPackage,
+        None => view.own,
+    }
+}
+
+/// Both dates, so that one that was forged is seen for what it is.
+fn tell_seen(text: &mut String, seen: &Seen) {
+    let published = seen.published.map_or_else(
+        || "without a date of the upstream".to_owned(),
+        |at| format!("published {at:.0} by the upstream's word"),
+    );
+    let dates = match seen.first_seen {
+        None => "never offered by this garth".to_owned(),
+        Some(at) if seen.own => {
+            let gone = seen.vanished.map(|at| format!(", unpublished {at:.0}"));
+            format!("published here {at:.0}{}", gone.unwrap_or_default())
+        }
+        Some(at) => format!("first seen by this garth {at:.0}, {published}"),
+    };
+    let _ = writeln!(text, "In the registry {}: {dates}", seen.registry);
+    for Observed { at, what } in &seen.observed {
+        let _ = writeln!(text, "   {at:.0}  {what}");
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -143,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    fn said(asked: &str, observing: bool) -> String {
+    fn view(asked: &str, observing: bool) -> (DecisionView, RuleSet) {
         let rules = "
             [[rule]]
             name = 'frontend'
@@ -165,21 +206,95 @@ mod tests {
         let set = RuleSet::compile(parse("a.toml", rules).unwrap()).unwrap();
         let asked: PackageVersion = asked.parse().unwrap();
         let now = "2026-06-01T00:00:00Z".parse().unwrap();
-        let explained = explain(&set, &asked, &Facts { now, published: None, first_seen: None });
+        let explained =
+            explain(&set, &asked, &Facts { now, published: None, first_seen: None, own: false });
         let view = DecisionView {
             purl: asked.purl(),
             package: asked.package,
             version: Some(asked.version),
             decision: Some(explained.decision),
+            own: false,
+            seen: Vec::new(),
             considered: explained.considered,
             others: explained.others,
             revision: set.revision().clone(),
             observing,
             faults: Vec::new(),
         };
+        (view, set)
+    }
+
+    fn said(asked: &str, observing: bool) -> String {
+        let (view, set) = view(asked, observing);
+        told_of(&view, &set)
+    }
+
+    fn told_of(view: &DecisionView, set: &RuleSet) -> String {
         let by = view.decision.as_ref().filter(|decision| !decision.is_allowed());
         let by = by.and_then(|decision| decision.rule.as_deref()).and_then(|name| set.rule(name));
-        told(&view, by.map(|rule| RuleView::new(rule, now)).as_ref(), false)
+        let now = "2026-06-01T00:00:00Z".parse().unwrap();
+        told(view, by.map(|rule| RuleView::new(rule, now)).as_ref(), false)
+    }
+
+    #[test]
+    fn both_dates_are_shown_and_what_was_observed() {
+        let (mut view, set) = view("npm:react@18.2.0", false);
+        let seen = |registry: &str, first_seen: Option<&str>, published: Option<&str>| Seen {
+            registry: registry.to_owned(),
+            first_seen: first_seen.map(|at| at.parse().unwrap()),
+            published: published.map(|at| at.parse().unwrap()),
+            own: false,
+            vanished: None,
+            other_bytes: None,
+            observed: Vec::new(),
+        };
+        let at = "2026-05-30T10:00:00.5Z".parse().unwrap();
+        let what = "it is left out here: its shasum is no sha1".to_owned();
+        view.seen = vec![
+            seen("npm", Some("2026-05-01T08:00:00Z"), Some("1999-12-31T23:59:59Z")),
+            Seen { observed: vec![Observed { at, what }], ..seen("mirror", None, None) },
+        ];
+        assert_snapshot!(told_of(&view, &set), @r#"
+        npm:react@18.2.0 is allowed: allowed by the rule frontend
+        until 2027-01-01T00:00:00Z, when that rule ends
+        In the registry npm: first seen by this garth 2026-05-01T08:00:00Z, published 1999-12-31T23:59:59Z by the upstream's word
+        In the registry mirror: never offered by this garth
+           2026-05-30T10:00:00Z  it is left out here: its shasum is no sha1
+           deny   no-canaries  names it by npm:*, but the version is not in >=19.0.0-0
+         * allow  frontend     names it by npm:react, and the version is in >=18
+        One more rule speaks of other packages.
+        Rules of revision f5e0fc2c24f8cfe9
+        "#);
+    }
+
+    #[test]
+    fn of_what_is_published_here_no_upstream_has_a_say() {
+        let (mut view, set) = view("nuget:x@1.0", false);
+        view.version = None;
+        view.decision = None;
+        view.own = true;
+        assert_snapshot!(told_of(&view, &set), @r"
+        nuget:x: what the rules say of it
+        None of the 3 rules names it, and what is published here needs none.
+        Rules of revision f5e0fc2c24f8cfe9
+        ");
+        let (first_seen, vanished) = ("2026-05-01T08:00:00Z", "2026-05-02T08:00:00Z");
+        let seen = Seen {
+            registry: "npm".to_owned(),
+            own: true,
+            first_seen: first_seen.parse().ok(),
+            published: first_seen.parse().ok(),
+            vanished: None,
+            other_bytes: None,
+            observed: Vec::new(),
+        };
+        let mut text = String::new();
+        tell_seen(&mut text, &seen);
+        tell_seen(&mut text, &Seen { vanished: vanished.parse().ok(), ..seen });
+        assert_snapshot!(text, @r"
+        In the registry npm: published here 2026-05-01T08:00:00Z
+        In the registry npm: published here 2026-05-01T08:00:00Z, unpublished 2026-05-02T08:00:00Z
+        ");
     }
 
     #[test]
@@ -187,6 +302,7 @@ mod tests {
         assert_snapshot!(said("npm:react@18.2.0", false), @r#"
         npm:react@18.2.0 is allowed: allowed by the rule frontend
         until 2027-01-01T00:00:00Z, when that rule ends
+        No registry here has seen this version.
            deny   no-canaries  names it by npm:*, but the version is not in >=19.0.0-0
          * allow  frontend     names it by npm:react, and the version is in >=18
         One more rule speaks of other packages.
@@ -196,6 +312,7 @@ mod tests {
         npm:react@19.0.0-canary.1 is denied: ADR-12: not before the audit
         by the rule no-canaries
         The server only observes: it is served all the same, and recorded.
+        No registry here has seen this version.
          * deny   no-canaries  names it by npm:*, and the version is in >=19.0.0-0
            allow  frontend     names it by npm:react, but the version is not in >=18 (it is a pre-release, which an allow must name)
         One more rule speaks of other packages.
@@ -204,6 +321,7 @@ mod tests {
         "#);
         assert_snapshot!(said("npm:left-pad@1.3.0", false), @r#"
         npm:left-pad@1.3.0 is denied: no rule allows this package yet
+        No registry here has seen this version.
            deny   no-canaries  names it by npm:*, but the version is not in >=19.0.0-0
         2 more rules speak of other packages.
         Rules of revision f5e0fc2c24f8cfe9
@@ -211,6 +329,7 @@ mod tests {
         "#);
         assert_snapshot!(said("nuget:x@1.0", false), @r#"
         nuget:x@1.0 is denied: no rule allows this package yet
+        No registry here has seen this version.
         None of the 3 rules names it, and what no rule allows is denied.
         Rules of revision f5e0fc2c24f8cfe9
         To allow it: garth allow nuget:x@1.0

@@ -10,6 +10,7 @@ pub struct LimitsConfig {
     pub header_bytes: u64,
     pub uri_length: u64,
     pub body_bytes: u64,
+    pub publish_bytes: u64,
     pub connections: u64,
     pub connections_per_address: u64,
     pub connections_per_trusted_address: u64,
@@ -38,7 +39,13 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         key: "limits.body_bytes",
         kind: Kind::Size { min: KIB, max: GIB },
         default: Some("1MiB"),
-        text: "The largest body of a request.",
+        text: "The largest body of a request that is not a publish.",
+    },
+    SettingDoc {
+        key: "limits.publish_bytes",
+        kind: Kind::Size { min: KIB, max: 64 * GIB },
+        default: Some("256MiB"),
+        text: "The largest body of a publish; npm packs a package's file into it a third larger than it is.",
     },
     SettingDoc {
         key: "limits.connections",
@@ -91,7 +98,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
     SettingDoc {
         key: "limits.memory_cache",
         kind: Kind::Size { min: MIB, max: 1024 * GIB },
-        default: Some("256MiB"),
+        default: Some("64MiB"),
         text: "How many bytes of finished answers are kept in memory.",
     },
 ];
@@ -101,6 +108,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> LimitsConfig {
         header_bytes: reader.size("limits.header_bytes"),
         uri_length: reader.size("limits.uri_length"),
         body_bytes: reader.size("limits.body_bytes"),
+        publish_bytes: reader.size("limits.publish_bytes"),
         connections: reader.count("limits.connections"),
         connections_per_address: reader.count("limits.connections_per_address"),
         connections_per_trusted_address: reader.count("limits.connections_per_trusted_address"),

@@ -138,6 +138,14 @@ impl Reader<'_> {
         })
     }
 
+    pub fn flag(&mut self, key: &str) -> bool {
+        self.required(key, |given, _| match &given.node.value {
+            Value::Flag(flag) => Ok(*flag),
+            Value::Text(text) if !given.typed => text.parse().map_err(|_| Wrong::Kind),
+            _ => Err(Wrong::Kind),
+        })
+    }
+
     pub fn text(&mut self, key: &str) -> Option<String> {
         self.read(key, |given, _| given.text().map(str::to_owned))
     }

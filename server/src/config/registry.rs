@@ -29,6 +29,8 @@ pub struct RegistryConfig {
     pub certificate_authority: Option<PathBuf>,
     /// Patterns of names, in the ecosystem of the format, that are never asked of the upstream.
     pub own: Vec<String>,
+    /// Own versions may be taken away again.
+    pub unpublish: bool,
     pub max_age: Duration,
     pub max_stale: Duration,
     /// Hosts, or `host:port`, beside the upstream's own that may have private addresses.
@@ -138,6 +140,12 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
                They are never asked of the upstream.",
     },
     SettingDoc {
+        key: "registry.*.unpublish",
+        kind: Kind::Flag,
+        default: Some("false"),
+        text: "Whether `npm unpublish` may take own versions away. Nothing else is ever published under such a version.",
+    },
+    SettingDoc {
         key: "registry.*.max_age",
         kind: Kind::duration(0, 30 * 86_400),
         default: Some("5m"),
@@ -232,6 +240,7 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Regist
         credentials: read_credentials(reader),
         certificate_authority: tls::existing_file(reader, "registry.*.certificate_authority"),
         own: read_own(reader, format),
+        unpublish: reader.flag("registry.*.unpublish"),
         max_age: reader.duration("registry.*.max_age"),
         max_stale: reader.duration("registry.*.max_stale"),
         allow_hosts: read_hosts(reader),

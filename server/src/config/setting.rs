@@ -27,6 +27,7 @@ pub enum Kind {
     Texts,
     Networks,
     Secret,
+    Flag,
     Choice(&'static [&'static str]),
     Duration { min: Duration, max: Duration },
     Size { min: u64, max: u64 },
@@ -82,6 +83,7 @@ impl fmt::Display for Kind {
             Self::Texts => f.write_str("a list of texts"),
             Self::Networks => f.write_str("a list of networks such as [\"10.0.0.0/8\"]"),
             Self::Secret => f.write_str("{ env = \"NAME\" } or { file = \"path\" }"),
+            Self::Flag => f.write_str("true or false"),
             Self::Choice([only]) => {
                 write!(f, "\"{only}\", the only one that this version of garth has")
             }

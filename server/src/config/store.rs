@@ -23,7 +23,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
     SettingDoc {
         key: "store.cache",
         kind: Kind::Size { min: MIB, max: 64 * GIB },
-        default: Some("64MiB"),
+        default: Some("16MiB"),
         text: "How much metadata the engine keeps in memory. Count on twice as much in use.",
     },
     SettingDoc {

@@ -36,8 +36,11 @@ struct Inner {
 
 #[derive(Default)]
 struct Fields {
+    /// What stands for a path that no log may hold.
+    path: Option<String>,
     registry: Option<Arc<str>>,
-    package: Option<String>,
+    /// Written out once, in the line.
+    package: Option<Box<dyn fmt::Display + Send>>,
     decision: DecisionLabel,
     cache: CacheOutcome,
 }
@@ -77,8 +80,14 @@ impl Access {
         self
     }
 
-    pub fn set_package(&self, package: impl fmt::Display) -> &Self {
-        self.0.fields.lock().package = Some(package.to_string());
+    /// The line shows this in place of the path, where a path holds a secret.
+    pub fn show_path(&self, path: String) -> &Self {
+        self.0.fields.lock().path = Some(path);
+        self
+    }
+
+    pub fn set_package(&self, package: impl fmt::Display + Send + 'static) -> &Self {
+        self.0.fields.lock().package = Some(Box::new(package));
         self
     }
 
@@ -158,6 +167,7 @@ impl Drop for Line {
         let agent = self.agent.as_ref().map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         let fields = self.access.0.fields.lock();
         let registry = fields.registry.as_deref().unwrap_or_default();
+        let package = fields.package.as_ref().map(ToString::to_string).unwrap_or_default();
         self.metrics.request(&RequestSample {
             registry,
             decision: fields.decision,
@@ -171,11 +181,11 @@ impl Drop for Line {
             target: "access",
             request_id = %self.access.0.id,
             method = %escape::bounded(self.method.as_str(), 16),
-            path = %escape::bounded(self.uri.path(), 512),
+            path = %escape::bounded(fields.path.as_deref().unwrap_or(self.uri.path()), 512),
             status = self.status,
             bytes = self.bytes,
             registry = %escape::bounded(registry, 64),
-            package = %escape::bounded(fields.package.as_deref().unwrap_or_default(), 256),
+            package = %escape::bounded(&package, 256),
             decision = fields.decision.as_str(),
             cache = fields.cache.as_str(),
             first_byte_ms = %Millis(first_byte),
@@ -203,6 +213,7 @@ struct Millis(Duration);
 
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1}", self.0.as_secs_f64() * 1000.0)
+        let tenths = (self.0.as_micros() + 50) / 100;
+        write!(f, "{}.{}", tenths / 10, tenths % 10)
     }
 }

@@ -37,6 +37,17 @@ pub fn base_url(
     choose(&seen, trusted_proxies)
 }
 
+/// All that [`base_url`] goes by without a `public_url`: whether it was asked by TLS, and the Host.
+/// `None` where a proxy has a word in it.
+pub fn asked_host<'a>(req: &'a HttpRequest, trusted_proxies: &[IpNet]) -> Option<(bool, &'a str)> {
+    if req.peer_addr().is_some_and(|peer| is_trusted(peer.ip(), trusted_proxies)) {
+        return None;
+    }
+    let tls = req.conn_data::<Arc<Connection>>().is_some_and(|connection| connection.is_tls());
+    let authority = req.uri().authority().map(actix_web::http::uri::Authority::as_str);
+    Some((tls, authority.or_else(|| header(req.headers(), &HOST))?))
+}
+
 struct Seen<'a> {
     peer: Option<IpAddr>,
     tls: bool,

@@ -74,6 +74,9 @@ pub fn parse(raw: &str) -> Result<CleanPath, PathFault> {
 }
 
 fn decode_segment(raw: &str) -> Result<String, PathFault> {
+    if is_plain(raw) {
+        return Ok(raw.to_owned());
+    }
     if has_escape_that_is(raw, |digits| digits.is_none()) {
         return Err(PathFault::BadEscape);
     }
@@ -96,6 +99,12 @@ fn decode_segment(raw: &str) -> Result<String, PathFault> {
         return Err(PathFault::DotSegment);
     }
     Ok(decoded.into_owned())
+}
+
+/// Nothing in it stands for anything else: the rest is looked at character by character.
+fn is_plain(raw: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@-_.".contains(&byte);
+    raw.bytes().all(plain) && raw != "." && raw != ".."
 }
 
 /// Asks about the two hex digits behind each `%`, `None` where they are missing.

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! document/{registry}/{package}/{document}   DocumentRecord   newest bytes that the upstream gave
-//! version/{registry}/{package}/{version}     VersionRecord    first seen, and the digests pinned then
+//! versions/{registry}/{package}/{n:06}       VersionsRecord   of many: first seen, digests pinned
 //! artifact/{registry}/{package}/{file}       ArtifactRecord   a cached or published file
 //! observation/{registry}/{package}/{n:020}   Observation      what changed upstream, and when
+//! summary/{registry}/{package}               SummaryRecord    what a search goes by
+//! own/{registry}/{folded name}               OwnRecord        a package that is published here
 //! rule/{name}                                RuleRecord       a rule made through the API
 //! rule-packages/{name}/{n:06}                RulePackages     more of its packages, if they are many
 //! meta/...                                   single values (the store's format, its identity)
@@ -15,6 +17,9 @@
 //! not know, and says so.
 
 mod keys;
+mod versions;
+
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -24,11 +29,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::keys::{Key, Prefix, parse_key, show_key};
-use super::{Batch, Change, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, Metadata, MetadataError};
+pub use self::versions::{VersionPlaces, VersionRecord, VersionsRecord, read_versions};
+use super::{
+    Batch, Change, Expectation, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, Metadata, MetadataError,
+};
 
 /// Where the store says what wrote it; an engine refuses a directory that says something else.
 pub const FORMAT_KEY: &[u8] = b"meta/format";
-pub const FORMAT: &[u8] = b"garth 1";
+pub const FORMAT: &[u8] = b"garth 2";
 
 const ENCODING: u8 = 1;
 
@@ -66,6 +74,9 @@ pub struct DocumentRecord {
     pub fetched: Timestamp,
     /// When the upstream last said that they are still the newest.
     pub checked: Timestamp,
+    /// It was made here, of what was published.
+    #[serde(default)]
+    pub own: bool,
 }
 
 /// A cached or published file.
@@ -83,19 +94,54 @@ pub struct ArtifactRecord {
     pub own: bool,
 }
 
-/// What this garden remembers of one version of an upstream's package.
+/// A package that is published here, under its name without what names should not differ by
+/// alone: so nobody publishes `left_pad` beside `left-pad`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct VersionRecord {
-    /// By our own clock.
-    pub first_seen: Timestamp,
-    /// By the upstream's word.
-    pub published: Option<Timestamp>,
-    /// Pinned at first sight: other bytes under this version are refused.
-    pub digests: Vec<Digest>,
-    /// Since when the upstream does not list it any more.
-    pub vanished: Option<Timestamp>,
-    /// When the upstream first gave other digests than the pinned ones.
-    pub conflict: Option<Timestamp>,
+pub struct OwnRecord {
+    pub package: String,
+    pub since: Timestamp,
+}
+
+/// What is shown of a package where many are listed, as its newest document has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SummaryRecord {
+    /// As in its [`DocumentRecord`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// The version that is meant where none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest: Option<String>,
+    /// Whose words these are, where it is another version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub described: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<Somebody>,
+    /// Who published that version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<Somebody>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub maintainers: Vec<Somebody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bugs: Option<String>,
+}
+
+/// A person as an upstream names one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Somebody {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
 }
 
 /// Something that changed at the upstream, with its date.
@@ -114,8 +160,19 @@ pub enum ObservationKind {
     Returned,
     Deprecated,
     Undeprecated,
-    TagMoved { tag: String, from: Option<String>, to: Option<String> },
-    BytesChanged { from: Vec<Digest>, to: Vec<Digest> },
+    /// It is not offered here, because it can not be checked or can not be ours.
+    LeftOut {
+        why: String,
+    },
+    TagMoved {
+        tag: String,
+        from: Option<String>,
+        to: Option<String>,
+    },
+    BytesChanged {
+        from: Vec<Digest>,
+        to: Vec<Digest>,
+    },
 }
 
 /// A rule that was made through the API; it decides like one from a file.
@@ -151,11 +208,6 @@ impl Record for DocumentRecord {
     const PARTS: usize = 3;
 }
 
-impl Record for VersionRecord {
-    const KIND: &'static str = "version";
-    const PARTS: usize = 3;
-}
-
 impl Record for ArtifactRecord {
     const KIND: &'static str = "artifact";
     const PARTS: usize = 3;
@@ -164,6 +216,16 @@ impl Record for ArtifactRecord {
 impl Record for Observation {
     const KIND: &'static str = "observation";
     const PARTS: usize = 3;
+}
+
+impl Record for SummaryRecord {
+    const KIND: &'static str = "summary";
+    const PARTS: usize = 2;
+}
+
+impl Record for OwnRecord {
+    const KIND: &'static str = "own";
+    const PARTS: usize = 2;
 }
 
 impl Record for RuleRecord {
@@ -179,12 +241,6 @@ impl Record for RulePackages {
 impl DocumentRecord {
     pub fn key(registry: &str, package: &str, document: &str) -> Key<Self> {
         Key::of(&[registry, package, document])
-    }
-}
-
-impl VersionRecord {
-    pub fn key(registry: &str, package: &str, version: &str) -> Key<Self> {
-        Key::of(&[registry, package, version])
     }
 
     pub fn of_package(registry: &str, package: &str) -> Prefix<Self> {
@@ -209,6 +265,18 @@ impl Observation {
 
     pub fn of_package(registry: &str, package: &str) -> Prefix<Self> {
         Prefix::of(&[registry, package])
+    }
+}
+
+impl SummaryRecord {
+    pub fn key(registry: &str, package: &str) -> Key<Self> {
+        Key::of(&[registry, package])
+    }
+}
+
+impl OwnRecord {
+    pub fn key(registry: &str, folded: &str) -> Key<Self> {
+        Key::of(&[registry, folded])
     }
 }
 
@@ -260,9 +328,11 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
     }
     match parse_key(key).as_ref().map(|(kind, _)| kind.as_str()) {
         Some(DocumentRecord::KIND) => typed::<DocumentRecord>(key, value),
-        Some(VersionRecord::KIND) => typed::<VersionRecord>(key, value),
+        Some(VersionsRecord::KIND) => typed::<VersionsRecord>(key, value),
         Some(ArtifactRecord::KIND) => typed::<ArtifactRecord>(key, value),
         Some(Observation::KIND) => typed::<Observation>(key, value),
+        Some(SummaryRecord::KIND) => typed::<SummaryRecord>(key, value),
+        Some(OwnRecord::KIND) => typed::<OwnRecord>(key, value),
         Some(RuleRecord::KIND) => typed::<RuleRecord>(key, value),
         Some(RulePackages::KIND) => typed::<RulePackages>(key, value),
         Some("meta") => Ok(()),
@@ -341,33 +411,56 @@ pub async fn scan<R: Record>(
 
 /// Makes changes that may be more than one batch holds, and then `last`.
 ///
-/// Where everything fits into one batch it is one: all of it is there or nothing. Else `changes`
-/// become durable in their order, in batches of their own, before `last` is begun; only its
-/// expectations are asked, then. So `last` holds what makes the rest count: whoever sees it sees
-/// all, and a crash or an error before it leaves some of `changes`, which making them again mends.
+/// Where everything fits into one batch it is one: all of it is there or nothing. Else what is
+/// `first` becomes durable in its order, in batches of their own, before `last` is begun; each
+/// expectation is asked with the first change of its key. So `last` holds what makes the rest
+/// count: whoever sees it sees all, and a crash or an error before it leaves some of `first`, which
+/// making that again mends.
 pub async fn commit_in_parts(
     metadata: &dyn Metadata,
-    changes: Vec<Change>,
+    first: Batch,
     mut last: Batch,
 ) -> Result<(), MetadataError> {
-    let bytes: usize = changes.iter().map(Change::bytes).sum();
-    if bytes + last.bytes() <= MAX_BATCH_BYTES
-        && changes.len() + last.changes.len() <= MAX_BATCH_CHANGES
+    if first.bytes() + last.bytes() <= MAX_BATCH_BYTES
+        && first.changes.len() + last.changes.len() <= MAX_BATCH_CHANGES
     {
-        last.changes.splice(0..0, changes);
+        last.expectations.extend(first.expectations);
+        last.changes.splice(0..0, first.changes);
         return metadata.commit(last).await;
     }
     // What can not be written at all is found before anything is written.
     last.check_size()?;
-    let mut part = Batch::default();
-    for change in changes {
-        if part.bytes() + change.bytes() > PART_BYTES || part.changes.len() == PART_CHANGES {
+    let (mut of_changes, of_others) = part_expectations(first.expectations, &first.changes);
+    let mut part = Batch { expectations: of_others, changes: Vec::new() };
+    let mut bytes = 0;
+    for change in first.changes {
+        if bytes + change.bytes() > PART_BYTES || part.changes.len() == PART_CHANGES {
             metadata.commit(std::mem::take(&mut part)).await?;
+            bytes = 0;
         }
+        bytes += change.bytes();
+        part.expectations.extend(of_changes.remove(&change.key).unwrap_or_default());
         part.changes.push(change);
     }
     metadata.commit(part).await?;
     metadata.commit(last).await
+}
+
+/// Those of keys that are changed, by their keys, and the others.
+fn part_expectations(
+    expectations: Vec<Expectation>,
+    changes: &[Change],
+) -> (HashMap<Bytes, Vec<Expectation>>, Vec<Expectation>) {
+    let changed: HashSet<&Bytes> = changes.iter().map(|change| &change.key).collect();
+    let (mut of_changes, mut of_others) = (HashMap::<Bytes, Vec<_>>::new(), Vec::new());
+    for expectation in expectations {
+        if changed.contains(&expectation.key) {
+            of_changes.entry(expectation.key.clone()).or_default().push(expectation);
+        } else {
+            of_others.push(expectation);
+        }
+    }
+    (of_changes, of_others)
 }
 
 impl Change {

@@ -1,5 +1,7 @@
 //! Sets up the one subscriber: text for people, JSON for collectors, to standard error.
 
+mod text;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -7,7 +9,9 @@ use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use self::text::{TextFields, TextLines, Time};
 use super::escape::is_deceptive;
+use crate::clock::Clock;
 use crate::config::LogFormat;
 
 #[derive(Debug, thiserror::Error)]
@@ -36,11 +40,17 @@ where
 {
     let filter = filter(level)?;
     let writer = CleanLines { writer, format };
+    let time = Time(Clock::system());
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Text => {
+            builder.event_format(TextLines::new(time)).fmt_fields(TextFields).try_init()
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_span_list(false);
+            builder.with_timer(time).try_init()
+        }
     }
     .map_err(|taken| LogsError::Taken(taken.to_string()))
 }
@@ -62,7 +72,13 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for CleanLines<W> {
 impl<W: Write> Write for CleanLines<W> {
     /// The subscriber writes each line as one.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.writer.write_all(clean(line, self.format).as_bytes())?;
+        let is_plain = |byte: &u8| (b' '..0x7f).contains(byte);
+        let body = line.strip_suffix(b"\n").unwrap_or(line);
+        if body.iter().all(is_plain) {
+            self.writer.write_all(line)?;
+        } else {
+            self.writer.write_all(clean(line, self.format).as_bytes())?;
+        }
         Ok(line.len())
     }
 

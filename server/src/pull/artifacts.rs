@@ -30,9 +30,8 @@ use crate::upstream::{ArtifactTarget, Upstream, UpstreamBody};
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub file: String,
-    pub target: ArtifactTarget,
     /// The digests of first sight; each kind has to be kept.
-    pub promised: Vec<Digest>,
+    pub promised: Arc<[Digest]>,
     /// A part of it is asked for: then the whole has to be there first.
     pub partly: bool,
 }
@@ -41,8 +40,8 @@ pub struct Wanted {
 pub struct Artifact {
     /// Unknown where the upstream did not say it.
     pub length: Option<u64>,
-    /// The sha256 of the whole, once it is known.
-    pub digest: Option<Digest>,
+    /// The sha256 of the whole in hex and in quotes, once it is known.
+    pub etag: Option<Bytes>,
     pub outcome: CacheOutcome,
     pub body: ArtifactBody,
 }
@@ -62,6 +61,7 @@ struct Held {
     record: Arc<ArtifactRecord>,
     /// All that its bytes were hashed to, gathered once and not at each serve.
     digests: Arc<[Digest]>,
+    etag: Bytes,
     /// The bytes of a small one.
     bytes: Option<Bytes>,
 }
@@ -69,7 +69,8 @@ struct Held {
 impl Held {
     fn new(record: ArtifactRecord) -> Self {
         let digests = std::iter::once(&record.blob).chain(&record.digests).cloned().collect();
-        Self { record: Arc::new(record), digests, bytes: None }
+        let etag = etag(&record.blob);
+        Self { record: Arc::new(record), digests, etag, bytes: None }
     }
 }
 
@@ -120,18 +121,23 @@ impl Artifacts {
         Arc::new(Self { store, held, absent, flights: Mutex::default() })
     }
 
+    /// `target` says where the upstream keeps it, which only a miss has to know.
     pub async fn get(
         self: &Arc<Self>,
         admitted: &Admitted,
         source: &Arc<Source>,
         wanted: Wanted,
+        target: impl FnOnce(&Upstream) -> Option<ArtifactTarget>,
     ) -> Result<Artifact, PullError> {
         let package = admitted.subject().package.name().to_owned();
         let key = (Arc::clone(&source.registry), package, wanted.file.clone());
         if let Some(artifact) = self.get_held(&key, &wanted).await? {
             return Ok(artifact);
         }
-        let Some(upstream) = source.upstream.clone() else { return Err(PullError::Absent) };
+        let Some(upstream) = source.upstream.clone() else {
+            return Err(self.lost_or_absent(&key).await);
+        };
+        let target = target(&upstream).ok_or(PullError::Absent)?;
         if self.absent.contains_key(&key) {
             return Err(PullError::Absent);
         }
@@ -139,9 +145,24 @@ impl Artifacts {
             key: key.clone(),
             version: admitted.subject().version.to_string(),
             upstream,
+            target,
             wanted: wanted.clone(),
         });
         self.follow(flight, joined, &key, &wanted).await
+    }
+
+    /// A file goes away, or another record names it now.
+    pub(super) fn forget(&self, registry: &Arc<str>, package: &str, file: &str) {
+        self.held.invalidate(&(Arc::clone(registry), package.to_owned(), file.to_owned()));
+    }
+
+    /// Of a file that can be fetched nowhere: a record without its bytes is a loss.
+    async fn lost_or_absent(&self, key: &ArtifactKey) -> PullError {
+        match self.store.read_artifact(&key.0, &key.1, &key.2).await {
+            Ok(Some(_)) => self.store.lost(&format!("{} of {}", key.2, key.1)),
+            Ok(None) => PullError::Absent,
+            Err(fault) => fault,
+        }
     }
 
     /// Returns when nothing is on its way any more: at a stop, what arrived whole is kept.
@@ -172,7 +193,7 @@ impl Artifacts {
         };
         let record = &held.record;
         if let Some(bytes) = &held.bytes {
-            return Ok(Some(whole(record, ArtifactBody::Memory(bytes.clone()))));
+            return Ok(Some(whole(&held, ArtifactBody::Memory(bytes.clone()))));
         }
         let Some(blob) = self.store.blobs.get_sized(&record.blob, Some(record.size)).await? else {
             self.held.invalidate(key);
@@ -180,13 +201,13 @@ impl Artifacts {
         };
         if record.size > SMALL {
             self.held.insert(key.clone(), held.clone());
-            return Ok(Some(whole(record, ArtifactBody::Blob(blob))));
+            return Ok(Some(whole(&held, ArtifactBody::Blob(blob))));
         }
         let Some(bytes) = self.store.read_blob(&record.blob, record.size).await? else {
             return Ok(None);
         };
         let held = Held { bytes: Some(bytes.clone()), ..held };
-        let artifact = whole(&held.record, ArtifactBody::Memory(bytes));
+        let artifact = whole(&held, ArtifactBody::Memory(bytes));
         self.held.insert(key.clone(), held);
         Ok(Some(artifact))
     }
@@ -266,16 +287,16 @@ impl Artifacts {
                     if !wanted.partly && length.is_none_or(|length| length > SMALL) =>
                 {
                     let body = ArtifactBody::Arriving(stage);
-                    return Ok(Artifact { length, digest: None, outcome, body });
+                    return Ok(Artifact { length, etag: None, outcome, body });
                 }
                 Flight::Verified { unkept: Some(fault), .. } if wanted.partly => return Err(fault),
                 Flight::Verified { length, stage, digests, .. } if !wanted.partly => {
                     if let Some(fault) = contradiction("", &key.2, &wanted.promised, &digests) {
                         return Err(fault);
                     }
-                    let digest = digests.into_iter().next();
+                    let etag = digests.first().map(etag);
                     let body = ArtifactBody::Arriving(stage);
-                    return Ok(Artifact { length: Some(length), digest, outcome, body });
+                    return Ok(Artifact { length: Some(length), etag, outcome, body });
                 }
                 _ => {}
             }
@@ -303,7 +324,7 @@ impl Artifacts {
             return Ok(());
         }
         let fault = |fault| PullError::from_upstream(upstream, fault);
-        let mut body = upstream.artifact(fetch.wanted.target.clone()).await.map_err(fault)?;
+        let mut body = upstream.artifact(fetch.target.clone()).await.map_err(fault)?;
         let algorithms: Vec<Algorithm> = promised.iter().map(Digest::algorithm).collect();
         let mut stage = self.store.blobs.stage(&algorithms).await?;
         let reader = stage.follower();
@@ -396,6 +417,7 @@ struct Fetch {
     key: ArtifactKey,
     version: String,
     upstream: Upstream,
+    target: ArtifactTarget,
     wanted: Wanted,
 }
 
@@ -410,10 +432,14 @@ impl Drop for Landing {
     }
 }
 
-fn whole(record: &ArtifactRecord, body: ArtifactBody) -> Artifact {
+fn etag(digest: &Digest) -> Bytes {
+    format!("\"{}\"", digest.hex()).into()
+}
+
+fn whole(held: &Held, body: ArtifactBody) -> Artifact {
     Artifact {
-        length: Some(record.size),
-        digest: Some(record.blob.clone()),
+        length: Some(held.record.size),
+        etag: Some(held.etag.clone()),
         outcome: CacheOutcome::Hit,
         body,
     }

@@ -22,6 +22,10 @@ pub struct Content<P> {
 pub struct ContentId([u8; 32]);
 
 impl ContentId {
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// `retained` is what was read of it, which damage can make less than what is saved.
     pub fn of(
         newest: &Digest,

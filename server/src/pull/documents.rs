@@ -8,26 +8,34 @@
 //!
 //! [`fetching`] brings what is held to the upstream's state; here is who gets what of it.
 //!
+//! To serve a stored view takes a [`Document`], which is small: its state, and no text. The parsed
+//! [`Content`] has its own place in memory, and is read again from the store where it is asked for
+//! and had to make room. So a document larger than all of the memory is a stored view like others.
+//!
 //! What a document *means* is the format's business ([`DocumentFormat`]); who may see which
 //! version is the gate's. Nothing here is filtered, so nothing here may be sent as it is.
 
 mod fetching;
 
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use policies::package::{Package, Version};
+use policies::package::{Digest, Package, Version};
 use tokio::time::Instant;
 
-use super::content::Content;
+use super::content::{Content, ContentId};
 use super::flights::Flights;
-use super::format::DocumentFormat;
+use super::format::{DocumentFormat, Promise};
 use super::freshness::Judgement;
+use super::observe::promised;
 use super::room::Room;
 use super::store::{PullStore, Saved};
 use super::{CacheOutcome, PullError, Source};
+use crate::metadata::records::VersionRecord;
 
 /// Which document, and what to ask the upstream for.
 #[derive(Clone, Debug)]
@@ -48,10 +56,13 @@ pub enum Need {
     Version(Version),
 }
 
-/// A document as it is served.
-#[derive(Debug)]
-pub struct Document<P> {
-    pub content: Arc<Content<P>>,
+/// The state of a document, as it is served.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Which [`Content`] it has.
+    pub content: ContentId,
+    /// Of the content.
+    pub size: usize,
     saved: Arc<Saved>,
     /// Set while the upstream was last asked in vain.
     unconfirmed: Option<Arc<Unconfirmed>>,
@@ -64,7 +75,12 @@ struct Unconfirmed {
     fault: PullError,
 }
 
-impl<P> Document<P> {
+impl Document {
+    /// Published here: no upstream is ever asked for it.
+    pub fn is_own(&self) -> bool {
+        self.saved.is_own()
+    }
+
     /// When the upstream last confirmed it.
     pub fn checked(&self) -> Timestamp {
         self.saved.record.checked
@@ -78,22 +94,13 @@ impl<P> Document<P> {
     }
 }
 
-impl<P> Clone for Document<P> {
-    fn clone(&self) -> Self {
-        Self {
-            content: Arc::clone(&self.content),
-            saved: Arc::clone(&self.saved),
-            unconfirmed: self.unconfirmed.clone(),
-            outcome: self.outcome,
-        }
-    }
-}
-
 type DocumentKey = (Arc<str>, Package);
 
 /// What is held of a document.
 struct Held<F: DocumentFormat> {
-    document: Option<Document<F::Parsed>>,
+    document: Option<Document>,
+    /// That of `document`, where it was in memory or had to be read.
+    content: Option<Arc<Content<F::Parsed>>>,
     /// The versions that the upstream took away, where the newest bytes can not be read.
     remains: Option<F::Parsed>,
     saved: Option<Arc<Saved>>,
@@ -103,7 +110,8 @@ struct Held<F: DocumentFormat> {
 #[derive(Debug)]
 struct Asked<P> {
     /// The newest that there is now, confirmed or not.
-    document: Option<Document<P>>,
+    document: Option<Document>,
+    content: Option<Arc<Content<P>>>,
     /// Why it could not be confirmed.
     fault: Option<PullError>,
     /// What lay on the disk was enough for the one who asked.
@@ -114,6 +122,7 @@ impl<P> Clone for Asked<P> {
     fn clone(&self) -> Self {
         Self {
             document: self.document.clone(),
+            content: self.content.clone(),
             fault: self.fault.clone(),
             only_loaded: self.only_loaded,
         }
@@ -130,14 +139,60 @@ pub struct DocumentsSettings {
     pub absent_age: Duration,
 }
 
+/// A document, and its content where that was at hand.
+#[derive(Debug)]
+pub struct Found<P> {
+    pub document: Document,
+    content: Option<Arc<Content<P>>>,
+}
+
+/// What is known of one version: all that it takes to serve its file.
+#[derive(Debug)]
+pub struct Known {
+    content: ContentId,
+    pub promise: Promise,
+    /// First-seen date and pinned digests.
+    pub remembered: Option<VersionRecord>,
+    /// What its bytes have to be, by both.
+    pub promised: Arc<[Digest]>,
+}
+
+/// What lies in the store: `None` if it has to be fetched again.
+type Reading<P> = Result<Option<Arc<Content<P>>>, PullError>;
+
 /// The documents of one format, of all its registries.
 pub struct Documents<F: DocumentFormat> {
     store: PullStore,
-    loaded: Cache<DocumentKey, Document<F::Parsed>>,
+    loaded: Cache<DocumentKey, Document>,
+    contents: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
+    known: Cache<(DocumentKey, Version), Arc<Known>>,
     /// Packages, and versions, that the upstream truly does not have, for a short time.
     absent: Cache<(DocumentKey, Option<Version>), ()>,
     flights: Flights<DocumentKey, Asked<F::Parsed>>,
+    readings: Flights<DocumentKey, Reading<F::Parsed>>,
     room: Room,
+    pub(super) turns: Turns,
+}
+
+/// Own documents are read into memory, and changed, one after the other, so that what is in memory
+/// is always the newest. Packages that share a turn by chance wait for each other; nothing else.
+pub(super) struct Turns {
+    turns: Vec<tokio::sync::Mutex<()>>,
+    hasher: std::hash::RandomState,
+}
+
+const TURNS: usize = 256;
+
+impl Turns {
+    fn new() -> Self {
+        let turns = (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect();
+        Self { turns, hasher: std::hash::RandomState::new() }
+    }
+
+    pub(super) async fn take(&self, key: &DocumentKey) -> tokio::sync::MutexGuard<'_, ()> {
+        let hash = usize::try_from(self.hasher.hash_one(key) % TURNS as u64).unwrap_or(0);
+        self.turns[hash].lock().await
+    }
 }
 
 /// Behind a refresh that failed, how long the upstream is not asked again for this document.
@@ -151,31 +206,51 @@ enum Verdict {
     Ask,
 }
 
+/// What a document's state and a version's promise take in memory, about.
+const STATE_SIZE: u32 = 1024;
+
 impl<F: DocumentFormat> Documents<F> {
     pub fn new(store: PullStore, settings: DocumentsSettings) -> Arc<Self> {
         let DocumentsSettings { memory, absent_age, .. } = settings;
-        let loaded = Cache::builder()
-            .weigher(|_, document: &Document<F::Parsed>| {
+        let contents = Cache::builder()
+            .weigher(|_, content: &Arc<Content<F::Parsed>>| {
                 // The spans of a parsed document take about as much again as its bytes.
-                u32::try_from(document.content.size.saturating_mul(2) + 1024).unwrap_or(u32::MAX)
+                u32::try_from(content.size.saturating_mul(2) + 1024).unwrap_or(u32::MAX)
             })
-            .max_capacity(memory)
+            .max_capacity(memory / 4 * 3)
+            .eviction_policy(EvictionPolicy::lru())
             .build();
+        let small = memory / 8;
+        let loaded = Cache::builder().weigher(|_, _| STATE_SIZE).max_capacity(small).build();
+        let known = Cache::builder().weigher(|_, _| STATE_SIZE).max_capacity(small).build();
         let absent = Cache::builder().max_capacity(ABSENT_AT_MOST).time_to_live(absent_age).build();
-        let flights = Flights::new(store.runtime.clone());
-        Arc::new(Self { store, loaded, absent, flights, room: Room::new(settings.room) })
+        Arc::new(Self {
+            flights: Flights::new(store.runtime.clone()),
+            readings: Flights::new(store.runtime.clone()),
+            room: Room::new(settings.room),
+            turns: Turns::new(),
+            store,
+            loaded,
+            contents,
+            known,
+            absent,
+        })
     }
 
     pub async fn get(
         self: &Arc<Self>,
         source: &Arc<Source>,
-        request: DocumentRequest,
+        request: &DocumentRequest,
         need: Need,
-    ) -> Result<Document<F::Parsed>, PullError> {
-        let key = (Arc::clone(&source.registry), request.package.clone());
+    ) -> Result<Found<F::Parsed>, PullError> {
+        let key = key_of(source, request);
         if let Some(document) = self.loaded.get(&key) {
-            match self.judge(source, &key, &document, &need) {
-                Verdict::Serve => return Ok(document.as_held()),
+            let content = match need {
+                Need::Fresh => None,
+                Need::Version(_) => self.content_in_memory(&key, &document),
+            };
+            match self.judge(source, &key, &document, &need, content.as_deref()) {
+                Verdict::Serve => return Ok(Found { document: document.as_held(), content }),
                 Verdict::Refuse(fault) => return Err(fault),
                 Verdict::Ask => {}
             }
@@ -188,39 +263,161 @@ impl<F: DocumentFormat> Documents<F> {
             let (wanted, key_of) = (need.clone(), key.clone());
             let work = || async move { this.ask(&source_of, &request, &key_of, &wanted).await };
             let landed = self.flights.join(key.clone(), work).await.ok_or(PullError::Internal)?;
-            if landed.joined && landed.value.only_loaded && !self.is_served(source, &key, &need) {
+            if landed.joined
+                && landed.value.only_loaded
+                && !self.serves(source, &key, &need, &landed.value)
+            {
                 // Whoever started the flight needed less: now it is our turn.
                 continue;
             }
-            let mut document = self.settle(source, &key, &need, landed.value)?;
-            if landed.joined && document.outcome != CacheOutcome::Stale {
-                document.outcome = CacheOutcome::Joined;
+            let mut found = self.settle(source, &key, &need, landed.value)?;
+            if landed.joined && found.document.outcome != CacheOutcome::Stale {
+                found.document.outcome = CacheOutcome::Joined;
             }
-            return Ok(document);
+            return Ok(found);
         }
     }
 
-    fn is_served(&self, source: &Source, key: &DocumentKey, need: &Need) -> bool {
-        self.loaded.get(key).is_some_and(|document| {
-            matches!(self.judge(source, key, &document, need), Verdict::Serve)
+    /// One version, from a document that knows it if there is one; `None` if there is none.
+    pub async fn version(
+        self: &Arc<Self>,
+        source: &Arc<Source>,
+        request: &DocumentRequest,
+        version: &Version,
+    ) -> Result<(Found<F::Parsed>, Option<Arc<Known>>), PullError> {
+        let key = (key_of(source, request), version.clone());
+        if let (Some(known), Some(document)) = (self.known.get(&key), self.loaded.get(&key.0))
+            && known.content == document.content
+        {
+            return Ok((Found { document: document.as_held(), content: None }, Some(known)));
+        }
+        let found = self.get(source, request, Need::Version(version.clone())).await?;
+        let document = found.document.clone();
+        let content = self.content(source, request, &found).await?;
+        let promise = F::promise(&content.parsed, version);
+        let known = promise.map(|promise| {
+            let remembered = content.versions.get(version).cloned();
+            let promised = promised(remembered.as_ref(), &promise.digests).into();
+            Arc::new(Known { content: content.id, promise, remembered, promised })
+        });
+        if let Some(known) = &known {
+            self.known.insert(key, Arc::clone(known));
+        }
+        Ok((Found { document, content: Some(content) }, known))
+    }
+
+    /// What the document says, or its successor if it has one by now.
+    pub async fn content(
+        self: &Arc<Self>,
+        source: &Arc<Source>,
+        request: &DocumentRequest,
+        found: &Found<F::Parsed>,
+    ) -> Result<Arc<Content<F::Parsed>>, PullError> {
+        let key = key_of(source, request);
+        let at_hand = |found: &Found<F::Parsed>| {
+            found.content.clone().or_else(|| self.content_in_memory(&key, &found.document))
+        };
+        if let Some(content) = at_hand(found) {
+            return Ok(content);
+        }
+        let (this, source_of, request_of) = (Arc::clone(self), Arc::clone(source), request.clone());
+        let document = found.document.clone();
+        let key_of = key.clone();
+        let reading = || async move {
+            if !document.is_own() {
+                return this.read_content(&source_of, &request_of, &document.saved).await;
+            }
+            // The bytes of an own document go with the change that replaces it.
+            let _turn = this.turns.take(&key_of).await;
+            let document = this.loaded.get(&key_of).unwrap_or(document);
+            this.read_content(&source_of, &request_of, &document.saved).await
+        };
+        let landed = self.readings.join(key.clone(), reading).await.ok_or(PullError::Internal)?;
+        if let Some(content) = landed.value? {
+            return Ok(content);
+        }
+        // What was kept is gone or damaged: it has to be fetched again.
+        self.loaded.invalidate(&key);
+        let found = self.get(source, request, Need::Fresh).await?;
+        at_hand(&found).ok_or(PullError::Internal)
+    }
+
+    pub(super) fn store(&self) -> &PullStore {
+        &self.store
+    }
+
+    /// A changed own document takes the place of the one in memory.
+    pub(super) fn show(
+        &self,
+        key: DocumentKey,
+        content: Arc<Content<F::Parsed>>,
+        saved: Arc<Saved>,
+    ) {
+        self.absent.invalidate(&(key.clone(), None));
+        let document = Document {
+            content: content.id,
+            size: content.size,
+            saved,
+            unconfirmed: None,
+            outcome: CacheOutcome::Hit,
+        };
+        self.contents.insert(key.clone(), content);
+        self.loaded.insert(key, document);
+    }
+
+    /// For what is not there any more.
+    pub(super) fn drop_from_memory(&self, key: &DocumentKey) {
+        self.loaded.invalidate(key);
+        self.contents.invalidate(key);
+        self.absent.invalidate(&(key.clone(), None));
+    }
+
+    fn content_in_memory(
+        &self,
+        key: &DocumentKey,
+        document: &Document,
+    ) -> Option<Arc<Content<F::Parsed>>> {
+        self.contents.get(key).filter(|content| content.id == document.content)
+    }
+
+    /// Whether what another one's flight brought into memory is good enough.
+    fn serves(
+        &self,
+        source: &Source,
+        key: &DocumentKey,
+        need: &Need,
+        asked: &Asked<F::Parsed>,
+    ) -> bool {
+        asked.document.as_ref().is_some_and(|document| {
+            let verdict = self.judge(source, key, document, need, asked.content.as_deref());
+            matches!(verdict, Verdict::Serve)
         })
     }
 
-    /// Whether this is good enough, without asking anybody.
+    /// Whether this is good enough, without asking anybody. What a version needs can not be said
+    /// without the content.
     fn judge(
         &self,
         source: &Source,
         key: &DocumentKey,
-        document: &Document<F::Parsed>,
+        document: &Document,
         need: &Need,
+        content: Option<&Content<F::Parsed>>,
     ) -> Verdict {
+        if document.is_own() {
+            // What is in memory is what was published: nobody else can change it.
+            return Verdict::Serve;
+        }
         let freshness = source.freshness.judge(document.checked(), self.store.clock.now());
         let lately = document.unconfirmed.as_ref().filter(|asked| asked.at.elapsed() < PAUSE);
         let is_good = match need {
             Need::Fresh => freshness == Judgement::Fresh,
             Need::Version(version) => {
-                F::offers(&document.content.parsed, version)
-                    || self.absent.contains_key(&(key.clone(), Some(version.clone())))
+                self.absent.contains_key(&(key.clone(), Some(version.clone())))
+                    || match content {
+                        Some(content) => F::offers(&content.parsed, version),
+                        None => return Verdict::Ask,
+                    }
             }
         };
         match lately {
@@ -238,25 +435,31 @@ impl<F: DocumentFormat> Documents<F> {
         key: &DocumentKey,
         need: &Need,
         asked: Asked<F::Parsed>,
-    ) -> Result<Document<F::Parsed>, PullError> {
-        let Asked { document, fault, .. } = asked;
+    ) -> Result<Found<F::Parsed>, PullError> {
+        let Asked { document, content, fault, .. } = asked;
         let Some(document) = document else { return Err(fault.unwrap_or(PullError::Internal)) };
-        let lacks = match need {
-            Need::Version(version) if !F::offers(&document.content.parsed, version) => {
+        let lacks = match (need, &content) {
+            (Need::Version(version), Some(content)) if !F::offers(&content.parsed, version) => {
                 Some(version)
             }
             _ => None,
         };
+        let freshness = source.freshness.judge(document.checked(), self.store.clock.now());
+        let found = Found { document, content };
         match (fault, lacks) {
-            (None, None) => Ok(document),
+            (None, None) => Ok(found),
+            (None, Some(_)) if found.document.is_own() => Ok(found),
             (None, Some(version)) => {
                 self.absent.insert((key.clone(), Some(version.clone())), ());
-                Ok(document)
+                Ok(found)
             }
-            (Some(_), None) if matches!(need, Need::Version(_)) => Ok(document),
+            (Some(_), None) if matches!(need, Need::Version(_)) => Ok(found),
             (Some(fault), _) => {
-                let freshness = source.freshness.judge(document.checked(), self.store.clock.now());
-                if can_stand_in(need, freshness, &fault) { Ok(document) } else { Err(fault) }
+                if can_stand_in(need, freshness, &fault) {
+                    Ok(found)
+                } else {
+                    Err(fault)
+                }
             }
         }
     }
@@ -269,22 +472,32 @@ impl<F: DocumentFormat> Documents<F> {
         key: &DocumentKey,
         need: &Need,
     ) -> Asked<F::Parsed> {
-        let held = match self.load(source, request, key).await {
-            Ok(held) => held,
-            Err(fault) => return Asked { document: None, fault: Some(fault), only_loaded: false },
+        let _turn = match source.upstream {
+            None => Some(self.turns.take(key).await),
+            Some(_) => None,
         };
+        let failed =
+            |fault| Asked { document: None, content: None, fault: Some(fault), only_loaded: false };
+        let held = match self.load(source, request, key, need).await {
+            Ok(held) => held,
+            Err(fault) => return failed(fault),
+        };
+        let content = held.content.clone();
         if let Some(document) = &held.document
-            && matches!(self.judge(source, key, document, need), Verdict::Serve)
+            && let verdict = self.judge(source, key, document, need, content.as_deref())
+            && matches!(verdict, Verdict::Serve)
         {
             // It only had to be brought into memory.
             self.loaded.insert(key.clone(), document.clone());
             let document = Some(document.as_held());
-            return Asked { document, fault: None, only_loaded: true };
+            return Asked { document, content, fault: None, only_loaded: true };
         }
         let before = held.document.clone();
         let asked = match self.confirm_or_fetch(source, request, held).await {
-            Ok(document) => Asked { document: Some(document), fault: None, only_loaded: false },
-            Err(fault) => self.fall_back(key, before, fault),
+            Ok(Found { document, content }) => {
+                Asked { document: Some(document), content, fault: None, only_loaded: false }
+            }
+            Err(fault) => self.fall_back(key, before, content, fault),
         };
         if let Some(document) = &asked.document {
             self.loaded.insert(key.clone(), document.clone());
@@ -296,7 +509,8 @@ impl<F: DocumentFormat> Documents<F> {
     fn fall_back(
         &self,
         key: &DocumentKey,
-        before: Option<Document<F::Parsed>>,
+        before: Option<Document>,
+        content: Option<Arc<Content<F::Parsed>>>,
         fault: PullError,
     ) -> Asked<F::Parsed> {
         if before.is_none() && matches!(fault, PullError::Absent) {
@@ -311,8 +525,12 @@ impl<F: DocumentFormat> Documents<F> {
                 ..before
             }
         });
-        Asked { document, fault: Some(fault), only_loaded: false }
+        Asked { document, content, fault: Some(fault), only_loaded: false }
     }
+}
+
+fn key_of(source: &Source, request: &DocumentRequest) -> DocumentKey {
+    (Arc::clone(&source.registry), request.package.clone())
 }
 
 /// Whether a document that could not be confirmed is served all the same. That the upstream has no

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use policies::package::{Digest, Package, Version};
 
+use crate::metadata::records::SummaryRecord;
+
 /// A format's documents. Pure: bytes in, meaning out.
 pub trait DocumentFormat: Send + Sync + 'static {
     type Parsed: Send + Sync + 'static;
@@ -23,14 +25,28 @@ pub trait DocumentFormat: Send + Sync + 'static {
     /// Whether the document has this version, taken away or not.
     fn offers(parsed: &Self::Parsed, version: &Version) -> bool;
 
+    /// What is promised of this version's file, if the document has it.
+    fn promise(parsed: &Self::Parsed, version: &Version) -> Option<Promise>;
+
     /// Names that point to a version, with the version.
     fn tags(parsed: &Self::Parsed) -> Vec<(String, String)>;
 
-    /// What of the document is not offered, and why; a line each.
-    fn problems(parsed: &Self::Parsed) -> &[String];
+    /// What of the document is not offered, and why.
+    fn left_out(parsed: &Self::Parsed) -> &[LeftOut];
+
+    /// What is shown of the package in a list, within bounds: an upstream's words.
+    fn summary(parsed: &Self::Parsed) -> SummaryRecord;
 
     /// A document of these versions alone, for [`DocumentFormat::parse`]'s `retained`.
     fn retain(parsed: &Self::Parsed, versions: &HashSet<Version>) -> Bytes;
+}
+
+/// A version that is not offered, because it can not be checked or can not be ours. Its texts come
+/// from outside, and are bounded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    pub version: String,
+    pub why: String,
 }
 
 /// What a document says about one version.
@@ -41,4 +57,12 @@ pub struct VersionClaim {
     /// What is promised about its bytes.
     pub digests: Vec<Digest>,
     pub deprecated: bool,
+}
+
+/// What a document promises of the file of one version.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    /// Where the upstream keeps it, as written there.
+    pub source: String,
+    pub digests: Vec<Digest>,
 }

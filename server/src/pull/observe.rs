@@ -9,13 +9,14 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use policies::package::{Digest, Version};
 
-use super::format::VersionClaim;
+use super::format::{LeftOut, VersionClaim};
 use crate::metadata::records::{Observation, ObservationKind, VersionRecord};
 
 /// What a document says, as far as it is remembered.
 #[derive(Clone, Copy, Debug)]
 pub struct Claims<'a> {
     pub versions: &'a [VersionClaim],
+    pub left_out: &'a [LeftOut],
     pub tags: &'a [(String, String)],
 }
 
@@ -55,6 +56,7 @@ pub fn observe(
             changes.note(now, Some(version), ObservationKind::Vanished);
         }
     }
+    changes.note_left_out(before.map_or(&[], |before| before.left_out), newest.left_out, now);
     if let Some(before) = before {
         changes.note_deprecations(before.versions, newest.versions, now);
         changes.note_tags(before.tags, newest.tags, now);
@@ -75,6 +77,7 @@ impl Changes {
             digests: claim.digests.clone(),
             vanished: None,
             conflict: None,
+            own: false,
         };
         self.records.push((claim.version.clone(), record));
         if is_change {
@@ -101,6 +104,19 @@ impl Changes {
         }
         if newer != *record {
             self.records.push((claim.version.clone(), newer));
+        }
+    }
+
+    /// Unlike a change this is noted at first sight too: nobody can see it in what is served.
+    fn note_left_out(&mut self, before: &[LeftOut], newest: &[LeftOut], now: Timestamp) {
+        let known: HashSet<(&str, &str)> =
+            before.iter().map(|one| (one.version.as_str(), one.why.as_str())).collect();
+        for LeftOut { version, why } in newest {
+            if !known.contains(&(version.as_str(), why.as_str())) {
+                let (version, what) =
+                    (Some(version.clone()), ObservationKind::LeftOut { why: why.clone() });
+                self.observations.push(Observation { at: now, what, version });
+            }
         }
     }
 
@@ -266,7 +282,7 @@ mod tests {
     #[test]
     fn first_sight_is_a_state_and_no_change() {
         let claims = [claim("1.0.0", &[digest("sha512", SHA512_A)])];
-        let newest = Claims { versions: &claims, tags: &[] };
+        let newest = Claims { versions: &claims, left_out: &[], tags: &[] };
         let changes = observe(&HashMap::new(), None, newest, at(1));
         assert_eq!(changes.records.len(), 1);
         assert_eq!(changes.records[0].1.first_seen, at(1));
@@ -277,7 +293,7 @@ mod tests {
     fn a_version_appears_vanishes_and_returns() {
         let one = [claim("1.0.0", &[digest("sha1", "a")])];
         let two = [one[0].clone(), claim("2.0.0", &[digest("sha1", "b")])];
-        let of = |versions| Claims { versions, tags: &[] };
+        let of = |versions| Claims { versions, left_out: &[], tags: &[] };
         let mut known = HashMap::new();
         let first_sight = observe(&known, None, of(&one), at(1));
         remember(&mut known, &first_sight);
@@ -303,7 +319,7 @@ mod tests {
     fn other_bytes_under_a_version_keep_the_first_and_are_reported_once() {
         let first = [claim("1.0.0", &[digest("sha512", SHA512_A), digest("sha1", "a")])];
         let other = [claim("1.0.0", &[digest("sha512", SHA512_B), digest("sha1", "a")])];
-        let of = |versions| Claims { versions, tags: &[] };
+        let of = |versions| Claims { versions, left_out: &[], tags: &[] };
         let mut known = HashMap::new();
         let first_sight = observe(&known, None, of(&first), at(1));
         remember(&mut known, &first_sight);
@@ -323,7 +339,7 @@ mod tests {
         let (good, evil) = (digest("sha1", "a"), digest("sha1", "b"));
         let first = [claim("1.0.0", &[digest("sha512", SHA512_A), good.clone()])];
         let widened = [claim("1.0.0", &[digest("sha512", SHA512_A), good.clone(), evil.clone()])];
-        let of = |versions| Claims { versions, tags: &[] };
+        let of = |versions| Claims { versions, left_out: &[], tags: &[] };
         let mut known = HashMap::new();
         let first_sight = observe(&known, None, of(&first), at(1));
         remember(&mut known, &first_sight);
@@ -339,7 +355,7 @@ mod tests {
         let weak = [claim("1.0.0", &[digest("sha1", "a")])];
         let strong = digest("sha512", SHA512_A);
         let both = [claim("1.0.0", &[strong.clone(), digest("sha1", "a")])];
-        let of = |versions| Claims { versions, tags: &[] };
+        let of = |versions| Claims { versions, left_out: &[], tags: &[] };
         let mut known = HashMap::new();
         let first_sight = observe(&known, None, of(&weak), at(1));
         remember(&mut known, &first_sight);
@@ -398,7 +414,7 @@ mod tests {
         let before = [claim("1.0.0", &[digest("sha1", "a")])];
         let newest = [VersionClaim { deprecated: true, ..before[0].clone() }];
         let mut known = HashMap::new();
-        let said = |versions, tags| Claims { versions, tags };
+        let said = |versions, tags| Claims { versions, left_out: &[], tags };
         let first_sight = observe(&known, None, said(&before, &[]), at(1));
         remember(&mut known, &first_sight);
         let tags = [("latest".to_owned(), "1.0.0".to_owned())];

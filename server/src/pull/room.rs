@@ -5,6 +5,7 @@
 //! waiting for each other, half-collected ones might wait for ever.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,9 +14,13 @@ use super::PullError;
 use crate::upstream::{Upstream, UpstreamBody};
 
 const STEP: usize = 1 << 20;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room {
+    steps: Arc<Semaphore>,
+    all: usize,
+}
 
 /// A collected document, and its place, which is free again when this is dropped.
 #[derive(Debug)]
@@ -28,7 +33,18 @@ impl Room {
     /// `size` is rounded up to a megabyte.
     pub fn new(size: u64) -> Self {
         let steps = usize::try_from(size).unwrap_or(usize::MAX).div_ceil(STEP);
-        Self(Arc::new(Semaphore::new(steps.min(Semaphore::MAX_PERMITS))))
+        let all = steps.clamp(1, Semaphore::MAX_PERMITS);
+        Self { steps: Arc::new(Semaphore::new(all)), all }
+    }
+
+    /// A place for a document that is read from the store, free again when it is dropped. Unlike
+    /// what arrives piece by piece, it can wait until all of its place is free.
+    pub async fn place(&self, size: u64) -> Result<OwnedSemaphorePermit, PullError> {
+        let steps = usize::try_from(size).unwrap_or(usize::MAX).div_ceil(STEP);
+        let steps = u32::try_from(steps.clamp(1, self.all)).unwrap_or(u32::MAX);
+        let place = Arc::clone(&self.steps).acquire_many_owned(steps);
+        let in_time = tokio::time::timeout(PATIENCE, place).await;
+        in_time.ok().and_then(Result::ok).ok_or(PullError::Busy)
     }
 
     pub async fn collect(
@@ -41,7 +57,7 @@ impl Room {
             body.chunk().await.map_err(|fault| PullError::from_upstream(upstream, fault))?
         {
             while collected.len() + chunk.len() > places.len() * STEP {
-                let place = Arc::clone(&self.0).try_acquire_owned();
+                let place = Arc::clone(&self.steps).try_acquire_owned();
                 places
                     .push(place.map_err(|_| PullError::Crowded {
                         upstream: upstream.name().to_owned(),

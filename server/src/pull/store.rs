@@ -12,14 +12,16 @@ use jiff::Timestamp;
 use policies::package::{Algorithm, Digest, Package, Version};
 use tokio::runtime::Handle;
 
-use super::PullError;
 use super::content::Content;
 use super::format::DocumentFormat;
 use super::observe::{Changes, Claims, bound_observations, observe};
+use super::summaries::Summaries;
+use super::{PullError, Source};
 use crate::blobs::{BlobError, Blobs, Side, Stage};
 use crate::clock::Clock;
 use crate::metadata::records::{
-    self, ArtifactRecord, DocumentRecord, Key, Observation, Record, VersionRecord,
+    self, ArtifactRecord, DocumentRecord, Key, Observation, OwnRecord, Prefix, Record,
+    SummaryRecord, VersionPlaces, VersionRecord,
 };
 use crate::metadata::{Batch, Metadata, MetadataError};
 use crate::observability::{AlarmKind, Metrics};
@@ -31,16 +33,20 @@ pub struct PullStore {
     pub blobs: Blobs,
     pub clock: Clock,
     pub metrics: Metrics,
+    /// What a search goes by, once one was made.
+    pub summaries: Summaries,
     /// Where work goes on when the one who asked has left.
     pub runtime: Handle,
 }
 
 /// The newest document of a package.
-const NEWEST: &str = "newest";
+pub const NEWEST: &str = "newest";
 /// Versions that the upstream took away and whose artifacts we hold.
 const RETAINED: &str = "retained";
 /// Observations that are kept of one package.
 const OBSERVATIONS_AT_MOST: usize = 1000;
+/// Of what changed in one document, so many lines are in the log.
+const OBSERVATIONS_TOLD: usize = 50;
 /// Versions that are remembered of one package, those that are gone included.
 const VERSIONS_AT_MOST: usize = 200_000;
 /// Records that are read at once.
@@ -51,6 +57,13 @@ const PAGE: usize = 1000;
 pub struct Saved {
     pub record: DocumentRecord,
     pub retained: Option<DocumentRecord>,
+}
+
+impl Saved {
+    /// Published here.
+    pub fn is_own(&self) -> bool {
+        self.record.own
+    }
 }
 
 /// New bytes of a document, and what was known before they came.
@@ -65,6 +78,8 @@ pub struct Update<'a, F: DocumentFormat> {
     pub media_type: Option<String>,
     pub parsed: Arc<F::Parsed>,
     pub known: Arc<HashMap<Version, VersionRecord>>,
+    /// Where those lie.
+    pub places: VersionPlaces,
     pub before: Option<Arc<Content<F::Parsed>>>,
     /// The versions that were taken away, where `before` can not tell.
     pub remains: Option<F::Parsed>,
@@ -82,17 +97,25 @@ pub struct Kept {
 impl PullStore {
     pub async fn read_saved(
         &self,
-        registry: &str,
+        source: &Source,
         package: &Package,
     ) -> Result<Option<Saved>, PullError> {
-        let key = |document| DocumentRecord::key(registry, package.name(), document);
-        let Some(record) = self.read_or_fetch_again(&key(NEWEST)).await? else { return Ok(None) };
+        let key = |document| DocumentRecord::key(&source.registry, package.name(), document);
+        let record = if source.upstream.is_some() {
+            self.read_or_fetch_again(&key(NEWEST)).await?
+        } else {
+            self.told(records::read(self.metadata.as_ref(), &key(NEWEST)).await)?
+        };
+        let Some(record) = record else { return Ok(None) };
         let retained = self.read_or_fetch_again(&key(RETAINED)).await?;
         Ok(Some(Saved { record, retained }))
     }
 
     /// A damaged record of something that the upstream has counts as not there, loudly.
-    async fn read_or_fetch_again<R: Record>(&self, key: &Key<R>) -> Result<Option<R>, PullError> {
+    pub async fn read_or_fetch_again<R: Record>(
+        &self,
+        key: &Key<R>,
+    ) -> Result<Option<R>, PullError> {
         match records::read(self.metadata.as_ref(), key).await {
             Err(fault @ MetadataError::Damaged { .. }) => {
                 self.alarm(AlarmKind::RecordDamaged, &fault.to_string());
@@ -121,22 +144,32 @@ impl PullStore {
         self.read_or_fetch_again(&ArtifactRecord::key(registry, package, file)).await
     }
 
+    /// Whether anything is published in this registry.
+    pub async fn has_own(&self, registry: &str) -> Result<bool, PullError> {
+        let prefix = Prefix::<OwnRecord>::of_registry(registry);
+        Ok(!self.metadata.scan(prefix.as_bytes(), None, 1).await?.is_empty())
+    }
+
     pub async fn read_versions(
         &self,
         registry: &str,
         package: &Package,
     ) -> Result<HashMap<Version, VersionRecord>, PullError> {
-        let prefix = VersionRecord::of_package(registry, package.name());
-        let read = self.read_all(&prefix).await?;
-        Ok(read
-            .into_iter()
-            .filter_map(|(key, record)| Some((Version::new(key.parts().last()?).ok()?, record)))
-            .collect())
+        Ok(self.read_version_places(registry, package).await?.0)
     }
 
-    async fn read_all<R: Record>(
+    /// Like [`Self::read_versions`], with what writing them wants.
+    pub(super) async fn read_version_places(
         &self,
-        prefix: &records::Prefix<R>,
+        registry: &str,
+        package: &Package,
+    ) -> Result<(HashMap<Version, VersionRecord>, VersionPlaces), PullError> {
+        self.told(records::read_versions(self.metadata.as_ref(), registry, package).await)
+    }
+
+    pub(super) async fn read_all<R: Record>(
+        &self,
+        prefix: &Prefix<R>,
     ) -> Result<Vec<(Key<R>, R)>, PullError> {
         let mut all: Vec<(Key<R>, R)> = Vec::new();
         loop {
@@ -165,11 +198,12 @@ impl PullStore {
     /// is true in any case, before the document that it was seen in.
     pub async fn keep_document<F: DocumentFormat>(
         &self,
-        update: Update<'_, F>,
+        mut update: Update<'_, F>,
     ) -> Result<Kept, PullError> {
         let now = self.clock.now();
         let (registry, package) = (update.registry, update.package);
-        let changes = compare::<F>(&update, now).await?;
+        let (changes, mut summary) = compare::<F>(&update, now).await?;
+        summary.upstream.clone_from(&update.upstream);
         self.report(registry, package, &changes);
         let mut versions = HashMap::clone(&update.known);
         versions.extend(changes.records.iter().cloned());
@@ -182,7 +216,9 @@ impl PullStore {
         let key = |document| DocumentRecord::key(registry, package.name(), document);
         let retained = self.retain(&update, &versions).await?;
         let record = self.put_document(&key(NEWEST), update.bytes.clone(), &update, now).await?;
-        let mut batch = Batch::default().put_record(&key(NEWEST), &record);
+        let mut batch = Batch::default()
+            .put_record(&key(NEWEST), &record)
+            .put_record(&SummaryRecord::key(registry, package.name()), &summary);
         let old = update.saved.as_deref();
         let retained_record = match &retained {
             Retained::New(bytes) => {
@@ -196,12 +232,12 @@ impl PullStore {
                 None
             }
         };
-        let seen = changes.records.iter().fold(Batch::default(), |seen, (version, record)| {
-            seen.put_record(&VersionRecord::key(registry, package.name(), version.as_str()), record)
-        });
+        let changed = changes.records.iter().map(|(version, record)| (version, record));
+        let seen = self.told(update.places.put(changed))?;
         let seen =
             self.add_observations(seen, registry, package, &changes.observations, now).await?;
-        records::commit_in_parts(self.metadata.as_ref(), seen.changes, batch).await?;
+        records::commit_in_parts(self.metadata.as_ref(), seen, batch).await?;
+        self.summaries.note(registry, package.name(), &summary);
 
         if let Some(old) = old {
             self.release(&key(NEWEST), &old.record, Some(&record)).await;
@@ -278,6 +314,7 @@ impl PullStore {
             upstream: update.upstream.clone(),
             fetched: now,
             checked: now,
+            own: false,
         };
         let side = Side::new(key.as_bytes(), &records::encode(&record));
         self.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
@@ -376,17 +413,28 @@ impl PullStore {
                 ),
             );
         }
-        for observation in &changes.observations {
+        for observation in changes.observations.iter().take(OBSERVATIONS_TOLD) {
             tracing::info!(registry, %package, version = observation.version, what = ?observation.what, "observed");
+        }
+        if changes.observations.len() > OBSERVATIONS_TOLD {
+            let more = changes.observations.len() - OBSERVATIONS_TOLD;
+            tracing::info!(registry, %package, more, "observed more at once than is told one by one");
         }
     }
 
     /// A record that can not be read does not get better by itself.
-    fn told<T>(&self, read: Result<T, MetadataError>) -> Result<T, PullError> {
+    pub(super) fn told<T>(&self, read: Result<T, MetadataError>) -> Result<T, PullError> {
         if let Err(fault @ MetadataError::Damaged { .. }) = &read {
             self.alarm(AlarmKind::RecordDamaged, &fault.to_string());
         }
         Ok(read?)
+    }
+
+    /// Nobody else has it.
+    pub(super) fn lost(&self, what: &dyn ToString) -> PullError {
+        let fault = PullError::Lost(what.to_string());
+        self.alarm(AlarmKind::BlobDamaged, &fault.to_string());
+        fault
     }
 
     /// Something that a person has to look at: a loud line in the log, and a metric to page on.
@@ -407,14 +455,21 @@ enum Retained {
 async fn compare<F: DocumentFormat>(
     update: &Update<'_, F>,
     now: Timestamp,
-) -> Result<Changes, PullError> {
+) -> Result<(Changes, SummaryRecord), PullError> {
     let (parsed, known) = (Arc::clone(&update.parsed), Arc::clone(&update.known));
     let before = update.before.clone();
     let comparing = move || {
-        let (versions, tags) = (F::claims(&parsed), F::tags(&parsed));
-        let old = before.map(|before| (F::claims(&before.parsed), F::tags(&before.parsed)));
-        let old = old.as_ref().map(|(versions, tags)| Claims { versions, tags });
-        observe(&known, old, Claims { versions: &versions, tags: &tags }, now)
+        let claimed = |parsed: &F::Parsed| (F::claims(parsed), F::tags(parsed));
+        let ((versions, tags), left_out) = (claimed(&parsed), F::left_out(&parsed));
+        let old = before.as_ref().map(|before| (claimed(&before.parsed), &before.parsed));
+        let old = old.as_ref().map(|((versions, tags), parsed)| Claims {
+            versions,
+            left_out: F::left_out(parsed),
+            tags,
+        });
+        let changes =
+            observe(&known, old, Claims { versions: &versions, left_out, tags: &tags }, now);
+        (changes, F::summary(&parsed))
     };
     tokio::task::spawn_blocking(comparing).await.map_err(|_| PullError::Internal)
 }

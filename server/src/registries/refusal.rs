@@ -4,40 +4,76 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
+use bytes::Bytes;
 use policies::decision::{Decision, DecisionCode, Effect};
+use policies::package::Ecosystem;
 
 use crate::blobs::BlobError;
 use crate::gate::Refused;
 use crate::metadata::MetadataError;
-use crate::pull::PullError;
+use crate::pull::{PullError, Source};
+use crate::registries::Registry;
 
 pub const DECISION_HEADER: HeaderName = HeaderName::from_static("garth-decision");
 
 /// Why this version is not served, and what to do about it.
 pub fn refused_line(refused: &Refused) -> String {
     let Refused { subject, decision } = refused;
-    let (package, reason) = (&subject.package, &decision.reason);
-    let rule = decision.rule.as_deref().unwrap_or_default();
-    match (decision.code, decision.effect) {
-        (DecisionCode::NoRuleAllows, _) => format!(
-            "{subject} is not allowed: {reason}. Whoever runs this garth allows it with: garth allow {package}"
+    let why = why(decision);
+    match decision.code {
+        DecisionCode::NoRuleAllows => format!(
+            "{subject} is {why}. Whoever runs this garth allows it with: garth allow {}",
+            subject.package
         ),
+        DecisionCode::RulesUnavailable => format!("{subject} is {why}"),
+        _ => format!("{subject} is {why}. See: garth why {subject}"),
+    }
+}
+
+/// The same for a status line: without the package, which the client shows beside it. There are no
+/// more of these than rules.
+pub fn refused_status(decision: &Decision, ecosystem: Ecosystem) -> String {
+    let why = why(decision);
+    match decision.code {
+        DecisionCode::NoRuleAllows => {
+            format!("{why}. Whoever runs this garth allows it with: garth allow {ecosystem}:NAME")
+        }
+        DecisionCode::RulesUnavailable => "refused because garth can not read its rules".to_owned(),
+        _ => format!("{why}. See: garth why {ecosystem}:NAME@VERSION"),
+    }
+}
+
+/// `denied by the rule no-left-pad: use padStart`
+pub fn why(decision: &Decision) -> String {
+    let reason = &decision.reason;
+    let rule = decision.rule.as_deref().unwrap_or_default();
+    let by_rule = match (decision.code, decision.effect) {
+        (DecisionCode::NoRuleAllows, _) => return format!("not allowed: {reason}"),
         (DecisionCode::RulesUnavailable, _) => {
-            format!("{subject} is refused because garth can not read its rules: {reason}")
+            return format!("refused because garth can not read its rules: {reason}");
         }
-        (_, Effect::Hold) => {
-            format!("{subject} is on hold by the rule {rule}: {reason}. See: garth why {subject}")
-        }
-        _ => format!("{subject} is denied by the rule {rule}: {reason}. See: garth why {subject}"),
+        (_, Effect::Hold) => format!("on hold by the rule {rule}"),
+        _ => format!("denied by the rule {rule}"),
+    };
+    // A rule without a reason is its own.
+    if reason.ends_with(&format!(" by the rule {rule}")) {
+        by_rule
+    } else {
+        format!("{by_rule}: {reason}")
     }
 }
 
 /// `deny; rule="no-left-pad"; revision="0123456789abcdef"`
 pub fn decision_header(decision: &Decision) -> HeaderValue {
-    let rule =
-        decision.rule.as_deref().map(|rule| format!("; rule=\"{rule}\"")).unwrap_or_default();
-    let text = format!("{}{rule}; revision=\"{}\"", decision.effect, decision.revision.as_str());
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("deny"))
+    let (begin, rule, end) = match decision.rule.as_deref() {
+        Some(rule) => ("; rule=\"", rule, "\""),
+        None => ("", "", ""),
+    };
+    let (effect, revision) = (decision.effect.as_str(), decision.revision.as_str());
+    // It stands on every answer: put together in one piece.
+    let text = [effect, begin, rule, end, "; revision=\"", revision, "\""].concat();
+    let value = HeaderValue::from_maybe_shared(Bytes::from(text));
+    value.unwrap_or_else(|_| HeaderValue::from_static("deny"))
 }
 
 /// Absent, refused, failed upstream and failed here are different answers.
@@ -54,7 +90,8 @@ pub fn status_of(fault: &PullError) -> StatusCode {
         PullError::Blobs(BlobError::Full(_)) | PullError::Metadata(MetadataError::Full(_)) => {
             StatusCode::INSUFFICIENT_STORAGE
         }
-        PullError::Blobs(_)
+        PullError::Lost(_)
+        | PullError::Blobs(_)
         | PullError::Metadata(_)
         | PullError::Crowded { .. }
         | PullError::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -62,10 +99,26 @@ pub fn status_of(fault: &PullError) -> StatusCode {
     }
 }
 
+/// Which place knows nothing of it; for a line and for a status line alike.
+pub fn unknown(registry: &Registry, source: &Source) -> String {
+    let name = &registry.name;
+    match (&source.upstream, &registry.source.upstream) {
+        (Some(upstream), _) => {
+            // The path of an upstream may be as secret as a password.
+            let place = upstream.base().origin().ascii_serialization();
+            format!("unknown at {place}, the upstream of {name}")
+        }
+        (None, Some(_)) => format!(
+            "not published here, and no upstream is asked, because the name is under `own` of the registry {name}"
+        ),
+        (None, None) => format!("not published here, and the registry {name} has no upstream"),
+    }
+}
+
 /// What the client reads of a fault. What failed inside of garth is in its log, and stays there.
 pub fn fault_line(what: &str, fault: &PullError) -> String {
     match fault {
-        PullError::Absent => format!("{what} is not at the upstream"),
+        PullError::Absent => format!("{what} is unknown at the upstream"),
         PullError::Blobs(BlobError::Full(_)) | PullError::Metadata(MetadataError::Full(_)) => {
             format!(
                 "{what} can not be fetched: the disk of this garth is full. What it holds is served"
@@ -74,10 +127,38 @@ pub fn fault_line(what: &str, fault: &PullError) -> String {
         PullError::Metadata(fault @ MetadataError::TooLarge { .. }) => {
             format!("{what} can not be served: its upstream says more of it than is kept: {fault}")
         }
+        PullError::Lost(_) => fault.to_string(),
         PullError::Blobs(_) | PullError::Metadata(_) => {
             format!("{what} can not be served now: the store of this garth fails; its log says why")
         }
         other => format!("{what} can not be served: {other}"),
+    }
+}
+
+/// The same for a status line, without what is another for each request or each outage.
+pub fn fault_status(fault: &PullError) -> String {
+    match fault {
+        PullError::Absent => "unknown at the upstream".to_owned(),
+        PullError::Unavailable { upstream, .. } => {
+            format!("the upstream {upstream} can not be reached")
+        }
+        PullError::TimedOut { upstream, .. } => {
+            format!("the upstream {upstream} does not answer in time")
+        }
+        PullError::Broken { upstream, .. } => {
+            format!("the upstream {upstream} gave an answer that is not served")
+        }
+        PullError::Contradicts { .. } => "the bytes are not the promised ones".to_owned(),
+        PullError::Lost(_) => "its bytes are damaged or gone, and were published here".to_owned(),
+        PullError::Blobs(BlobError::Full(_)) | PullError::Metadata(MetadataError::Full(_)) => {
+            "the disk of this garth is full".to_owned()
+        }
+        PullError::Blobs(_) | PullError::Metadata(_) | PullError::Internal => {
+            "garth failed at this; its log says why".to_owned()
+        }
+        PullError::RateLimited { .. } | PullError::Crowded { .. } | PullError::Busy => {
+            fault.to_string()
+        }
     }
 }
 

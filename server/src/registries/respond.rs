@@ -3,7 +3,7 @@
 //! Both are had only behind the gate, so conditional and partial requests are decided here and
 //! not before.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -34,29 +34,77 @@ pub struct Staleness {
 /// gone at the next request.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
+/// Which form an address has depends on these.
+const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
+/// In `If-None-Match`.
+const ANY: &str = "*";
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+
 pub fn view(
     req: &HttpRequest,
-    view: &Arc<View>,
+    view: &View,
     content_type: &'static str,
     staleness: Option<Staleness>,
 ) -> HttpResponse {
-    let unchanged = names_etag(req, &view.etag);
-    let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header((ETAG, view.etag.as_str()))
-        .insert_header((CACHE_CONTROL, REVALIDATE))
-        .insert_header((VARY, "Accept, Accept-Encoding"));
-    if let Some(staleness) = staleness {
-        mark_stale(&mut response, staleness);
-    }
-    if unchanged {
+    if let Some(named) = named_etag(req, |etag| view.is_named_by(etag)) {
+        // Who holds it in another encoding keeps that one: it is told of its own tag.
+        let own = HeaderValue::from_str(named).ok().filter(|etag| *etag != ANY);
+        let mut response = HttpResponse::NotModified();
+        validate(&mut response, own.or_else(|| view_etag(view)), staleness);
         return response.finish();
     }
-    if let Some(encoding) = view.encoding.header() {
-        response.insert_header((CONTENT_ENCODING, encoding));
+    let length = view.body.len() as u64;
+    let part = requested_range(req, view.etag(), length);
+    let mut response = HttpResponse::Ok();
+    validate(&mut response, view_etag(view), staleness);
+    if part == ByteRange::Unsatisfiable {
+        return unsatisfiable(&mut response, length);
     }
-    response.insert_header((CONTENT_TYPE, content_type));
-    response.body(view.body.clone())
+    response
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)))
+        .insert_header((ACCEPT_RANGES, BYTES));
+    if let Some(encoding) = view.encoding.name() {
+        response.insert_header((CONTENT_ENCODING, HeaderValue::from_static(encoding)));
+    }
+    match part {
+        ByteRange::Part(part) => {
+            partial(&mut response, &part, length).body(slice(&view.body, &part))
+        }
+        _ => response.body(view.body.clone()),
+    }
+}
+
+fn view_etag(view: &View) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(view.etag().clone()).ok()
+}
+
+fn validate(
+    response: &mut HttpResponseBuilder,
+    etag: Option<HeaderValue>,
+    staleness: Option<Staleness>,
+) {
+    response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header((VARY, VARIES));
+    if let Some(etag) = etag {
+        response.insert_header((ETAG, etag));
+    }
+    if let Some(staleness) = staleness {
+        mark_stale(response, staleness);
+    }
+}
+
+fn partial<'a>(
+    response: &'a mut HttpResponseBuilder,
+    part: &Range<u64>,
+    length: u64,
+) -> &'a mut HttpResponseBuilder {
+    let range = format!("bytes {}-{}/{length}", part.start, part.end - 1);
+    response.status(StatusCode::PARTIAL_CONTENT).insert_header((CONTENT_RANGE, range))
+}
+
+fn unsatisfiable(response: &mut HttpResponseBuilder, length: u64) -> HttpResponse {
+    let range = format!("bytes */{length}");
+    response.status(StatusCode::RANGE_NOT_SATISFIABLE).insert_header((CONTENT_RANGE, range));
+    response.finish()
 }
 
 fn mark_stale(response: &mut HttpResponseBuilder, staleness: Staleness) {
@@ -71,24 +119,27 @@ pub fn artifact(
     artifact: Artifact,
     content_type: &'static str,
 ) -> HttpResponse {
-    let etag = artifact.digest.as_ref().map(|digest| format!("\"{}\"", digest.hex()));
+    let etag = artifact.etag.clone();
     let mut headers = HttpResponse::Ok();
     headers
         .insert_header((CACHE_CONTROL, REVALIDATE))
-        .insert_header((CONTENT_TYPE, content_type))
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)))
         .insert_header((DECISION_HEADER, decision_header(admitted.decision())));
     if let Some(etag) = &etag {
-        headers.insert_header((ETAG, etag.as_str())).insert_header((ACCEPT_RANGES, "bytes"));
-        if names_etag(req, etag) {
+        // Hex in quotes, which a header may hold.
+        if let Ok(etag) = HeaderValue::from_maybe_shared(etag.clone()) {
+            headers.insert_header((ETAG, etag));
+        }
+        headers.insert_header((ACCEPT_RANGES, BYTES));
+        if named_etag(req, |candidate| candidate.as_bytes() == etag).is_some() {
             return headers.status(StatusCode::NOT_MODIFIED).finish();
         }
     }
-    match requested_range(req, etag.as_deref(), &artifact) {
+    match artifact_range(req, etag.as_deref(), &artifact) {
         ByteRange::Whole => whole(headers, artifact),
         ByteRange::Part(part) => {
             let length = artifact.length.unwrap_or(part.end);
-            let range = format!("bytes {}-{}/{length}", part.start, part.end - 1);
-            headers.status(StatusCode::PARTIAL_CONTENT).insert_header((CONTENT_RANGE, range));
+            partial(&mut headers, &part, length);
             match artifact.body {
                 ArtifactBody::Memory(bytes) => headers.body(slice(&bytes, &part)),
                 ArtifactBody::Blob(blob) => {
@@ -97,14 +148,21 @@ pub fn artifact(
                 ArtifactBody::Arriving(_) => whole(headers, artifact),
             }
         }
-        ByteRange::Unsatisfiable => {
-            let range = format!("bytes */{}", artifact.length.unwrap_or(0));
-            headers
-                .status(StatusCode::RANGE_NOT_SATISFIABLE)
-                .insert_header((CONTENT_RANGE, range))
-                .finish()
-        }
+        ByteRange::Unsatisfiable => unsatisfiable(&mut headers, artifact.length.unwrap_or(0)),
     }
+}
+
+/// A document that goes with a version and is passed on as it is.
+pub fn plain(req: &HttpRequest, admitted: &Admitted, body: Bytes, etag: &str) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CACHE_CONTROL, REVALIDATE))
+        .insert_header((DECISION_HEADER, decision_header(admitted.decision())))
+        .insert_header((ETAG, etag));
+    if named_etag(req, |candidate| candidate == etag).is_some() {
+        return response.status(StatusCode::NOT_MODIFIED).finish();
+    }
+    response.content_type("application/json").body(body)
 }
 
 fn whole(mut response: HttpResponseBuilder, artifact: Artifact) -> HttpResponse {
@@ -124,29 +182,34 @@ fn whole(mut response: HttpResponseBuilder, artifact: Artifact) -> HttpResponse 
     }
 }
 
-fn slice(bytes: &Bytes, part: &std::ops::Range<u64>) -> Bytes {
+fn slice(bytes: &Bytes, part: &Range<u64>) -> Bytes {
     let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
     bytes.slice(at(part.start)..at(part.end))
 }
 
-/// A range counts only for what is there whole, and behind `If-Range` only for the same bytes.
-fn requested_range(req: &HttpRequest, etag: Option<&str>, artifact: &Artifact) -> ByteRange {
-    let (Some(length), Some(etag)) = (artifact.length, etag) else { return ByteRange::Whole };
-    if matches!(artifact.body, ArtifactBody::Arriving(_)) {
-        return ByteRange::Whole;
+/// A range counts only for what is there whole.
+fn artifact_range(req: &HttpRequest, etag: Option<&[u8]>, artifact: &Artifact) -> ByteRange {
+    match (etag, artifact.length, &artifact.body) {
+        (_, _, ArtifactBody::Arriving(_)) => ByteRange::Whole,
+        (Some(etag), Some(length), _) => requested_range(req, etag, length),
+        _ => ByteRange::Whole,
     }
-    if req.headers().get(IF_RANGE).is_some_and(|condition| condition.as_bytes() != etag.as_bytes())
-    {
-        return ByteRange::Whole;
-    }
-    range::parse(req.headers().get(RANGE).map(HeaderValue::as_bytes), length)
 }
 
-/// `If-None-Match` compares weakly; `*` names every representation there is.
-fn names_etag(req: &HttpRequest, etag: &str) -> bool {
-    req.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').map(str::trim).any(|candidate| {
-            candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == etag
-        })
-    })
+/// Behind `If-Range` it counts only for the same bytes; a date is never that, since none is sent.
+fn requested_range(req: &HttpRequest, etag: &[u8], length: u64) -> ByteRange {
+    match (req.headers().get(RANGE), req.headers().get(IF_RANGE)) {
+        (Some(_), Some(condition)) if condition.as_bytes() != etag => ByteRange::Whole,
+        (range, _) => range::parse(range.map(HeaderValue::as_bytes), length),
+    }
+}
+
+/// What `If-None-Match` names of ours: a tag, or `*` for whatever there is. It compares weakly.
+fn named_etag(req: &HttpRequest, is_ours: impl Fn(&str) -> bool) -> Option<&str> {
+    let values = req.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .map(|candidate| candidate.strip_prefix("W/").unwrap_or(candidate))
+        .find(|candidate| *candidate == ANY || is_ours(candidate))
 }

@@ -89,11 +89,15 @@ fn start(dir: &Path, changed: &Arc<Notify>) -> Option<RecommendedWatcher> {
             return None;
         }
     };
+    // Its parent only where it is not there yet: what else happens there, such as a log that is
+    // written, would be an event too.
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let paths = [Some(dir), parent.or(Some(Path::new(".")))];
-    for path in paths.into_iter().flatten() {
-        if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
-            tracing::debug!(%error, path = %path.display(), "cannot watch; it is polled");
+    for path in [dir, parent.unwrap_or(Path::new("."))] {
+        match watcher.watch(path, RecursiveMode::NonRecursive) {
+            Ok(()) => break,
+            Err(error) => {
+                tracing::debug!(%error, path = %path.display(), "cannot watch; it is polled");
+            }
         }
     }
     Some(watcher)

@@ -87,6 +87,13 @@ impl UpstreamBody {
         place(&self.url)
     }
 
+    /// Takes less than the limit that the upstream was configured with.
+    #[must_use]
+    pub fn at_most(mut self, bytes: u64) -> Self {
+        self.stream.limit = self.stream.limit.min(bytes);
+        self
+    }
+
     /// All of it, for documents: bounded by the limit that the upstream was configured with.
     pub async fn read_all(mut self) -> Result<Bytes, UpstreamError> {
         // The announced length is the upstream's word: trusted for a first guess only.

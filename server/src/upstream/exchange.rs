@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -26,11 +27,19 @@ pub struct Ask {
     pub encoding: &'static str,
     pub if_none_match: Option<String>,
     pub if_modified_since: Option<String>,
+    /// JSON that is sent along; the question is a POST then.
+    pub body: Option<Bytes>,
 }
 
 impl Ask {
     fn is_conditional(&self) -> bool {
         self.if_none_match.is_some() || self.if_modified_since.is_some()
+    }
+
+    /// A redirect of a POST is followed only where it means the same question at another place;
+    /// the others would make it a GET.
+    fn follows(&self, status: StatusCode) -> bool {
+        self.body.is_none() || matches!(status.as_u16(), 307 | 308)
     }
 }
 
@@ -84,8 +93,13 @@ impl Line {
                 Ok(response) => response?,
                 Err(_) => return Err(self.timed_out(&format!("{} is silent", place(&url)))),
             };
-            if !is_redirect(response.status()) {
+            let status = response.status();
+            if !is_redirect(status) {
                 return self.judge(ask, url, response);
+            }
+            if !ask.follows(status) {
+                let cause = format!("{} answered a POST with the redirect {status}", place(&url));
+                return Err(self.refused(cause, Verdict::Answered));
             }
             let location = text_header(response.headers(), &header::LOCATION);
             trail
@@ -105,8 +119,14 @@ impl Line {
     }
 
     fn request(&self, client: &Client, ask: &Ask, url: &Url) -> RequestBuilder {
-        let mut request = client
-            .get(url.clone())
+        let asked = match &ask.body {
+            None => client.get(url.clone()),
+            Some(body) => client
+                .post(url.clone())
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(body.clone()),
+        };
+        let mut request = asked
             .header(header::ACCEPT, &ask.accept)
             .header(header::ACCEPT_ENCODING, ask.encoding)
             .header(header::VIA, our_via());
@@ -127,10 +147,9 @@ impl Line {
         match status.as_u16() {
             200 | 203 => Ok(Answer::Found { response: Box::new(response), url }),
             304 if ask.is_conditional() => Ok(Answer::NotModified),
-            404 | 410 => Err(Failure {
-                error: UpstreamError::Absent { upstream: self.upstream.clone() },
-                verdict: Verdict::Answered,
-            }),
+            404 | 410 => Err(self.absent()),
+            // Where nothing takes a POST there is nobody to ask this.
+            405 | 501 if ask.body.is_some() => Err(self.absent()),
             401 | 403 | 407 => {
                 let cause = self.locked_out(&url, status, response.headers());
                 Err(self.refused(cause, Verdict::Answered))
@@ -185,6 +204,11 @@ impl Line {
             text.push_str(", to which no credentials are sent");
         }
         text
+    }
+
+    fn absent(&self) -> Failure {
+        let error = UpstreamError::Absent { upstream: self.upstream.clone() };
+        Failure { error, verdict: Verdict::Answered }
     }
 
     fn pause(&self, headers: &HeaderMap) -> Duration {

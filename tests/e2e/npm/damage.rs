@@ -248,7 +248,7 @@ async fn a_damaged_record_is_fetched_again_or_fails_closed_and_is_an_alarm() {
     let rows = [
         (b"document/npm/left-pad/newest".as_slice(), 200),
         (b"artifact/npm/left-pad/left-pad-1.3.0.tgz", 200),
-        (b"version/npm/left-pad/1.2.0", 503),
+        (b"versions/npm/left-pad/000000", 503),
     ];
     let mut setup = setup;
     for (key, status) in rows {

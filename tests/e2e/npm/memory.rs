@@ -1,5 +1,6 @@
 //! What garth remembers of an upstream, and keeps when the upstream changes its mind.
 
+use policies::package::{Ecosystem, Package, Version};
 use server::metadata::Metadata as _;
 use server::metadata::records::{self, Observation, ObservationKind, VersionRecord};
 use server::metadata::sled::{Sled, SledOptions};
@@ -162,8 +163,10 @@ fn kind(what: &ObservationKind) -> &'static str {
 async fn remembered(setup: &Setup) -> (VersionRecord, Vec<Observation>) {
     let directory = Sled::directory_in(&setup.data());
     let store = Sled::open(&directory, SledOptions::default()).unwrap();
-    let key = VersionRecord::key("npm", "left-pad", "1.3.0");
-    let version = records::read(&store, &key).await.unwrap().expect("a version that was seen");
+    let package = Package::new(Ecosystem::Npm, "left-pad").unwrap();
+    let (mut versions, _) = records::read_versions(&store, "npm", &package).await.unwrap();
+    let version =
+        versions.remove(&Version::new("1.3.0").unwrap()).expect("a version that was seen");
     let prefix = Observation::of_package("npm", "left-pad");
     let observations = records::scan(&store, &prefix, None, 100).await.unwrap();
     store.close().await;

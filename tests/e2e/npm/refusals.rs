@@ -195,3 +195,42 @@ async fn a_cold_tarball_is_refused_before_anything_of_it_is_fetched() {
     let asked: Vec<_> = up.recorded().into_iter().map(|request| request.path).collect();
     assert_eq!(asked, ["/left-pad"], "its metadata, and nothing else");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_left_out_is_not_called_unknown() {
+    let up = upstream().await;
+    let odd = up.npm("odd").plain_version("1.0.0");
+    odd.version("2.0.0", |version| version.field("name", "other".into()))
+        .tag("latest", "1.0.0")
+        .tag("next", "2.0.0")
+        .publish();
+    let garth = setup(&up).start();
+    garth.run(&["allow", "npm:odd"]);
+    for path in ["/npm/odd/2.0.0", "/npm/odd/next", "/npm/odd/-/odd-2.0.0.tgz"] {
+        let answer = garth.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        let expected = "npm:odd@2.0.0 is left out here: it bears another name";
+        assert_eq!(answer.json()["error"], expected, "{path}");
+    }
+    let answer = garth.get("/npm/odd/3.0.0").await;
+    assert!(answer.text().contains("npm:odd@3.0.0 is unknown at http://"), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_404_names_the_setting_that_keeps_a_name_here_and_not_the_upstream_s_path() {
+    let up = upstream().await;
+    let more = "own = [\"@acme/*\"]";
+    let settings = format!("[registry.npm]\nupstream = \"{}\"\n{more}\n", up.at("/t/secret-path/"));
+    let garth = support::server::Setup::new(&settings).start();
+    let answer = garth.get("/npm/@acme/x").await;
+    assert_eq!(answer.status, 404);
+    let text = answer.json()["error"].as_str().unwrap().to_owned();
+    assert!(text.starts_with("npm:@acme/x is not published here"), "{text}");
+    assert!(text.contains("under `own` of the registry npm"), "{text}");
+    for agent in ["npm/11.0.0", "pnpm/10.0.0", "Bun/1.3.0"] {
+        let answer = garth.ask(&Asked::get("/npm/nowhere").header("User-Agent", agent)).await;
+        let said = format!("{answer:?}{}", answer.text());
+        assert!(said.contains("unknown"), "{agent}: {said}");
+        assert!(!said.contains("secret-path"), "{agent}: {said}");
+    }
+}

@@ -6,6 +6,7 @@
 
 mod clients;
 mod ledger;
+mod own;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -71,7 +72,10 @@ fn kill_while_it_starts(setup: &Setup, after: Duration) {
 async fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     let begun = Instant::now();
     let up = ScriptedUpstream::start().await;
-    let mut setup = Setup::npm(up.url().as_str());
+    let mut setup = Setup::new(&format!(
+        "[registry.npm]\nupstream = \"{}\"\nown = [\"@own/*\"]\nunpublish = true\n",
+        up.url()
+    ));
     setup.write_policy("all", ALLOW_ALL);
     let mut ledger = Ledger::new(up.clone());
     let (mut starts, mut left_behind) = (Vec::new(), 0);
@@ -128,7 +132,8 @@ async fn what_was_acknowledged_survives_kill_9_at_any_moment() {
 }
 
 fn check_data_directory(data: &Path) {
-    let known = ["admin-token", "blobs", "metadata", "quarantine", "run.json", "stage"];
+    let known =
+        ["admin-token", "blobs", "metadata", "quarantine", "run.json", "signing-key", "stage"];
     for entry in std::fs::read_dir(data).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(known.contains(&name.as_str()), "{name} is left");

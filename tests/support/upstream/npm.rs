@@ -38,6 +38,8 @@ pub struct Version {
     /// Where the packument says that the tarball is, if not where it is.
     pub tarball_url: Option<String>,
     pub dist: Dist,
+    /// Its `dist` says where its attestations are.
+    pub attested: bool,
 }
 
 /// What the packument says of the bytes, where that is not the truth.
@@ -105,6 +107,7 @@ pub struct NpmVersion {
     raw: Option<Bytes>,
     tarball_url: Option<String>,
     dist: Dist,
+    attested: bool,
 }
 
 impl NpmPackage {
@@ -235,7 +238,13 @@ impl NpmVersion {
             raw: None,
             tarball_url: None,
             dist: Dist::default(),
+            attested: false,
         }
+    }
+
+    pub fn attested(mut self) -> Self {
+        self.attested = true;
+        self
     }
 
     pub fn file(mut self, path: &str, content: impl AsRef<[u8]>) -> Self {
@@ -359,6 +368,7 @@ impl NpmVersion {
             tarball,
             tarball_url: self.tarball_url,
             dist: self.dist,
+            attested: self.attested,
         }
     }
 }

@@ -17,4 +17,12 @@ impl Recorded {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
+
+    /// Whether this stands anywhere in it.
+    pub fn says(&self, text: &str) -> bool {
+        let headers = self.headers.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let parts = [self.target.as_str(), self.path.as_str()].into_iter().chain(headers);
+        let body = String::from_utf8_lossy(&self.body);
+        parts.chain([&*body]).any(|part| part.contains(text))
+    }
 }

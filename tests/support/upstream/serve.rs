@@ -17,7 +17,7 @@ use super::answer::{Answer, Body, reason};
 use super::faults::Fault;
 use super::recorded::Recorded;
 use super::wire::{Wire, reset};
-use super::{Ground, packument};
+use super::{Ground, advisories, packument};
 
 const LARGEST_HEAD: usize = 64 << 10;
 const LARGEST_BODY: usize = 64 << 20;
@@ -117,8 +117,10 @@ async fn respond(ground: &Ground, wire: &mut Wire, unread: &mut Vec<u8>) -> io::
 /// What an honest registry says.
 fn truthful(ground: &Ground, request: &Recorded) -> Answer {
     let path = request.path.as_str();
-    if request.method == "POST" && path.starts_with("/-/npm/v1/security/") {
-        return Answer::ok("application/json", Body::Bytes("{}".into()));
+    if request.method == "POST"
+        && let Some(answer) = advisories::answer(ground, request)
+    {
+        return packed(answer, request);
     }
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return Answer::status(405);

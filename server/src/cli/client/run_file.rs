@@ -69,7 +69,7 @@ impl RunFile {
     }
 
     /// Or why there is none, for a person.
-    pub(super) fn read(data: &Path) -> Result<Self, String> {
+    pub fn read(data: &Path) -> Result<Self, String> {
         let path = data.join(FILE);
         let mut text = String::new();
         let read = File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));

@@ -115,7 +115,7 @@ fn write_setting(
 /// The value as TOML; an example where there is none.
 fn written(row: &SettingDoc, value: Option<&str>) -> String {
     match (row.kind, value) {
-        (Kind::Count { .. }, Some(value)) => value.to_owned(),
+        (Kind::Count { .. } | Kind::Flag, Some(value)) => value.to_owned(),
         (_, Some(value)) => quoted(value),
         (Kind::Secret, None) => "{ env = \"NAME\" }".to_owned(),
         (Kind::Texts | Kind::Networks, None) => "[]".to_owned(),

@@ -1,7 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -33,7 +31,7 @@ fn keys_look_as_the_drawing_says() {
             DocumentRecord::key("npm", "@acme/x", "packument").to_bytes(),
             "document/npm/@acme%2Fx/packument",
         ),
-        (VersionRecord::key("npm", "x", "1.0.0-rc.1+b").to_bytes(), "version/npm/x/1.0.0-rc.1+b"),
+        (VersionsRecord::key("npm", "x", 12).to_bytes(), "versions/npm/x/000012"),
         (ArtifactRecord::key("npm", "x", "x-1.0.0.tgz").to_bytes(), "artifact/npm/x/x-1.0.0.tgz"),
         (Observation::key("npm", "x", 42).to_bytes(), "observation/npm/x/00000000000000000042"),
         (RuleRecord::key("100%/sure").to_bytes(), "rule/100%25%2Fsure"),
@@ -46,10 +44,10 @@ fn keys_look_as_the_drawing_says() {
 
 #[test]
 fn package_prefix_does_not_cover_a_longer_name() {
-    let prefix = VersionRecord::of_package("npm", "react");
-    let inside = VersionRecord::key("npm", "react", "1.0.0");
-    let outside = VersionRecord::key("npm", "react-dom", "1.0.0");
-    let nested = VersionRecord::key("npm", "react/x", "1.0.0");
+    let prefix = VersionsRecord::of_package("npm", "react");
+    let inside = VersionsRecord::key("npm", "react", 0);
+    let outside = VersionsRecord::key("npm", "react-dom", 0);
+    let nested = VersionsRecord::key("npm", "react/x", 0);
     assert!(inside.as_bytes().starts_with(prefix.as_bytes()));
     assert!(!outside.as_bytes().starts_with(prefix.as_bytes()));
     assert!(!nested.as_bytes().starts_with(prefix.as_bytes()));

@@ -290,10 +290,10 @@ fn database_of_another_program_is_foreign() {
 async fn store_of_another_version_is_refused() {
     let watched = Watched::new();
     let key = crate::metadata::records::FORMAT_KEY;
-    watched.open().commit(Batch::default().put(key, "garth 2")).await.unwrap();
+    watched.open().commit(Batch::default().put(key, "garth 1")).await.unwrap();
     let error = Sled::open(&watched.path(), watched.options()).unwrap_err();
     assert!(matches!(error, OpenError::OtherVersion { .. }), "{error}");
-    assert!(error.to_string().contains("garth 2"), "{error}");
+    assert!(error.to_string().contains("garth 1"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -377,10 +377,10 @@ fn end_of_a_prefix_is_the_first_key_behind_it() {
 }
 
 /// `count` records of nearly a kilobyte.
-fn many(count: usize) -> Vec<Change> {
+fn many(count: usize) -> Batch {
     let change =
         |n| Change { key: format!("many/{n:05}").into(), value: Some(format!("{n:0>980}").into()) };
-    (0..count).map(change).collect()
+    Batch { changes: (0..count).map(change).collect(), ..Batch::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

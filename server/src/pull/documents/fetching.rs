@@ -9,12 +9,17 @@ use super::super::content::{Content, ContentId};
 use super::super::format::DocumentFormat;
 use super::super::freshness::age;
 use super::super::store::{Saved, Update};
-use super::super::{CacheOutcome, PullError, Source};
-use super::{Document, DocumentKey, DocumentRequest, Documents, Held};
+use super::super::{CacheOutcome, PullError, Source, own};
+use super::{
+    Document, DocumentKey, DocumentRequest, Documents, Found, Held, Need, Reading, key_of,
+};
+use crate::observability::escape::bounded;
 use crate::upstream::{DocumentAnswer, Upstream, UpstreamBody, Validators};
 
-/// Of a document's problems, so many are in the log.
-const PROBLEMS_TOLD: usize = 5;
+/// Of the versions that a document has and we do not offer, so many are in the log.
+const LEFT_OUT_TOLD: usize = 5;
+/// Of what is wrong with a document, which may be said in its own words, so many characters.
+const CAUSE_TOLD: usize = 300;
 
 impl<F: DocumentFormat> Documents<F> {
     /// From memory, else from the store. What can not be read, and what another upstream said,
@@ -24,50 +29,91 @@ impl<F: DocumentFormat> Documents<F> {
         source: &Source,
         request: &DocumentRequest,
         key: &DocumentKey,
+        need: &Need,
     ) -> Result<Held<F>, PullError> {
-        if let Some(document) = self.loaded.get(key) {
-            let saved = Some(Arc::clone(&document.saved));
-            return Ok(Held { document: Some(document), remains: None, saved });
+        let in_memory = self.loaded.get(key);
+        if let Some(document) = &in_memory {
+            let content = self.content_in_memory(key, document);
+            if content.is_some() || matches!(need, Need::Fresh) {
+                let saved = Some(Arc::clone(&document.saved));
+                return Ok(Held { document: in_memory, content, remains: None, saved });
+            }
         }
-        let nothing = |saved| Held { document: None, remains: None, saved };
-        let saved = self.store.read_saved(&source.registry, &request.package).await?;
-        let Some(saved) = saved.map(Arc::new) else { return Ok(nothing(None)) };
-        if saved.record.upstream != source.address() {
+        let nothing = |saved| Held { document: None, content: None, remains: None, saved };
+        let saved = if let Some(document) = &in_memory {
+            Some(Arc::clone(&document.saved))
+        } else {
+            self.store.read_saved(source, &request.package).await?.map(Arc::new)
+        };
+        let Some(saved) = saved else { return Ok(nothing(None)) };
+        // What was published here stays own, whatever the settings say of its name now.
+        if !saved.is_own() && saved.record.upstream != source.address() {
             tracing::info!(registry = %source.registry, package = %request.package, "what is held of this document is another upstream's");
             return Ok(nothing(Some(saved)));
         }
+        let Some(content) = self.read_content(source, request, &saved).await? else {
+            let remains = match &saved.retained {
+                Some(retained) => self.store.read_blob(&retained.blob, retained.size).await?,
+                None => None,
+            };
+            let remains = match remains {
+                Some(remains) => self.read(&request.package, remains, None).await.ok(),
+                None => None,
+            };
+            return Ok(Held { document: None, content: None, remains, saved: Some(saved) });
+        };
+        let document = Document {
+            content: content.id,
+            size: content.size,
+            saved: Arc::clone(&saved),
+            unconfirmed: in_memory.and_then(|document| document.unconfirmed),
+            outcome: CacheOutcome::Hit,
+        };
+        let document = Some(document);
+        Ok(Held { document, content: Some(content), remains: None, saved: Some(saved) })
+    }
+
+    /// What lies in the store, parsed, and kept in memory from now on where it fits. `None` if it
+    /// is gone, damaged, or can not be read.
+    pub(super) async fn read_content(
+        &self,
+        source: &Source,
+        request: &DocumentRequest,
+        saved: &Saved,
+    ) -> Reading<F::Parsed> {
+        let package = &request.package;
+        let retained_size = saved.retained.as_ref().map_or(0, |retained| retained.size);
+        let _place = self.room.place(saved.record.size.saturating_add(retained_size)).await?;
         let newest = self.store.read_blob(&saved.record.blob, saved.record.size).await?;
+        let Some(newest) = newest else {
+            return if saved.is_own() { Err(self.store.lost(package)) } else { Ok(None) };
+        };
         let retained = match &saved.retained {
             Some(retained) => self.store.read_blob(&retained.blob, retained.size).await?,
             None => None,
         };
-        let Some(newest) = newest else {
-            let remains = match retained {
-                Some(retained) => self.read(&request.package, retained, None).await.ok(),
-                None => None,
-            };
-            return Ok(Held { document: None, remains, saved: Some(saved) });
-        };
         let size = newest.len() + retained.as_ref().map_or(0, Bytes::len);
         let retained_blob = saved.retained.as_ref().filter(|_| retained.is_some());
         let retained_blob = retained_blob.map(|retained| &retained.blob);
-        let versions = self.store.read_versions(&source.registry, &request.package).await?;
-        match self.read(&request.package, newest, retained).await {
+        let mut versions = self.store.read_versions(&source.registry, package).await?;
+        match self.read(package, newest, retained).await {
             Ok(parsed) => {
+                if saved.is_own() {
+                    own::complete(&mut versions, &F::claims(&parsed), saved.record.fetched);
+                }
                 let id = ContentId::of(&saved.record.blob, retained_blob, &versions);
                 let content = Arc::new(Content { id, parsed, versions, size });
-                let document = Document {
-                    content,
-                    saved: Arc::clone(&saved),
-                    unconfirmed: None,
-                    outcome: CacheOutcome::Hit,
-                };
-                Ok(Held { document: Some(document), remains: None, saved: Some(saved) })
+                self.contents.insert(key_of(source, request), Arc::clone(&content));
+                Ok(Some(content))
+            }
+            Err(cause) if saved.is_own() => {
+                tracing::error!(registry = %source.registry, %package, cause, "an own document can not be read");
+                Err(self.store.lost(package))
             }
             Err(cause) => {
                 // What was kept was parsed before; only another version of garth reads it otherwise.
-                tracing::error!(registry = %source.registry, package = %request.package, cause, "a kept document can not be read; it is fetched again");
-                Ok(nothing(Some(saved)))
+                tracing::error!(registry = %source.registry, %package, cause, "a kept document can not be read; it is fetched again");
+                Ok(None)
             }
         }
     }
@@ -76,10 +122,17 @@ impl<F: DocumentFormat> Documents<F> {
         &self,
         source: &Source,
         request: &DocumentRequest,
-        held: Held<F>,
-    ) -> Result<Document<F::Parsed>, PullError> {
-        let Some(upstream) = &source.upstream else {
-            return held.document.ok_or(PullError::Absent);
+        mut held: Held<F>,
+    ) -> Result<Found<F::Parsed>, PullError> {
+        let upstream = match (&source.upstream, held.document) {
+            (Some(upstream), document) if !document.as_ref().is_some_and(Document::is_own) => {
+                held.document = document;
+                upstream
+            }
+            (_, document) => {
+                let document = document.ok_or(PullError::Absent)?;
+                return Ok(Found { document, content: held.content });
+            }
         };
         let validators = held.document.as_ref().map(|document| Validators {
             etag: document.saved.record.etag.clone(),
@@ -90,8 +143,9 @@ impl<F: DocumentFormat> Documents<F> {
             .await
             .map_err(|fault| PullError::from_upstream(upstream, fault))?;
         match (answer, held) {
-            (DocumentAnswer::NotModified, Held { document: Some(before), .. }) => {
-                Ok(self.confirm(source, request, before).await)
+            (DocumentAnswer::NotModified, Held { document: Some(before), content, .. }) => {
+                let document = self.confirm(source, request, before).await;
+                Ok(Found { document, content })
             }
             (DocumentAnswer::NotModified, _) => Err(PullError::Broken {
                 upstream: upstream.name().to_owned(),
@@ -107,8 +161,8 @@ impl<F: DocumentFormat> Documents<F> {
         &self,
         source: &Source,
         request: &DocumentRequest,
-        before: Document<F::Parsed>,
-    ) -> Document<F::Parsed> {
+        before: Document,
+    ) -> Document {
         let now = self.store.clock.now();
         let mut saved = Saved::clone(&before.saved);
         let moved = age(saved.record.checked, now);
@@ -128,21 +182,31 @@ impl<F: DocumentFormat> Documents<F> {
         request: &DocumentRequest,
         mut body: UpstreamBody,
         held: Held<F>,
-    ) -> Result<Document<F::Parsed>, PullError> {
+    ) -> Result<Found<F::Parsed>, PullError> {
         let package = &request.package;
         let broken = |cause: String| PullError::Broken {
             upstream: upstream.name().to_owned(),
-            cause: format!("what it gave for {package} is no document of it: {cause}"),
+            cause: format!(
+                "what it gave for {package} is no document of it: {}",
+                bounded(&cause, CAUSE_TOLD)
+            ),
         };
         let collected = self.room.collect(upstream, &mut body).await?;
         let bytes = collected.bytes.clone();
-        let known = self.store.read_versions(&source.registry, package).await?;
+        let (known, places) = self.store.read_version_places(&source.registry, package).await?;
         let parsed = self.read(package, bytes.clone(), None).await.map_err(broken)?;
-        let problems = F::problems(&parsed);
-        if !problems.is_empty() {
-            let first = problems.iter().take(PROBLEMS_TOLD).cloned().collect::<Vec<_>>().join("; ");
-            tracing::warn!(registry = %source.registry, %package, count = problems.len(), first, "versions are left out, because they can not be checked");
+        let left_out = F::left_out(&parsed);
+        if !left_out.is_empty() {
+            let told = left_out.iter().take(LEFT_OUT_TOLD);
+            let told: Vec<String> =
+                told.map(|one| format!("{}: {}", one.version, one.why)).collect();
+            let (count, first) = (left_out.len(), told.join("; "));
+            tracing::warn!(registry = %source.registry, %package, count, first, "versions are left out, because they can not be checked");
         }
+        let before = match (held.content, &held.document) {
+            (None, Some(document)) => self.read_content(source, request, &document.saved).await?,
+            (content, _) => content,
+        };
         let update = Update::<F> {
             registry: &source.registry,
             package,
@@ -153,7 +217,8 @@ impl<F: DocumentFormat> Documents<F> {
             media_type: body.media_type.clone(),
             parsed: Arc::new(parsed),
             known: Arc::new(known),
-            before: held.document.map(|document| document.content),
+            places,
+            before,
             remains: held.remains,
             saved: held.saved,
         };
@@ -167,15 +232,19 @@ impl<F: DocumentFormat> Documents<F> {
             (None, Some(parsed)) => parsed,
             (retained, _) => self.read(package, bytes, retained).await.map_err(broken)?,
         };
-        Ok(Document {
-            content: Arc::new(Content { id, parsed, versions: kept.versions, size }),
+        let content = Arc::new(Content { id, parsed, versions: kept.versions, size });
+        self.contents.insert(key_of(source, request), Arc::clone(&content));
+        let document = Document {
+            content: id,
+            size,
             saved: Arc::new(kept.saved),
             unconfirmed: None,
             outcome: CacheOutcome::Miss,
-        })
+        };
+        Ok(Found { document, content: Some(content) })
     }
 
-    async fn read(
+    pub(in super::super) async fn read(
         &self,
         package: &Package,
         bytes: Bytes,

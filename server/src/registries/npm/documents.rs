@@ -1,16 +1,22 @@
 //! The packument: one upstream document, many filtered views.
 //!
 //! Pure, bytes to bytes. [`parse`](Packument::parse) finds where each version stands in the
-//! upstream's bytes and what is promised about its tarball; [`render`] splices a view from those
-//! spans, so a version that nobody rewrites is copied and never parsed again. A version that
+//! upstream's bytes and what is promised about its tarball; [`text`] and [`render`] splice a view
+//! from those spans, so a version that nobody rewrites is copied and never parsed again. A version that
 //! contradicts itself (another name, two `dist`s, a tarball outside of the upstream) is left out
-//! and named in [`Packument::problems`]: what cannot be checked is not offered.
+//! and named in [`Packument::left_out`]: what cannot be checked is not offered.
 
 mod fields;
 mod parse;
 mod render;
+pub mod restrictions;
+pub mod signatures;
+mod summary;
 mod tags;
+mod text;
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;
 
@@ -21,10 +27,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use policies::package::{Digest, Package, Version};
 
-pub use render::{Form, Offer, Shown, render_manifest, render_packument};
+pub use render::{Form, HOISTED, Offer, Shown, render_manifest};
 pub use tags::offered_tags;
+pub use text::PackumentText;
 
-use crate::pull::format::{DocumentFormat, VersionClaim};
+use super::names::tarball_file;
+use crate::metadata::records::SummaryRecord;
+use crate::pull::format::{DocumentFormat, LeftOut, Promise, VersionClaim};
 
 /// An upstream's packument with the places of what we serve from it.
 #[derive(Debug)]
@@ -32,10 +41,14 @@ pub struct Packument {
     pub package: Package,
     pub entries: Vec<Entry>,
     pub tags: Vec<(String, String)>,
-    /// Versions that are not offered, and why; one line each, for the log.
-    pub problems: Vec<String>,
+    /// Versions that are not offered, and why.
+    pub left_out: Vec<LeftOut>,
     /// Where each version stands in `entries`.
     places: HashMap<Version, usize>,
+    /// Where in `entries` stands what has a file name that is not ours.
+    foreign_files: HashMap<Box<str>, usize>,
+    /// Where each version stands in `left_out`, as it is written there.
+    left_out_places: HashMap<Box<str>, usize>,
     /// Top-level fields that are not made anew for each view: key and raw JSON.
     fields: Vec<(String, Bytes)>,
     created: Option<String>,
@@ -57,9 +70,19 @@ pub struct Entry {
     /// Spans within `raw`.
     dist: Range<usize>,
     tarball: Range<usize>,
+    /// Where it says that its attestations are.
+    attestations: Option<Range<usize>>,
     /// The fields of the abbreviated form, in its order; `dist` is not among them.
     short: Vec<(&'static str, Range<usize>)>,
     has_install_script: bool,
+}
+
+impl Entry {
+    /// About as long as it is in the abbreviated form.
+    fn short_size(&self) -> usize {
+        let fields: usize = self.short.iter().map(|(name, value)| name.len() + value.len()).sum();
+        fields + self.dist.len()
+    }
 }
 
 impl Packument {
@@ -70,15 +93,34 @@ impl Packument {
     /// The version behind a file name that is not ours: the upstream's own, which a lockfile
     /// from elsewhere may carry.
     pub fn entry_of_foreign_file(&self, file: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| {
-            let path = entry.source.split(['?', '#']).next().unwrap_or_default();
-            path.rsplit('/').next() == Some(file)
-        })
+        self.entries.get(*self.foreign_files.get(file)?)
+    }
+
+    /// Why this version, or the one that this tag points to, is not offered though it is there.
+    pub fn left_out(&self, version_or_tag: &str) -> Option<&LeftOut> {
+        let of_tag = || {
+            let (_, version) = self.tags.iter().find(|(tag, _)| tag == version_or_tag)?;
+            self.left_out_places.get(version.as_str())
+        };
+        let place = self.left_out_places.get(version_or_tag).or_else(of_tag)?;
+        self.left_out.get(*place)
     }
 
     fn index_places(&mut self) {
-        let places = self.entries.iter().enumerate();
-        self.places = places.map(|(place, entry)| (entry.version.clone(), place)).collect();
+        self.foreign_files.clear();
+        self.places.clear();
+        for (place, entry) in self.entries.iter().enumerate() {
+            self.places.insert(entry.version.clone(), place);
+            let path = entry.source.split(['?', '#']).next().unwrap_or_default();
+            let file = path.rsplit('/').next().unwrap_or_default();
+            // Ours is made of the version, and needs no place of its own.
+            if file != tarball_file(&self.package, &entry.version) {
+                self.foreign_files.entry(file.into()).or_insert(place);
+            }
+        }
+        let left_out = self.left_out.iter().enumerate();
+        self.left_out_places =
+            left_out.map(|(place, one)| (one.version.as_str().into(), place)).collect();
     }
 }
 
@@ -119,12 +161,21 @@ impl DocumentFormat for NpmDocuments {
         parsed.entry(version).is_some()
     }
 
+    fn promise(parsed: &Packument, version: &Version) -> Option<Promise> {
+        let entry = parsed.entry(version)?;
+        Some(Promise { source: entry.source.clone(), digests: entry.digests.clone() })
+    }
+
     fn tags(parsed: &Packument) -> Vec<(String, String)> {
         parsed.tags.clone()
     }
 
-    fn problems(parsed: &Packument) -> &[String] {
-        &parsed.problems
+    fn left_out(parsed: &Packument) -> &[LeftOut] {
+        &parsed.left_out
+    }
+
+    fn summary(parsed: &Packument) -> SummaryRecord {
+        summary::summarise(parsed)
     }
 
     fn retain(parsed: &Packument, versions: &HashSet<Version>) -> Bytes {

@@ -1,34 +1,41 @@
 //! A paragraph an endpoint: parse, admit, pull, respond.
 
+pub mod account;
+pub mod audit;
+mod body;
+pub mod keys;
+pub mod search;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::header::{
-    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderName, HeaderValue, RANGE,
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderName, HeaderValue, RANGE, USER_AGENT, VARY,
 };
 use actix_web::{HttpRequest, HttpResponse};
 use policies::package::{Ecosystem, Package, PackageVersion, Version};
 use policies::rules::RuleSet;
 use policies::versions::is_prerelease;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::documents::restrictions::{self, Restricted};
 use super::documents::{
-    Entry, Form, NpmDocuments, Offer, Packument, Shown, offered_tags, render_manifest,
-    render_packument,
+    Entry, Form, NpmDocuments, Offer, Packument, PackumentText, Shown, offered_tags,
+    render_manifest,
 };
 use super::names;
 use super::refusal::Refusal;
 use super::upstream::{packument_request, tarball_target};
 use crate::edge;
-use crate::gate::{Refused, Screened};
+use crate::gate::{Gate, Refused, Screened};
 use crate::pull::artifacts::Wanted;
 use crate::pull::content::Content;
-use crate::pull::documents::{Document, Need};
+use crate::pull::documents::{Document, Found, Known, Need};
 use crate::pull::format::DocumentFormat;
-use crate::pull::observe::promised;
-use crate::pull::views::{Encoding, Rendered, View, ViewKey};
-use crate::pull::{CacheOutcome, PullError};
+use crate::pull::views::{Answer, Bindery, Bound, Coding, View, ViewKey};
+use crate::pull::{CacheOutcome, PullError, Source};
 use crate::registries::Registry;
-use crate::registries::refusal::refused_line;
+use crate::registries::refusal::{refused_line, why};
 use crate::registries::respond::{self, Staleness};
 use crate::upstream::Upstream;
 
@@ -37,6 +44,9 @@ type Npm = <NpmDocuments as DocumentFormat>::Parsed;
 const ABBREVIATED: &str = "application/vnd.npm.install-v1+json";
 /// npm prints it.
 const NOTICE: HeaderName = HeaderName::from_static("npm-notice");
+/// By its form, and by whether the client reads [`restrictions`].
+const PACKUMENT_VARIES: HeaderValue =
+    HeaderValue::from_static("Accept, Accept-Encoding, User-Agent");
 /// Until teams have tokens, everybody sees the same.
 const EVERYBODY: &str = "everybody";
 
@@ -49,22 +59,36 @@ pub async fn packument(
     req: &HttpRequest,
     package: Package,
 ) -> Result<HttpResponse, Refusal> {
-    let document = find_document(registry, req, &package, Need::Fresh).await?;
+    let found = find_document(registry, req, &package, Need::Fresh).await?;
     let form = requested_form(req);
-    let label = match form {
-        Form::Full => "packument",
-        Form::Abbreviated => "abbreviated",
+    let agent = req.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let with_restrictions = agent.is_some_and(restrictions::are_read_by);
+    let label = match (form, with_restrictions) {
+        (Form::Full, false) => "packument",
+        (Form::Full, true) => "packument with restrictions",
+        (Form::Abbreviated, false) => "abbreviated",
+        (Form::Abbreviated, true) => "abbreviated with restrictions",
     };
-    let screening = Screening { document: &document, form: label, only: None };
-    let view = find_view(registry, req, screening, move |content, screened, base| {
-        show_packument(content, screened, form, base)
-    })
-    .await?;
     let content_type = match form {
         Form::Full => "application/json",
         Form::Abbreviated => ABBREVIATED,
     };
-    Ok(respond_view(registry, req, &document, &view, content_type))
+    let screening = Screening { package, found: &found, form: label.into(), only: None };
+    let view = find_view(registry, req, screening, move |bindery, content, screened, base| {
+        let packument = &content.parsed;
+        let shown = shown(content, screened);
+        let tags = offered_tags(packument, &shown);
+        let notice = moved_latest(packument, screened, &tags);
+        let restrictions = with_restrictions
+            .then(|| restrictions::field(&packument.package, &restricted(screened)))
+            .flatten();
+        let text = PackumentText::new(Offer { packument, shown, tags }, form, base);
+        bindery.bind(screened, notice, &text.with_restrictions(restrictions))
+    })
+    .await?;
+    let mut response = respond_view(registry, req, &found.document, &view, content_type);
+    response.headers_mut().insert(VARY, PACKUMENT_VARIES);
+    Ok(response)
 }
 
 pub async fn manifest(
@@ -76,39 +100,44 @@ pub async fn manifest(
     // What npm does not read as a version is a tag, which only a fresh document knows.
     let is_version = is_prerelease(Ecosystem::Npm, selector).is_some();
     let exact = Version::new(selector).ok().filter(|_| is_version);
-    let need = exact.clone().map_or(Need::Fresh, Need::Version);
-    let mut document = find_document(registry, req, &package, need).await?;
-    let mut entry = exact.and_then(|version| document.content.parsed.entry(&version));
-    if entry.is_none() {
-        document = find_document(registry, req, &package, Need::Fresh).await?;
-        let content = &document.content;
-        let screened = screen(registry, &registry.garden.gate.rules(), content, None);
-        let tags = offered_tags(&content.parsed, &shown(content, &screened));
-        let named = tags.into_iter().find(|(tag, _)| tag == selector).map(|(_, version)| version);
-        let theirs = content.parsed.tags.iter().find(|(tag, _)| tag == selector);
-        // A tag that points to what is not offered is refused for that version's reason.
-        entry = named
-            .or_else(|| theirs.map(|(_, version)| version.clone()))
-            .and_then(|version| content.parsed.entry(&Version::new(&version).ok()?));
+    let mut known = None;
+    if let Some(version) = exact {
+        let (found, is_known) = find_version(registry, req, &package, &version).await?;
+        known = is_known.map(|_| (found, version));
     }
-    let entry =
-        entry.ok_or_else(|| Refusal::NoSuchVersion { what: format!("{package}@{selector}") })?;
-    let version = entry.version.clone();
-    let screening = Screening {
-        document: &document,
-        form: &format!("version {version}"),
-        only: Some(&version),
+    let (found, version) = if let Some(known) = known {
+        known
+    } else {
+        let found = find_document(registry, req, &package, Need::Fresh).await?;
+        let content = find_content(registry, &package, &found).await?;
+        let version = version_of_tag(registry, &content, selector);
+        let what = || format!("{package}@{selector}");
+        let no_such =
+            || missing(&content, selector, || unknown(what(), registry.source_of(&package)));
+        (found, version.ok_or_else(no_such)?)
     };
-    let shown_version = version.clone();
-    let view = find_view(registry, req, screening, move |content, _, base| {
+    let form = format!("version {version}").into();
+    let screening = Screening { package, found: &found, form, only: Some(version.clone()) };
+    let view = find_view(registry, req, screening, move |bindery, content, screened, base| {
         let packument = &content.parsed;
-        let body = packument
-            .entry(&shown_version)
-            .map(|entry| render_manifest(packument, &show(content, entry), base));
-        Rendered { body: body.unwrap_or_default(), notice: None }
+        let entry = packument.entry(&version);
+        let text = entry.map(|entry| render_manifest(packument, &show(content, entry), base));
+        bindery.bind(screened, None, &text.unwrap_or_default())
     })
     .await?;
-    Ok(respond_view(registry, req, &document, &view, "application/json"))
+    Ok(respond_view(registry, req, &found.document, &view, "application/json"))
+}
+
+/// A tag that points to what is not offered is refused for that version's reason.
+fn version_of_tag(registry: &Registry, content: &Content<Npm>, tag: &str) -> Option<Version> {
+    let gate = &registry.garden.gate;
+    let screened = screen(gate, &gate.rules(), content, None);
+    let offered = offered_tags(&content.parsed, &shown(content, &screened));
+    let of = |tags: &[(String, String)]| {
+        tags.iter().find(|(name, _)| name == tag).map(|(_, version)| version.clone())
+    };
+    let version = Version::new(&of(&offered).or_else(|| of(&content.parsed.tags))?).ok()?;
+    content.parsed.entry(&version).map(|entry| entry.version.clone())
 }
 
 pub async fn tarball(
@@ -117,38 +146,68 @@ pub async fn tarball(
     package: Package,
     file: &str,
 ) -> Result<HttpResponse, Refusal> {
-    let version = names::version_of_file(&package, file);
-    let need = version.clone().map_or(Need::Fresh, Need::Version);
-    let document = find_document(registry, req, &package, need).await?;
-    let (packument, versions) = (&document.content.parsed, &document.content.versions);
-    let no_such = || Refusal::NoSuchVersion { what: format!("{file} of {package}") };
-    let entry = version
-        .and_then(|version| packument.entry(&version))
-        .or_else(|| packument.entry_of_foreign_file(file))
-        .ok_or_else(no_such)?;
-    let remembered = versions.get(&entry.version);
-    let subject = PackageVersion { package: package.clone(), version: entry.version.clone() };
+    let no_such = || unknown(format!("{file} of {package}"), registry.source_of(&package));
+    let mut version = names::version_of_file(&package, file);
+    let (mut known, mut is_own) = (None, false);
+    if let Some(version) = &version {
+        let found;
+        (found, known) = find_version(registry, req, &package, version).await?;
+        is_own = found.document.is_own();
+    }
+    if known.is_none() {
+        // A name that is not ours: the upstream's own, which a lockfile may carry.
+        let found = find_document(registry, req, &package, Need::Fresh).await?;
+        let content = find_content(registry, &package, &found).await?;
+        let ours = version.as_ref().and_then(|version| content.parsed.entry(version));
+        let entry = ours.or_else(|| content.parsed.entry_of_foreign_file(file));
+        let named = version.as_ref().map_or(file, Version::as_str);
+        let entry = entry.ok_or_else(|| missing(&content, named, no_such))?;
+        version = Some(entry.version.clone());
+        is_own = found.document.is_own();
+        (_, known) = find_version(registry, req, &package, &entry.version).await?;
+    }
+    let (Some(known), Some(version)) = (known, version) else { return Err(no_such()) };
+    let subject = PackageVersion { package: package.clone(), version };
     let access = edge::access(req);
-    access.set_package(&subject);
+    access.set_package(subject.clone());
+    let remembered = known.remembered.as_ref();
+    let file = names::tarball_file(&package, &subject.version);
     let admitted = registry.garden.gate.admit(subject, remembered).map_err(Refusal::Refused)?;
     access.set_decision(admitted.decision().effect);
 
-    let source = registry.source_of(&package);
-    let base = source.upstream.as_ref().map(Upstream::base);
+    let source = if is_own { &registry.own_source } else { registry.source_of(&package) };
     let wanted = Wanted {
-        file: names::tarball_file(&package, &entry.version),
-        target: base.and_then(|base| tarball_target(&entry.source, base)).ok_or_else(no_such)?,
-        promised: promised(remembered, &entry.digests),
+        file,
+        promised: Arc::clone(&known.promised),
         partly: req.headers().contains_key(RANGE),
     };
+    let target = |upstream: &Upstream| tarball_target(&known.promise.source, upstream.base());
     let artifact = registry
         .garden
         .artifacts
-        .get(&admitted, source, wanted)
+        .get(&admitted, source, wanted, target)
         .await
-        .map_err(|fault| pull_refusal(format!("{}", admitted.subject()), fault))?;
+        .map_err(|fault| pull_refusal(format!("{}", admitted.subject()), source, fault))?;
     access.set_cache(artifact.outcome);
     Ok(respond::artifact(req, &admitted, artifact, "application/octet-stream"))
+}
+
+/// `npm dist-tag ls`: the tags that the packument shows.
+pub async fn tags(
+    registry: &Registry,
+    req: &HttpRequest,
+    package: Package,
+) -> Result<HttpResponse, Refusal> {
+    let found = find_document(registry, req, &package, Need::Fresh).await?;
+    let screening = Screening { package, found: &found, form: "dist-tags".into(), only: None };
+    let view = find_view(registry, req, screening, |bindery, content, screened, _| {
+        let tags = offered_tags(&content.parsed, &shown(content, screened));
+        let tags: serde_json::Map<String, Value> =
+            tags.into_iter().map(|(tag, version)| (tag, version.into())).collect();
+        bindery.bind(screened, None, &Value::Object(tags).to_string().into_bytes())
+    })
+    .await?;
+    Ok(respond_view(registry, req, &found.document, &view, "application/json"))
 }
 
 /// The abbreviated form is sent to whoever names it; nobody names it without being able to read it.
@@ -160,80 +219,143 @@ fn requested_form(req: &HttpRequest) -> Form {
     if names_it { Form::Abbreviated } else { Form::Full }
 }
 
-async fn find_document(
+pub async fn find_document(
     registry: &Registry,
     req: &HttpRequest,
     package: &Package,
     need: Need,
-) -> Result<Document<Npm>, Refusal> {
+) -> Result<Found<Npm>, Refusal> {
     let access = edge::access(req);
-    access.set_package(package);
+    access.set_package(package.clone());
     let source = registry.source_of(package);
-    let found = registry.garden.npm_documents.get(source, packument_request(package), need).await;
-    let document = found.map_err(|fault| pull_refusal(package.to_string(), fault))?;
-    access.set_cache(document.outcome);
-    Ok(document)
+    let found = registry.garden.npm_documents.get(source, &packument_request(package), need).await;
+    let found = found.map_err(|fault| pull_refusal(package.to_string(), source, fault))?;
+    access.set_cache(found.document.outcome);
+    Ok(found)
 }
 
-fn pull_refusal(what: String, fault: PullError) -> Refusal {
-    Refusal::Pull { what, fault }
+/// One version; what is known of it does not need the whole document.
+async fn find_version(
+    registry: &Registry,
+    req: &HttpRequest,
+    package: &Package,
+    version: &Version,
+) -> Result<(Found<Npm>, Option<Arc<Known>>), Refusal> {
+    let access = edge::access(req);
+    access.set_package(package.clone());
+    let (source, request) = (registry.source_of(package), packument_request(package));
+    let found = registry.garden.npm_documents.version(source, &request, version).await;
+    let (found, known) = found.map_err(|fault| pull_refusal(package.to_string(), source, fault))?;
+    access.set_cache(found.document.outcome);
+    Ok((found, known))
+}
+
+pub async fn find_content(
+    registry: &Registry,
+    package: &Package,
+    found: &Found<Npm>,
+) -> Result<Arc<Content<Npm>>, Refusal> {
+    let (source, request) = (registry.source_of(package), packument_request(package));
+    let content = registry.garden.npm_documents.content(source, &request, found).await;
+    content.map_err(|fault| pull_refusal(package.to_string(), source, fault))
+}
+
+fn pull_refusal(what: String, source: &Arc<Source>, fault: PullError) -> Refusal {
+    match fault {
+        PullError::Absent => unknown(what, source),
+        fault => Refusal::Pull { what, fault },
+    }
+}
+
+/// Of a version that is not offered: one that is there all the same is not called unknown.
+fn missing(
+    content: &Content<Npm>,
+    version_or_tag: &str,
+    unknown: impl FnOnce() -> Refusal,
+) -> Refusal {
+    let packument = &content.parsed;
+    packument.left_out(version_or_tag).map_or_else(unknown, |left_out| Refusal::LeftOut {
+        what: format!("{}@{}", packument.package, left_out.version),
+        why: left_out.why.clone(),
+    })
+}
+
+pub fn unknown(what: String, source: &Arc<Source>) -> Refusal {
+    Refusal::Unknown { what, source: Arc::clone(source) }
 }
 
 /// What a view is made of.
 struct Screening<'a> {
-    document: &'a Document<Npm>,
-    form: &'a str,
+    package: Package,
+    found: &'a Found<Npm>,
+    form: Cow<'static, str>,
     /// One version alone.
-    only: Option<&'a Version>,
+    only: Option<Version>,
 }
 
+/// The stored view, else a new one: `bind` is called when the gate has let something through.
 async fn find_view(
     registry: &Registry,
     req: &HttpRequest,
     screening: Screening<'_>,
-    render: impl FnOnce(&Content<Npm>, &Screened, &str) -> Rendered + Send + 'static,
+    bind: impl FnOnce(Bindery, &Content<Npm>, &Screened, &str) -> Bound + Send + 'static,
 ) -> Result<Arc<View>, Refusal> {
+    let Screening { package, found, form, only } = screening;
     let garden = &registry.garden;
-    let base = edge::base_url(req, garden.public_url.as_ref(), &garden.trusted_proxies)
-        .map_err(Refusal::Edge)?;
-    let base: Arc<str> = format!("{base}/{}", registry.name).into();
-    let rules = garden.gate.rules();
-    let content = &screening.document.content;
-    let accepted = req.headers().get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    let key = ViewKey {
-        content: content.id,
-        revision: rules.revision().clone(),
+    let base = registry.base_url(req).map_err(Refusal::Edge)?;
+    let accepted = req.headers().get_all(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
+    let mut key = ViewKey {
+        content: found.document.content,
         audience: EVERYBODY.into(),
-        form: screening.form.into(),
+        form,
         base: Arc::clone(&base),
-        encoding: Encoding::accepted(accepted),
+        coding: Coding::accepted(accepted),
     };
-    let access = edge::access(req);
-    if let Some(view) = garden.views.stored(&key, garden.store.clock.now()) {
-        access.set_decision(view.decision());
-        return Ok(view);
+    // By the rules that are asked for here, though others may be in force by then.
+    let rules = garden.gate.rules();
+    let stored = garden.views.stored(&key, rules.revision(), garden.store.clock.now());
+    let answer = if let Some(answer) = stored {
+        answer
+    } else {
+        let content = find_content(registry, &package, found).await?;
+        if content.parsed.entries.is_empty() {
+            if found.document.is_own() {
+                return Err(Refusal::NotPublished(format!(
+                    "{package} was unpublished in all its versions"
+                )));
+            }
+            let source = registry.source_of(&package);
+            return Err(unknown(format!("any version of {package}"), source));
+        }
+        key.content = content.id;
+        let (revision, size, gate) = (rules.revision().clone(), content.size, garden.gate.clone());
+        let work = move |bindery: Bindery| {
+            let screened = screen(&gate, &rules, &content, only.as_ref());
+            match refusal_of(&content, &screened, only.as_ref()) {
+                Some(refused) => bindery.refuse(&screened, refused),
+                None => bind(bindery, &content, &screened, &base),
+            }
+        };
+        let made = garden.views.make(key, revision, size, work).await;
+        made.map_err(|fault| Refusal::Pull { what: "this view".to_owned(), fault })?
+    };
+    match answer {
+        Answer::View(view) => {
+            edge::access(req).set_decision(view.decision());
+            Ok(view)
+        }
+        Answer::Refused(refused) => Err(Refusal::Refused(Box::new(Refused::clone(&refused)))),
     }
-    // By the rules that the key names: others may be in force by now.
-    let screened = screen(registry, &rules, content, screening.only);
-    if content.parsed.entries.is_empty() {
-        let what = format!("any version of {}", content.parsed.package);
-        return Err(Refusal::NoSuchVersion { what });
-    }
-    if let Some(refused) = refusal_of(content, &screened, screening.only) {
-        return Err(Refusal::Refused(Box::new(refused)));
-    }
-    let content = Arc::clone(content);
-    let view = garden
-        .views
-        .make(key, content.size, screened, move |screened| render(&content, screened, &base))
-        .await
-        .map_err(|fault| pull_refusal("this view".to_owned(), fault))?;
-    access.set_decision(view.decision());
-    Ok(view)
+}
+
+/// What the gate says of every version of a document, by the rules of now.
+pub fn screened(registry: &Registry, content: &Content<Npm>) -> Screened {
+    let gate = &registry.garden.gate;
+    screen(gate, &gate.rules(), content, None)
 }
 
 fn screen(
-    registry: &Registry,
+    gate: &Gate,
     rules: &RuleSet,
     content: &Content<Npm>,
     only: Option<&Version>,
@@ -244,7 +366,7 @@ fn screen(
         .iter()
         .filter(|entry| only.is_none_or(|only| *only == entry.version))
         .map(|entry| (&entry.version, content.versions.get(&entry.version)));
-    registry.garden.gate.screen(rules, &packument.package, asked)
+    gate.screen(rules, &packument.package, asked)
 }
 
 /// Where nothing may be shown: the reason for the newest version, which is what was meant.
@@ -275,13 +397,11 @@ fn show<'a>(content: &'a Content<Npm>, entry: &'a Entry) -> Shown<'a> {
     Shown { entry, pinned }
 }
 
-fn show_packument(content: &Content<Npm>, screened: &Screened, form: Form, base: &str) -> Rendered {
-    let packument = &content.parsed;
-    let shown = shown(content, screened);
-    let tags = offered_tags(packument, &shown);
-    let notice = moved_latest(packument, screened, &tags);
-    let body = render_packument(&Offer { packument, shown, tags }, form, base);
-    Rendered { body, notice }
+fn restricted(screened: &Screened) -> Vec<Restricted<'_>> {
+    screened
+        .hidden()
+        .map(|(version, decision)| Restricted { version: version.as_str(), why: why(decision) })
+        .collect()
 }
 
 /// No silent downgrade: whoever would have got the newest version is told why it is another one.
@@ -304,7 +424,7 @@ fn moved_latest(
 fn respond_view(
     registry: &Registry,
     req: &HttpRequest,
-    document: &Document<Npm>,
+    document: &Document,
     view: &Arc<View>,
     content_type: &'static str,
 ) -> HttpResponse {

@@ -1,30 +1,26 @@
 //! The npm registry.
 //!
 //! Specification: the registry API and the package metadata format of npm's documentation, and
-//! what npm, pnpm and yarn really send. Endpoints, all of them behind the gate:
-//!
-//! | request | endpoint |
-//! |---|---|
-//! | `GET /{package}` | packument, full or abbreviated by `Accept` |
-//! | `GET /{package}/{version or tag}` | one version |
-//! | `GET /{package}/-/{file}` | tarball |
-//! | `GET /-/ping` | nothing of a package |
+//! what npm, pnpm, yarn and bun really send. [`dispatch`] is the table of endpoints; those that
+//! send something of a package are behind the gate, those that change something ask for a token.
 //!
 //! [`names`] makes one identity of a path; [`documents`] filters and rewrites; [`upstream`] knows
-//! where to ask; [`handlers`] ties them together; [`refusal`] says no.
+//! where to ask; [`handlers`] ties them together; [`publish`] takes own packages and what is
+//! changed of them; [`refusal`] says no.
 
 pub mod documents;
 mod handlers;
 pub mod names;
+mod publish;
 mod refusal;
 mod upstream;
 
 use std::sync::Arc;
 
-use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
+use self::handlers::{account, audit, keys, search};
 use self::names::{Endpoint, parse_path};
 use self::refusal::Refusal;
 use super::Registry;
@@ -34,19 +30,24 @@ use crate::edge;
 /// were sent.
 pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
     let registry = Arc::clone(registry);
-    routes.default_service(web::to(move |req: HttpRequest| {
+    routes.default_service(web::to(move |req: HttpRequest, body: web::Payload| {
         let registry = Arc::clone(&registry);
         async move {
             edge::access(&req).set_registry(Arc::clone(&registry.name));
-            match dispatch(&registry, &req).await {
+            match dispatch(&registry, &req, body).await {
                 Ok(response) => response,
-                Err(refusal) => refusal.response(&req),
+                Err(refusal) => refusal.response(&registry, &req),
             }
         }
     }));
 }
 
-async fn dispatch(registry: &Registry, req: &HttpRequest) -> Result<HttpResponse, Refusal> {
+/// A HEAD comes here as a GET.
+async fn dispatch(
+    registry: &Arc<Registry>,
+    req: &HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, Refusal> {
     let path = req.uri().path();
     // Only the plain spelling of the registry's name is one of ours.
     let path = path
@@ -54,15 +55,52 @@ async fn dispatch(registry: &Registry, req: &HttpRequest) -> Result<HttpResponse
         .and_then(|path| path.strip_prefix(registry.name.as_ref()))
         .ok_or(Refusal::Path(names::PathError::Unknown))?;
     let endpoint = parse_path(path).map_err(Refusal::Path)?;
-    if req.method() != Method::GET {
-        return Err(Refusal::Method);
+    if endpoint == Endpoint::Logout {
+        // The path holds the token itself.
+        edge::access(req).show_path(format!("/{}/-/user/token/…", registry.name));
     }
-    match endpoint {
-        Endpoint::Ping => Ok(handlers::ping()),
-        Endpoint::Packument(package) => handlers::packument(registry, req, package).await,
-        Endpoint::Manifest(package, selector) => {
+    match (req.method().as_str(), endpoint) {
+        ("GET", Endpoint::Packument(package)) => handlers::packument(registry, req, package).await,
+        ("GET", Endpoint::Manifest(package, selector)) => {
             handlers::manifest(registry, req, package, &selector).await
         }
-        Endpoint::Tarball(package, file) => handlers::tarball(registry, req, package, &file).await,
+        ("GET", Endpoint::Tarball(package, file)) => {
+            handlers::tarball(registry, req, package, &file).await
+        }
+        ("GET", Endpoint::Tags(package)) => handlers::tags(registry, req, package).await,
+        ("GET", Endpoint::Search) => search::search(registry, req).await,
+        ("GET", Endpoint::Ping) => Ok(handlers::ping()),
+        ("GET", Endpoint::Reason(status)) => Ok(refusal::reason(status)),
+        ("GET", Endpoint::Keys) => keys::keys(registry, req).await,
+        ("GET", Endpoint::Attestations(package, version)) => {
+            keys::attestations(registry, req, package, version).await
+        }
+        ("POST", Endpoint::AuditBulk) => audit::bulk(registry, req, body).await,
+        ("POST", Endpoint::AuditTree { quick }) => audit::tree(registry, req, body, quick).await,
+        ("GET", Endpoint::WhoAmI) => account::whoami(registry, req),
+        ("PUT", Endpoint::LegacyLogin(name)) => account::login(registry, req, body, &name).await,
+        ("GET", Endpoint::LegacyLogin(_)) => Err(account::owner()),
+        ("POST", Endpoint::WebLogin) => Err(account::web_login()),
+        ("DELETE", Endpoint::Logout) => Ok(account::logout(registry, req)),
+        ("GET" | "POST" | "PUT" | "DELETE", Endpoint::Profile | Endpoint::Tokens) => {
+            Err(account::own_page())
+        }
+        ("PUT", Endpoint::Packument(package)) => publish::put(registry, req, body, package).await,
+        ("PUT", Endpoint::Revision(package, revision)) => {
+            publish::put_revision(registry, req, body, package, revision).await
+        }
+        ("DELETE", Endpoint::Revision(package, revision)) => {
+            publish::remove_package(registry, req, package, revision).await
+        }
+        ("DELETE", Endpoint::TarballRevision(package, file, _)) => {
+            publish::remove_tarball(registry, req, package, &file).await
+        }
+        ("PUT" | "POST", Endpoint::Tag(package, tag)) => {
+            publish::set_tag(registry, req, body, package, &tag).await
+        }
+        ("DELETE", Endpoint::Tag(package, tag)) => {
+            publish::remove_tag(registry, req, package, &tag).await
+        }
+        _ => Err(Refusal::Method),
     }
 }

@@ -1,26 +1,62 @@
-//! Our errors as npm clients read them: a status, and `{"error": …}`, which they print.
+//! Our errors as npm clients read them: a status, and `{"error": …}`, which some of them print;
+//! [`shown`] is for the others.
+
+mod shown;
+
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse};
+use policies::package::Ecosystem;
 use serde_json::json;
 
 use super::names::PathError;
 use crate::edge::{self, Problem};
 use crate::gate::Refused;
-use crate::pull::PullError;
+use crate::pull::{PullError, Source};
+use crate::registries::Registry;
 use crate::registries::refusal::{
-    DECISION_HEADER, decision_header, fault_line, refused_line, retry_after, status_of,
+    DECISION_HEADER, decision_header, fault_line, fault_status, refused_line, refused_status,
+    retry_after, status_of, unknown,
 };
+
+const NOT_PUBLISHED: &str = "not published here";
 
 #[derive(Debug)]
 pub enum Refusal {
     Path(PathError),
-    /// 405: npm registries answer this path, but not this method, or garth does not yet.
+    /// 405: npm registries answer this path, but not by this method.
     Method,
-    /// The package is there, and this version or file of it is not.
-    NoSuchVersion {
+    /// 401: this changes something, and whoever asks is not known.
+    Unauthorized {
+        sent_credentials: bool,
+    },
+    /// 401: the password of a login is no token of ours.
+    WrongPassword,
+    /// 404: npm registries may have this, and this one does not.
+    NotOffered(&'static str),
+    /// 404: nobody can say what is known of these packages.
+    NoAudit {
+        upstream: String,
+    },
+    /// 400: what was sent can not be taken, whoever sends it.
+    Malformed(String),
+    /// 403: not here, by the settings of this registry.
+    Forbidden(String),
+    /// 409: it is there already, or something is in its place.
+    Conflict(String),
+    /// 404: it would have to be published here, and is not.
+    NotPublished(String),
+    /// 404: the package, or this version or file of it, is not where it would come from.
+    Unknown {
         what: String,
+        source: Arc<Source>,
+    },
+    /// 404: the upstream has this version, and what it says of it is not passed on.
+    LeftOut {
+        what: String,
+        why: String,
     },
     Refused(Box<Refused>),
     Pull {
@@ -31,7 +67,39 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub fn response(&self, req: &HttpRequest) -> HttpResponse {
+    /// Of an own package: there is nothing to fetch, only to keep and to give.
+    pub fn pull(fault: PullError) -> Self {
+        Self::Pull { what: "this package".to_owned(), fault }
+    }
+
+    pub fn response(&self, registry: &Registry, req: &HttpRequest) -> HttpResponse {
+        let response = self.plain(registry, req);
+        match self {
+            Self::Unknown { what, source } => {
+                let status_text = unknown(registry, source);
+                let line = format!("{what} is {status_text}");
+                shown::also(response, registry, req, &line, &status_text)
+            }
+            Self::Refused(refused) => {
+                let status_text = refused_status(&refused.decision, Ecosystem::Npm);
+                shown::also(response, registry, req, &refused_line(refused), &status_text)
+            }
+            Self::LeftOut { what, why } => {
+                let line = left_out_line(what, why);
+                shown::also(response, registry, req, &line, LEFT_OUT)
+            }
+            Self::Pull { what, fault } => {
+                let line = fault_line(what, fault);
+                shown::also(response, registry, req, &line, &fault_status(fault))
+            }
+            // The words of a status are kept for good, and the text is another for each package.
+            Self::NotPublished(text) => shown::also(response, registry, req, text, NOT_PUBLISHED),
+            _ => response,
+        }
+    }
+
+    /// For a client that reads the body.
+    fn plain(&self, registry: &Registry, req: &HttpRequest) -> HttpResponse {
         match self {
             Self::Path(fault @ PathError::Malformed(_)) => {
                 error(StatusCode::BAD_REQUEST, &fault.to_string())
@@ -41,11 +109,42 @@ impl Refusal {
             }
             Self::Method => error(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "this garth serves packages for installing; it does not take this request",
+                "an npm registry does not take this method at this path",
             ),
-            Self::NoSuchVersion { what } => {
-                error(StatusCode::NOT_FOUND, &format!("{what} is not at the upstream"))
+            Self::Unauthorized { sent_credentials } => {
+                let text = if *sent_credentials {
+                    "this token is not one of this garth: log in again with npm login"
+                } else {
+                    "this needs a token of this garth: log in with npm login"
+                };
+                let mut response = error(StatusCode::UNAUTHORIZED, text);
+                // npm tells from it that a token, and not a one-time password, is missing.
+                let challenge = HeaderValue::from_static("Bearer realm=\"garth\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                response
             }
+            // Without a challenge: npm prints this text only then.
+            Self::WrongPassword => error(
+                StatusCode::UNAUTHORIZED,
+                "the password is no token of this garth. Whoever runs it finds the admin token in \
+                 the file admin-token of the data directory; the name is free",
+            ),
+            Self::NotOffered(text) => error(StatusCode::NOT_FOUND, text),
+            Self::NoAudit { upstream } => error(
+                StatusCode::NOT_FOUND,
+                &format!(
+                    "the upstream {upstream} does not answer this audit, so nothing is known of \
+                     these packages: that is not the same as nothing found"
+                ),
+            ),
+            Self::Malformed(text) => error(StatusCode::BAD_REQUEST, text),
+            Self::Forbidden(text) => error(StatusCode::FORBIDDEN, text),
+            Self::Conflict(text) => error(StatusCode::CONFLICT, text),
+            Self::NotPublished(text) => error(StatusCode::NOT_FOUND, text),
+            Self::Unknown { what, source } => {
+                error(StatusCode::NOT_FOUND, &format!("{what} is {}", unknown(registry, source)))
+            }
+            Self::LeftOut { what, why } => error(StatusCode::NOT_FOUND, &left_out_line(what, why)),
             Self::Refused(refused) => {
                 edge::access(req).set_decision(refused.decision.effect);
                 let mut response = error(StatusCode::FORBIDDEN, &refused_line(refused));
@@ -64,6 +163,19 @@ impl Refusal {
     }
 }
 
+/// The same for every version: what is wrong with one stands in the body.
+const LEFT_OUT: &str = "left out here, because what the upstream says of it can not be checked";
+
+fn left_out_line(what: &str, why: &str) -> String {
+    format!("{what} is left out here: {why}")
+}
+
 fn error(status: StatusCode, text: &str) -> HttpResponse {
     HttpResponse::build(status).json(json!({ "error": text }))
+}
+
+/// What [`shown`] leads to: whoever comes here has read the reason in the address.
+pub fn reason(status: u16) -> HttpResponse {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+    error(status, "the address says why")
 }

@@ -1,10 +1,11 @@
 //! Package → what to ask the upstream for. Pure.
 
-use policies::package::Package;
+use policies::package::{Package, Version};
 use url::Url;
 
 use super::names;
 use crate::pull::documents::DocumentRequest;
+use crate::pull::plain::{Keep, PlainRequest};
 use crate::upstream::ArtifactTarget;
 
 /// The full packument: only it has the dates that rules and clients go by. The abbreviated form
@@ -15,6 +16,40 @@ pub fn packument_request(package: &Package) -> DocumentRequest {
         path: names::encode_name(package),
         accept: "application/json",
     }
+}
+
+/// A key has some hundred bytes, and a registry has a few.
+const KEYS_AT_MOST: u64 = 64 << 10;
+/// An attestation has some kilobytes; its certificates and what it says of a build are in it.
+const ATTESTATIONS_AT_MOST: u64 = 4 << 20;
+
+type Check = fn(&[u8]) -> Result<(), String>;
+
+/// The keys that a registry signs its versions with.
+pub fn keys_request(check: Check) -> PlainRequest {
+    PlainRequest {
+        document: "keys".to_owned(),
+        path: "-/npm/v1/keys".to_owned(),
+        at_most: KEYS_AT_MOST,
+        keep: Keep::AsFresh,
+        check,
+    }
+}
+
+/// What is attested of a version; `path` is where it is at every registry.
+pub fn attestations_request(version: &Version, path: String, check: Check) -> PlainRequest {
+    PlainRequest {
+        document: attestations_document(version),
+        path,
+        at_most: ATTESTATIONS_AT_MOST,
+        keep: Keep::Forever,
+        check,
+    }
+}
+
+/// The name of a version's attestations in the store.
+pub fn attestations_document(version: &Version) -> String {
+    format!("attestations-{version}")
 }
 
 /// Where the upstream keeps a tarball. What a document names is an address only if it is one below

@@ -6,12 +6,14 @@ use support::client::Client;
 use tokio::task::JoinSet;
 
 use super::ledger::{Ledger, Standing, draft, tarball_path};
+use super::own::Publication;
 
 pub struct Clients(JoinSet<Done>);
 
 /// What one of them was told before the end.
 #[derive(Default)]
 struct Done {
+    own: Vec<Publication>,
     rules: Vec<(String, Standing)>,
     documents: Vec<String>,
     tarballs: Vec<String>,
@@ -32,6 +34,9 @@ impl Clients {
         for name in cold.iter().chain(warm.iter().rev().take(20)) {
             expected.insert(name.clone(), ledger.bytes(name));
         }
+        for publisher in 0..3 {
+            clients.spawn(publish(client.clone(), format!("@own/p{publisher}"), round));
+        }
         for puller in 0..4 {
             let (client, expected) = (client.clone(), expected.clone());
             clients.spawn(pull(client, expected, puller));
@@ -44,6 +49,9 @@ impl Clients {
             let done = done.unwrap();
             for (name, standing) in done.rules {
                 ledger.rule(name, standing);
+            }
+            for publication in done.own {
+                ledger.own.note(publication);
             }
             ledger.documents.extend(done.documents);
             ledger.tarballs.extend(done.tarballs);
@@ -79,6 +87,35 @@ async fn change_rules(client: Client, prefix: String, mut made: Vec<String>) -> 
                 return done;
             }
         }
+    }
+    done
+}
+
+/// Publishes versions of one package, one after the other, and moves a tag to each second one.
+async fn publish(client: Client, package: String, round: u64) -> Done {
+    let mut done = Done::default();
+    for n in 0.. {
+        let mut publication = Publication::new(&package, round, n);
+        match publication.publish(&client).await {
+            Ok(201) => publication.standing = Standing::Made,
+            Ok(status) => panic!("{}: {status}", publication.version),
+            Err(_) => {
+                done.own.push(publication);
+                return done;
+            }
+        }
+        if n % 2 == 1 {
+            match publication.tag(&client).await {
+                Ok(200) => publication.tagged = Standing::Made,
+                Ok(status) => panic!("{}: {status}", publication.version),
+                Err(_) => {
+                    publication.tagged = Standing::Open;
+                    done.own.push(publication);
+                    return done;
+                }
+            }
+        }
+        done.own.push(publication);
     }
     done
 }

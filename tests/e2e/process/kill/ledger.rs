@@ -8,6 +8,8 @@ use serde_json::Value;
 use support::client::Client;
 use support::upstream::{Body, ScriptedUpstream};
 
+use super::own::Publications;
+
 /// What is known of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -26,6 +28,8 @@ pub struct Ledger {
     pub tarballs: BTreeSet<String>,
     /// Of these, those that were served with the upstream offline: they stay for ever.
     pub recorded: BTreeSet<String>,
+    /// What was published here.
+    pub own: Publications,
     acknowledged: u64,
 }
 
@@ -37,6 +41,7 @@ impl Ledger {
             documents: BTreeSet::new(),
             tarballs: BTreeSet::new(),
             recorded: BTreeSet::new(),
+            own: Publications::default(),
             acknowledged: 0,
         }
     }
@@ -49,6 +54,7 @@ impl Ledger {
     /// All of it, or what changed around `round` and some of the rest.
     pub async fn check(&mut self, client: &Client, offline: bool, round: Option<u64>) {
         self.check_rules(client).await;
+        self.own.check(client, round).await;
         let chosen = |name: &str| {
             let Some(round) = round else { return true };
             let born: u64 = name.split('-').nth(1).unwrap().parse().unwrap();
@@ -119,6 +125,7 @@ impl Ledger {
     /// A test that acknowledged nothing has shown nothing.
     pub fn assert_worth_it(&self) {
         assert!(self.acknowledged > 300, "{self}");
+        self.own.assert_worth_it();
         assert!(self.documents.len() > 100 && self.tarballs.len() > 80, "{self}");
         assert!(self.recorded.len() * 10 > self.tarballs.len() * 8, "{self}");
     }
@@ -128,8 +135,9 @@ impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} changes of rules, {} documents and {} tarballs acknowledged, {} of these recorded",
+            "{} changes of rules, {}, {} documents and {} tarballs acknowledged, {} of these recorded",
             self.acknowledged,
+            self.own,
             self.documents.len(),
             self.tarballs.len(),
             self.recorded.len()

@@ -25,6 +25,21 @@ impl<'a> Fields<'a> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
 
+    /// The same object without every field of that name.
+    pub fn without(&self, name: &str) -> String {
+        let mut text = String::from("{");
+        for (key, value) in self.0.iter().filter(|(key, _)| key != name) {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(&serde_json::Value::from(key.as_ref()).to_string());
+            text.push(':');
+            text.push_str(value.get());
+        }
+        text.push('}');
+        text
+    }
+
     /// Whether one of these names stands more than once: then two readers could see two objects.
     pub fn repeats(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.0.iter().filter(|(key, _)| key == name).count() > 1)

@@ -9,6 +9,8 @@ use url::Url;
 
 use super::fields::{Fields, span};
 use super::{Entry, Packument};
+use crate::observability::escape::bounded;
+use crate::pull::format::LeftOut;
 
 /// More versions than any real package has; a document beyond it is an attack or an accident.
 const MAX_VERSIONS: usize = 100_000;
@@ -17,6 +19,10 @@ const MAX_VERSIONS: usize = 100_000;
 const MAX_DIGESTS: usize = 8;
 /// A longer tag is nobody's, and would not fit into what is remembered of it.
 const MAX_TAG: usize = 256;
+
+/// What is written down of a version that is left out, and of why: both are the upstream's text.
+const TOLD_OF_VERSION: usize = 100;
+const TOLD_OF_CAUSE: usize = 300;
 
 /// The fields of the abbreviated form, as its documentation lists them; `dist`, which is
 /// rewritten, and `hasInstallScript`, which is computed, come beside.
@@ -42,6 +48,12 @@ const SHORT_FIELDS: &[&str] = &[
     "_hasShrinkwrap",
 ];
 
+/// Where an upstream writes addresses of its own for itself and its like. No client needs them, and
+/// whoever followed one would go past us.
+const UPSTREAMS_OWN: &[&str] = &["_attachments", "_distfiles", "_uplinks"];
+/// The same in a version: where its publisher or a mirror had it from.
+const RESOLVED: &str = "_resolved";
+
 const INSTALL_SCRIPTS: &[&str] = &["preinstall", "install", "postinstall"];
 
 impl Packument {
@@ -59,14 +71,18 @@ impl Packument {
             package: package.clone(),
             entries: Vec::new(),
             tags: parse_tags(top.get("dist-tags"))?,
-            problems: Vec::new(),
+            left_out: Vec::new(),
             places: HashMap::new(),
+            foreign_files: HashMap::new(),
+            left_out_places: HashMap::new(),
             fields: Vec::new(),
             created: times.text("created"),
             modified: times.text("modified").or_else(|| top.text("modified")),
         };
         for (key, value) in &top.0 {
-            if !matches!(key.as_ref(), "versions" | "dist-tags" | "time" | "name" | "modified") {
+            let is_made_anew =
+                matches!(key.as_ref(), "versions" | "dist-tags" | "time" | "name" | "modified");
+            if !is_made_anew && !UPSTREAMS_OWN.contains(&key.as_ref()) {
                 packument.fields.push((key.to_string(), bytes.slice(span(text, value))));
             }
         }
@@ -99,7 +115,10 @@ impl Packument {
             let raw = bytes.slice(span(text, value));
             match parse_entry(&self.package, version, value.get(), raw, times) {
                 Ok(entry) => self.entries.push(entry),
-                Err(problem) => self.problems.push(format!("{version}: {problem}")),
+                Err(why) => self.left_out.push(LeftOut {
+                    version: bounded(version, TOLD_OF_VERSION).into_owned(),
+                    why: bounded(&why, TOLD_OF_CAUSE).into_owned(),
+                }),
             }
         }
         self.entries.reverse();
@@ -123,6 +142,11 @@ fn parse_entry(
     times: &Times,
 ) -> Result<Entry, String> {
     let fields = Fields::parse(text).map_err(|fault| format!("it is no object: {fault}"))?;
+    if fields.get(RESOLVED).is_some() {
+        let raw = Bytes::from(fields.without(RESOLVED));
+        let text = std::str::from_utf8(&raw).map_err(|_| "it is not UTF-8".to_owned())?;
+        return parse_entry(package, version, text, raw.clone(), times);
+    }
     if fields.repeats(&["name", "version", "dist"]) {
         return Err("its name, version or dist stands twice".to_owned());
     }
@@ -134,8 +158,8 @@ fn parse_entry(
     }
     let dist_value = fields.get("dist").ok_or("it has no dist")?;
     let dist = Fields::parse(dist_value.get()).map_err(|_| "its dist is no object".to_owned())?;
-    if dist.repeats(&["tarball", "integrity", "shasum"]) {
-        return Err("its tarball or a digest of it stands twice".to_owned());
+    if dist.repeats(&["tarball", "integrity", "shasum", "attestations"]) {
+        return Err("its tarball, a digest or an attestation of it stands twice".to_owned());
     }
     let tarball = dist.get("tarball").ok_or("it has no tarball")?;
     let source: String =
@@ -157,6 +181,7 @@ fn parse_entry(
         published_text,
         dist: span(text, dist_value),
         tarball: span(text, tarball),
+        attestations: attestations_url(&dist).map(|url| span(text, url)),
         short,
         has_install_script: has_install_script(&fields),
         raw,
@@ -165,10 +190,32 @@ fn parse_entry(
 
 /// A relative address is: it is meant below the upstream. An empty one would be the upstream itself.
 fn is_on_the_web(source: &str) -> bool {
+    if is_plainly_on_the_web(source) {
+        return true;
+    }
     match Url::parse(source) {
         Ok(url) => matches!(url.scheme(), "http" | "https"),
         Err(fault) => fault == url::ParseError::RelativeUrlWithoutBase && !source.trim().is_empty(),
     }
+}
+
+/// What nearly all addresses look like, of which no parser makes anything else: it is asked for
+/// each version of each document.
+fn is_plainly_on_the_web(source: &str) -> bool {
+    let rest = source.strip_prefix("https://").or_else(|| source.strip_prefix("http://"));
+    let Some((host, path)) = rest.and_then(|rest| rest.split_once('/')) else { return false };
+    let is_label = |label: &str| {
+        // One that begins with `xn--` or a digit may be read as something else.
+        label.starts_with(|first: char| first.is_ascii_lowercase())
+            && !label.starts_with("xn--")
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    host.split('.').all(is_label) && path.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The address in `dist.attestations`, whose place is ours to give like that of the tarball.
+fn attestations_url<'a>(dist: &Fields<'a>) -> Option<&'a RawValue> {
+    Fields::parse(dist.get("attestations")?.get()).ok()?.get("url")
 }
 
 /// npm takes an empty text or `false` as a deprecation that was taken back.
@@ -190,13 +237,13 @@ fn has_install_script(fields: &Fields<'_>) -> bool {
 /// taking it for absent would weaken the check.
 fn promised_digests(dist: &Fields<'_>) -> Result<Vec<Digest>, String> {
     let mut digests = Vec::new();
-    if let Some(integrity) = dist.text("integrity") {
+    if let Some(integrity) = promised_text(dist, "integrity")? {
         digests = Digest::from_sri(&integrity);
         if digests.is_empty() {
             return Err("its integrity holds no digest that garth can check".to_owned());
         }
     }
-    if let Some(shasum) = dist.text("shasum") {
+    if let Some(shasum) = promised_text(dist, "shasum")? {
         let digest = Digest::parse(&format!("sha1:{}", shasum.to_ascii_lowercase()))
             .map_err(|_| "its shasum is no sha1".to_owned())?;
         if !digests.contains(&digest) {
@@ -210,6 +257,13 @@ fn promised_digests(dist: &Fields<'_>) -> Result<Vec<Digest>, String> {
         return Err("nothing is promised about its bytes (no integrity, no shasum)".to_owned());
     }
     Ok(digests)
+}
+
+/// `null` promises nothing. What is there and is no text would be read by one reader and not by
+/// another.
+fn promised_text(dist: &Fields<'_>, name: &str) -> Result<Option<String>, String> {
+    let Some(value) = dist.get(name) else { return Ok(None) };
+    serde_json::from_str(value.get()).map_err(|_| format!("its {name} is no text"))
 }
 
 fn parse_tags(tags: Option<&RawValue>) -> Result<Vec<(String, String)>, String> {

@@ -1,6 +1,7 @@
-//! [`Packument`] → the bytes of a view, spliced from the spans of the versions that are shown.
+//! [`Packument`] → the parts of a view, spliced from the spans of the versions that are shown.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use bytes::Bytes;
 use policies::package::{Algorithm, Digest, Version};
@@ -19,7 +20,7 @@ pub enum Form {
 }
 
 /// What a view shows of a packument.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Offer<'a> {
     pub packument: &'a Packument,
     /// In the upstream's order.
@@ -36,7 +37,7 @@ pub struct Shown<'a> {
 }
 
 /// Fields at the top that npm's own registry hoists from the newest version.
-const HOISTED: &[&str] = &[
+pub const HOISTED: &[&str] = &[
     "description",
     "license",
     "licenses",
@@ -48,35 +49,6 @@ const HOISTED: &[&str] = &[
     "readme",
     "readmeFilename",
 ];
-
-/// `base` is the address of the registry without a trailing slash.
-pub fn render_packument(offer: &Offer<'_>, form: Form, base: &str) -> Vec<u8> {
-    let packument = offer.packument;
-    let size: usize = offer.shown.iter().map(|shown| shown.entry.raw.len() + 64).sum();
-    let mut out = Vec::with_capacity(size + 1024);
-    out.extend_from_slice(b"{\"name\":");
-    write_text(&mut out, packument.package.name());
-    out.extend_from_slice(b",\"dist-tags\":");
-    write_texts(&mut out, offer.tags.iter().map(|(tag, version)| (tag.as_str(), version.as_str())));
-    out.extend_from_slice(b",\"versions\":{");
-    for (index, shown) in offer.shown.iter().enumerate() {
-        separate(&mut out, index);
-        write_text(&mut out, shown.entry.version.as_str());
-        out.push(b':');
-        write_version(&mut out, packument, shown, form, base);
-    }
-    out.push(b'}');
-    if let Some(modified) = &packument.modified {
-        write_field(&mut out, "modified", modified);
-    }
-    out.extend_from_slice(b",\"time\":");
-    write_texts(&mut out, times(offer));
-    if form == Form::Full {
-        write_top_fields(&mut out, offer);
-    }
-    out.push(b'}');
-    out
-}
 
 /// One version alone, as `/{package}/{version}` answers.
 pub fn render_manifest(packument: &Packument, shown: &Shown<'_>, base: &str) -> Vec<u8> {
@@ -106,19 +78,11 @@ pub fn render_retained(packument: &Packument, versions: &HashSet<Version>) -> By
     out.into()
 }
 
-fn published(entry: &Entry) -> Option<(&str, &str)> {
+pub(super) fn published(entry: &Entry) -> Option<(&str, &str)> {
     Some((entry.version.as_str(), entry.published_text.as_deref()?))
 }
 
-fn times<'a>(offer: &'a Offer<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let whole = [("created", &offer.packument.created), ("modified", &offer.packument.modified)];
-    whole
-        .into_iter()
-        .filter_map(|(key, time)| Some((key, time.as_deref()?)))
-        .chain(offer.shown.iter().filter_map(|shown| published(shown.entry)))
-}
-
-fn write_version(
+pub(super) fn write_version(
     out: &mut Vec<u8>,
     packument: &Packument,
     shown: &Shown<'_>,
@@ -126,11 +90,17 @@ fn write_version(
     base: &str,
 ) {
     let entry = shown.entry;
-    let url = format!("{base}/{}", names::tarball_path(&packument.package, &entry.version));
+    let package = &packument.package;
+    let links = Links {
+        tarball: format!("{base}/{}", names::tarball_path(package, &entry.version)),
+        attestations: entry.attestations.as_ref().map(|place| {
+            (place, format!("{base}/{}", names::attestations_path(package, &entry.version)))
+        }),
+    };
     match form {
         Form::Full => {
             out.extend_from_slice(&entry.raw[..entry.dist.start]);
-            write_dist(out, shown, &url);
+            write_dist(out, shown, &links);
             out.extend_from_slice(&entry.raw[entry.dist.end..]);
         }
         Form::Abbreviated => {
@@ -145,25 +115,48 @@ fn write_version(
                 out.extend_from_slice(b"\"hasInstallScript\":true,");
             }
             out.extend_from_slice(b"\"dist\":");
-            write_dist(out, shown, &url);
+            write_dist(out, shown, &links);
             out.push(b'}');
         }
     }
 }
 
-/// Only the address is ours; digests, signatures and attestations stay as the upstream wrote
+/// The addresses of one version, as they are here.
+struct Links<'a> {
+    tarball: String,
+    /// With the place of the upstream's own.
+    attestations: Option<(&'a Range<usize>, String)>,
+}
+
+/// Only the addresses are ours; digests, signatures and attestations stay as the upstream wrote
 /// them. Where it has changed its promise, the one of first sight stands, and signatures of the
 /// other bytes are left out.
-fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, url: &str) {
+fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, links: &Links<'_>) {
     let entry = shown.entry;
     let Some(pinned) = shown.pinned else {
-        out.extend_from_slice(&entry.raw[entry.dist.start..entry.tarball.start]);
-        write_text(out, url);
-        out.extend_from_slice(&entry.raw[entry.tarball.end..entry.dist.end]);
+        let tarball = (&entry.tarball, &links.tarball);
+        let mut at = entry.dist.start;
+        let mut splice = |(place, url): (&Range<usize>, &String)| {
+            out.extend_from_slice(&entry.raw[at..place.start]);
+            write_text(out, url);
+            at = place.end;
+        };
+        match &links.attestations {
+            None => splice(tarball),
+            Some((place, url)) if place.start < tarball.0.start => {
+                splice((place, url));
+                splice(tarball);
+            }
+            Some((place, url)) => {
+                splice(tarball);
+                splice((place, url));
+            }
+        }
+        out.extend_from_slice(&entry.raw[at..entry.dist.end]);
         return;
     };
     out.extend_from_slice(b"{\"tarball\":");
-    write_text(out, url);
+    write_text(out, &links.tarball);
     let integrity: Vec<String> = pinned
         .iter()
         .filter(|digest| digest.algorithm() != Algorithm::Sha1)
@@ -178,14 +171,23 @@ fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, url: &str) {
     out.push(b'}');
 }
 
+fn latest(tags: &[(String, String)]) -> Option<&str> {
+    tags.iter().find(|(tag, _)| tag == "latest").map(|(_, version)| version.as_str())
+}
+
+pub(super) fn newest<'a>(offer: &'a Offer<'_>) -> Option<&'a str> {
+    latest(&offer.tags)
+}
+
+/// Whether the fields that are hoisted have to be those of another version than the upstream's.
+pub(super) fn hoists(offer: &Offer<'_>) -> bool {
+    newest(offer) != latest(&offer.packument.tags)
+}
+
 /// The other fields at the top. Those that are hoisted from `latest` follow it when it moved:
 /// the readme of a version that is not offered is not shown.
-fn write_top_fields(out: &mut Vec<u8>, offer: &Offer<'_>) {
-    let latest = |tags: &[(String, String)]| {
-        tags.iter().find(|(tag, _)| tag == "latest").map(|(_, version)| version.clone())
-    };
-    let newest = latest(&offer.tags);
-    let moved = newest != latest(&offer.packument.tags);
+pub(super) fn write_top_fields(out: &mut Vec<u8>, offer: &Offer<'_>) {
+    let (newest, moved) = (newest(offer), hoists(offer));
     for (key, value) in &offer.packument.fields {
         if !(moved && HOISTED.contains(&key.as_str())) {
             write_raw_field(out, key, value);
@@ -212,14 +214,14 @@ fn write_raw_field(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-fn write_field(out: &mut Vec<u8>, key: &str, value: &str) {
+pub(super) fn write_field(out: &mut Vec<u8>, key: &str, value: &str) {
     out.push(b',');
     write_text(out, key);
     out.push(b':');
     write_text(out, value);
 }
 
-fn write_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = (&'a str, &'a str)>) {
+pub(super) fn write_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = (&'a str, &'a str)>) {
     out.push(b'{');
     for (index, (key, value)) in texts.enumerate() {
         separate(out, index);
@@ -230,13 +232,13 @@ fn write_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = (&'a str, &'a 
     out.push(b'}');
 }
 
-fn separate(out: &mut Vec<u8>, index: usize) {
+pub(super) fn separate(out: &mut Vec<u8>, index: usize) {
     if index > 0 {
         out.push(b',');
     }
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
     if text.bytes().all(plain) {
         out.push(b'"');

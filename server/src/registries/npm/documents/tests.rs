@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::pull::views::Sections;
 use policies::package::Ecosystem;
 
 const BASE: &str = "https://garth.example.com/npm";
@@ -48,8 +49,36 @@ fn upstream(versions: &[&str], latest: &str) -> Value {
     })
 }
 
+#[test]
+fn the_attestations_of_a_version_are_here_wherever_they_were() {
+    for first in [true, false] {
+        let mut document = upstream(&["1.0.0"], "1.0.0");
+        let tarball = "\"tarball\":\"https://npm.example.com/left-pad.tgz\"";
+        let attested = "\"attestations\":{\"provenance\":{},\"url\":\"https://npm.example.com/x\"}";
+        let (a, b) = if first { (attested, tarball) } else { (tarball, attested) };
+        document["versions"]["1.0.0"]["dist"] = json!("DIST");
+        let dist = format!("{{{a},\"shasum\":\"{}\",{b}}}", "0".repeat(40));
+        let text = document.to_string().replace("\"DIST\"", &dist);
+        let packument = Packument::parse(&package("left-pad"), &Bytes::from(text)).unwrap();
+        for form in [Form::Full, Form::Abbreviated] {
+            let view = render(&packument, &["1.0.0"], form);
+            let dist = &view["versions"]["1.0.0"]["dist"];
+            let url = format!("{BASE}/-/npm/v1/attestations/left-pad@1.0.0");
+            assert_eq!(dist["attestations"], json!({ "provenance": {}, "url": url }), "{first}");
+            assert_eq!(dist["tarball"], format!("{BASE}/left-pad/-/left-pad-1.0.0.tgz"), "{first}");
+        }
+    }
+}
+
 fn parse(document: &Value) -> Packument {
     Packument::parse(&package("left-pad"), &Bytes::from(document.to_string())).unwrap()
+}
+
+pub fn whole_text(offer: &Offer<'_>, form: Form, base: &str) -> Vec<u8> {
+    let text = PackumentText::new(offer.clone(), form, base);
+    let mut bytes = Vec::new();
+    (0..text.count()).for_each(|section| text.write(section, &mut bytes));
+    bytes
 }
 
 fn render(packument: &Packument, allowed: &[&str], form: Form) -> Value {
@@ -60,8 +89,29 @@ fn render(packument: &Packument, allowed: &[&str], form: Form) -> Value {
         .map(|entry| Shown { entry, pinned: None })
         .collect();
     let tags = offered_tags(packument, &shown);
-    let bytes = render_packument(&Offer { packument, shown, tags }, form, BASE);
+    let bytes = whole_text(&Offer { packument, shown, tags }, form, BASE);
     serde_json::from_slice(&bytes).unwrap()
+}
+
+#[test]
+fn whoever_ignores_the_restrictions_sees_the_same_packument() {
+    let packument = parse(&upstream(&["1.0.0", "2.0.0"], "2.0.0"));
+    for form in [Form::Full, Form::Abbreviated] {
+        let text = |restrictions: Option<&[u8]>| {
+            let shown = vec![Shown { entry: &packument.entries[0], pinned: None }];
+            let tags = offered_tags(&packument, &shown);
+            let offer = Offer { packument: &packument, shown, tags };
+            let text = PackumentText::new(offer, form, BASE);
+            let text = text.with_restrictions(restrictions.map(<[u8]>::to_vec));
+            let mut bytes = Vec::new();
+            (0..text.count()).for_each(|section| text.write(section, &mut bytes));
+            serde_json::from_slice::<Value>(&bytes).unwrap()
+        };
+        let mut told = text(Some(b"{\"message\":\"so\"}"));
+        let field = told.as_object_mut().unwrap().remove("policyRestrictions").unwrap();
+        assert_eq!(field["message"], "so");
+        assert_eq!(told, text(None));
+    }
 }
 
 #[test]
@@ -177,7 +227,7 @@ fn a_version_that_contradicts_itself_is_left_out_and_named() {
         let text = format!(r#"{{"name":"left-pad","versions":{{"1.0.0":{entry}}}}}"#);
         let packument = Packument::parse(&package("left-pad"), &Bytes::from(text)).unwrap();
         assert!(packument.entries.is_empty(), "{name}");
-        assert_eq!(packument.problems.len(), 1, "{name}");
+        assert_eq!(packument.left_out.len(), 1, "{name}");
     }
 }
 
@@ -237,6 +287,31 @@ fn a_scoped_tarball_is_offered_under_our_address() {
     let view = render(&packument, &["1.0.0"], Form::Abbreviated);
     assert_eq!(view["versions"]["1.0.0"]["dist"]["tarball"], format!("{BASE}/@s/n/-/n-1.0.0.tgz"));
     assert!(packument.entry_of_foreign_file("place.tgz").is_some());
+    assert!(packument.entry_of_foreign_file("other.tgz").is_none());
+}
+
+#[test]
+fn what_is_left_out_is_found_by_its_version_and_by_a_tag() {
+    let mut document = json!({
+        "name": "left-pad",
+        "dist-tags": { "latest": "1.0.0", "next": "2.0.0" },
+        "versions": {},
+    });
+    for version in ["1.0.0", "2.0.0"] {
+        document["versions"][version] = json!({
+            "name": "left-pad", "version": version,
+            "dist": { "tarball": "l.tgz", "shasum": "0".repeat(40) },
+        });
+    }
+    document["versions"]["2.0.0"]["name"] = json!("right-pad");
+    let text = Bytes::from(document.to_string());
+    let packument = Packument::parse(&package("left-pad"), &text).unwrap();
+    for asked in ["2.0.0", "next"] {
+        assert_eq!(packument.left_out(asked), packument.left_out.first(), "{asked}");
+    }
+    for asked in ["1.0.0", "latest", "3.0.0", "old"] {
+        assert_eq!(packument.left_out(asked), None, "{asked}");
+    }
 }
 
 proptest::proptest! {

@@ -1,12 +1,7 @@
 //! The first admin token: made at the first start, kept in the data directory, compared in constant
 //! time. Blocking; runs at start.
 
-#![allow(clippy::disallowed_methods, reason = "runs once, before anything is served")]
-
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,10 +11,11 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::secret_file::{SecretFileError, load_or_create};
+
 const PREFIX: &str = "garth_";
 const FILE: &str = "admin-token";
 const RANDOM_BYTES: usize = 32;
-const MAX_FILE: u64 = 1024;
 
 /// Knows whether a text is the token, and cannot tell what it is.
 #[derive(Clone)]
@@ -33,10 +29,8 @@ impl fmt::Debug for AdminToken {
 
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("cannot use {}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-    #[error("{0} can be read by others (mode {mode:04o}): run `chmod 600 {0}`", path.display())]
-    Exposed { path: PathBuf, mode: u32 },
+    #[error(transparent)]
+    File(#[from] SecretFileError),
     #[error("{} holds no token of garth: remove the file to have a new token made", path.display())]
     Damaged { path: PathBuf },
     #[error("the system gives no random numbers")]
@@ -47,16 +41,13 @@ impl AdminToken {
     /// Loads the token from `data`, or makes one and keeps it there, readable by this user alone.
     /// The path is where a person finds it.
     pub fn open(data: &Path) -> Result<(Self, PathBuf), TokenError> {
-        let path = data.join(FILE);
-        // What a crash left of making it.
-        remove_if_there(&staged(data))
-            .map_err(|source| TokenError::Io { path: staged(data), source })?;
-        if let Some(token) = load(&path)? {
-            return Ok((token, path));
+        let (text, path) = load_or_create(data, FILE, make)?;
+        let token = text.trim();
+        let random = token.strip_prefix(PREFIX).and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok());
+        if random.is_none_or(|random| random.len() != RANDOM_BYTES) {
+            return Err(TokenError::Damaged { path });
         }
-        create(data, &path)?;
-        let token = load(&path)?.ok_or_else(|| TokenError::Damaged { path: path.clone() })?;
-        Ok((token, path))
+        Ok((Self::of(token), path))
     }
 
     /// A token that is given, for tests and for tools that start a server of their own.
@@ -70,63 +61,18 @@ impl AdminToken {
     }
 }
 
-fn load(path: &Path) -> Result<Option<AdminToken>, TokenError> {
-    let failed = |source| TokenError::Io { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(TokenError::Exposed { path: path.to_owned(), mode });
-    }
-    let mut text = String::new();
-    file.take(MAX_FILE).read_to_string(&mut text).map_err(failed)?;
-    let token = text.trim();
-    let random = token.strip_prefix(PREFIX).and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok());
-    if random.is_none_or(|random| random.len() != RANDOM_BYTES) {
-        return Err(TokenError::Damaged { path: path.to_owned() });
-    }
-    Ok(Some(AdminToken::of(token)))
-}
-
-/// The file appears whole and with its mode, or not at all; one that is there already stays.
-fn create(data: &Path, path: &Path) -> Result<(), TokenError> {
+fn make() -> Result<String, TokenError> {
     let mut random = [0; RANDOM_BYTES];
     SystemRandom::new().fill(&mut random).map_err(|_| TokenError::NoRandomness)?;
-    let text = format!("{PREFIX}{}\n", URL_SAFE_NO_PAD.encode(random));
-    let stage = staged(data);
-    let written = (|| {
-        fs::create_dir_all(data)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&stage)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        match fs::hard_link(&stage, path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        remove_if_there(&stage)?;
-        File::open(data)?.sync_all()
-    })();
-    written.map_err(|source| TokenError::Io { path: path.to_owned(), source })
-}
-
-/// The same at each start: whoever opens the token has the data directory to itself.
-fn staged(data: &Path) -> PathBuf {
-    data.join(format!(".{FILE}.new"))
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    Ok(format!("{PREFIX}{}\n", URL_SAFE_NO_PAD.encode(random)))
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may block")]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

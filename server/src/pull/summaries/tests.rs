@@ -1,0 +1,238 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use policies::package::Version;
+
+use super::*;
+use crate::blobs::disk::{DiskBlobs, DiskOptions};
+use crate::blobs::{Blobs, BlobsOptions};
+use crate::clock::Clock;
+use crate::metadata::records::Somebody;
+use crate::metadata::sled::{Sled, SledOptions};
+use crate::metadata::{Batch, Entry};
+use crate::observability::Metrics;
+use crate::pull::format::{LeftOut, Promise, VersionClaim};
+
+fn summary(description: &str, keywords: &[&str], author: &str) -> SummaryRecord {
+    SummaryRecord {
+        description: description.to_owned(),
+        keywords: keywords.iter().map(|word| (*word).to_owned()).collect(),
+        author: Some(Somebody { name: author.to_owned(), email: None }),
+        ..SummaryRecord::default()
+    }
+}
+
+fn words(words: &[&str]) -> Wanted {
+    let words = words.iter().map(|word| (*word).to_owned()).collect();
+    Wanted { words, ..Wanted::default() }
+}
+
+#[test]
+fn every_part_has_to_be_met_and_the_name_counts_most() {
+    let lines: BTreeMap<Box<str>, Line> = [
+        ("@acme/pad", summary("ours", &["string"], "Ann")),
+        ("a-pad", summary("a text", &[], "Bob")),
+        ("left-pad", summary("Pads a text", &["string", "left pad"], "Ann")),
+        ("other", summary("100% unlike left-pad, with .* and [", &[], "Bob")),
+        ("pad", summary("", &[], "Cy")),
+        ("padding", summary("", &[], "Cy")),
+        ("words", summary("words", &["pad"], "Cy")),
+    ]
+    .into_iter()
+    .map(|(name, summary)| (name.into(), Line::new(&summary)))
+    .collect();
+    let found = |wanted: &Wanted| {
+        find(&lines, wanted).into_iter().map(String::from).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(found(&words(&["pad"])), "pad @acme/pad padding a-pad left-pad words other");
+    assert_eq!(found(&words(&["left", "pad"])), "left-pad other");
+    assert_eq!(found(&words(&["left-pad"])), "left-pad other");
+    for literal in ["%", ".*", "["] {
+        assert_eq!(found(&words(&[literal])), "other", "{literal}");
+    }
+    for nothing in ["_", "*pad", "^pad", "p?d", "\n", "pad\n"] {
+        let expected = if nothing == "\n" { 7 } else { 0 };
+        let count = find(&lines, &words(&[nothing])).len();
+        assert!(count == expected || nothing == "pad\n", "{nothing:?}: {count}");
+    }
+    let one = |word: &str| vec![word.to_owned()];
+    let keyword = |word: &str| Wanted { keywords: vec![one(word)], ..Wanted::default() };
+    assert_eq!(found(&keyword("string")), "@acme/pad left-pad");
+    assert_eq!(found(&keyword("left")), "", "a keyword is met whole");
+    let person = Wanted { people: one("ann"), ..words(&["left"]) };
+    assert_eq!(found(&person), "left-pad");
+    assert_eq!(found(&Wanted { scopes: one("acme"), ..Wanted::default() }), "@acme/pad");
+    assert_eq!(found(&Wanted { scopes: one("acm"), ..Wanted::default() }), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_committed_while_and_after_summaries_are_read_is_found() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Sled::open(home.path(), SledOptions::default()).unwrap();
+    let metadata: Arc<dyn Metadata> = Arc::new(store);
+    let (summaries, registry) = (Summaries::default(), Arc::<str>::from("npm"));
+    let commit = |name: String| {
+        let (metadata, summaries) = (Arc::clone(&metadata), summaries.clone());
+        async move {
+            let record = summary("a word", &[], "Ann");
+            let key = SummaryRecord::key("npm", &name);
+            metadata.commit(Batch::default().put_record(&key, &record)).await.unwrap();
+            summaries.note("npm", &name, &record);
+        }
+    };
+    for n in 0..50 {
+        commit(format!("before-{n}")).await;
+    }
+    let writing = async {
+        for n in 0..50 {
+            commit(format!("while-{n}")).await;
+        }
+    };
+    let searching = async {
+        for _ in 0..10 {
+            let found = summaries.search(&metadata, &registry, words(&["word"])).await.unwrap();
+            assert!(found.len() >= 50, "{}", found.len());
+        }
+    };
+    tokio::join!(writing, searching);
+    let found = summaries.search(&metadata, &registry, words(&["word"])).await.unwrap();
+    assert_eq!(found.len(), 100);
+    let packages = vec!["before-1".to_owned(), "nobody".to_owned()];
+    let missing = summaries.missing(&metadata, &registry, packages).await.unwrap();
+    assert_eq!(missing, ["nobody"]);
+    metadata.close().await;
+}
+
+/// A store whose documents can not be read at first.
+#[derive(Debug)]
+struct Failing {
+    store: Sled,
+    fails: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Metadata for Failing {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, MetadataError> {
+        self.store.get(key).await
+    }
+
+    async fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, MetadataError> {
+        let of_documents = Prefix::<DocumentRecord>::of_registry("npm");
+        if prefix == of_documents.as_bytes() && self.fails.load(Ordering::Relaxed) {
+            return Err(MetadataError::Unavailable("for a test".to_owned()));
+        }
+        self.store.scan(prefix, after, limit).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), MetadataError> {
+        self.store.commit(batch).await
+    }
+
+    async fn size(&self) -> Result<u64, MetadataError> {
+        self.store.size().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+/// Every text is a document of it.
+struct Words;
+
+impl DocumentFormat for Words {
+    type Parsed = String;
+
+    fn parse(_: &Package, bytes: Bytes, _: Option<Bytes>) -> Result<String, String> {
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn claims(_: &String) -> Vec<VersionClaim> {
+        Vec::new()
+    }
+
+    fn offers(_: &String, _: &Version) -> bool {
+        false
+    }
+
+    fn promise(_: &String, _: &Version) -> Option<Promise> {
+        None
+    }
+
+    fn tags(_: &String) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn left_out(_: &String) -> &[LeftOut] {
+        &[]
+    }
+
+    fn summary(parsed: &String) -> SummaryRecord {
+        summary(parsed, &[], "Ann")
+    }
+
+    fn retain(_: &String, _: &HashSet<Version>) -> Bytes {
+        Bytes::new()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_made_of_the_documents_is_made_by_a_later_search() {
+    let home = tempfile::tempdir().unwrap();
+    let sled = Sled::open(&home.path().join("metadata"), SledOptions::default()).unwrap();
+    let failing = Arc::new(Failing { store: sled, fails: AtomicBool::new(true) });
+    let engine = Arc::new(DiskBlobs::open(home.path(), DiskOptions::default()).unwrap());
+    let alarm = Arc::new(|_: &policies::package::Digest, _: &str| {});
+    let stages = home.path().join("stage");
+    let store = PullStore {
+        metadata: Arc::clone(&failing) as Arc<dyn Metadata>,
+        blobs: Blobs::open(engine, stages, alarm, BlobsOptions::default()).unwrap(),
+        clock: Clock::system(),
+        metrics: Metrics::new(),
+        summaries: Summaries::default(),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    let text = Bytes::from_static(b"a word");
+    let mut stage = store.blobs.stage(&[]).await.unwrap();
+    stage.write(text.clone()).await.unwrap();
+    let blob = stage.finish().await.unwrap().sha256;
+    store.blobs.put(stage, &blob).await.unwrap();
+    let now = store.clock.now();
+    let record = DocumentRecord {
+        blob,
+        size: text.len() as u64,
+        etag: None,
+        last_modified: None,
+        media_type: None,
+        upstream: None,
+        fetched: now,
+        checked: now,
+        own: false,
+    };
+    let key = DocumentRecord::key("npm", "pad", NEWEST);
+    store.metadata.commit(Batch::default().put_record(&key, &record)).await.unwrap();
+
+    let registry = Arc::<str>::from("npm");
+    let search = async || {
+        let found = store.summaries.search(&store.metadata, &registry, words(&["word"])).await;
+        make_missing::<Words>(&store, &registry, Ecosystem::Npm);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        found.unwrap()
+    };
+    for _ in 0..5 {
+        assert!(search().await.is_empty());
+    }
+    failing.fails.store(false, Ordering::Relaxed);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while search().await.is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "it is never made");
+    }
+    store.metadata.close().await;
+}

@@ -1,0 +1,25 @@
+//! `garth forget`: a name that is own now, and was known from the upstream before.
+
+use policies::package::{Ecosystem, Package};
+
+use super::Registry;
+use crate::pull::forget::{ForgetError, Forgotten};
+
+impl Registry {
+    /// Drops what the upstream said of a name that is own. Others keep what is remembered of them,
+    /// because that is what they are held against.
+    pub async fn forget(&self, package: &Package) -> Result<Forgotten, ForgetError> {
+        let garden = &self.garden;
+        let forgotten = match package.ecosystem() {
+            Ecosystem::Npm => {
+                let (artifacts, plain) = (&garden.artifacts, &garden.plain);
+                garden.npm_documents.forget(artifacts, plain, &self.own_source, package).await?
+            }
+            // Not served by this version, so nothing is known of them.
+            _ => Forgotten::default(),
+        };
+        let Forgotten { documents, versions, files } = forgotten;
+        tracing::warn!(registry = %self.name, %package, documents, versions, files, "what the upstream said of an own name was forgotten, as an admin asked");
+        Ok(forgotten)
+    }
+}

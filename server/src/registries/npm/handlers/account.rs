@@ -1,0 +1,97 @@
+//! Who a client is: `npm whoami`, `npm login`, `npm logout`, and the token that changes ask for.
+//!
+//! A token is what a person has here; the name beside it is free. So the login that asks for a
+//! name and a password takes the token as the password and gives it back, and there is no login by
+//! a browser, which npm tries first and is told so.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::super::refusal::Refusal;
+use super::NOTICE;
+use super::body::{JsonBound, receive};
+use crate::access::{Caller, Person};
+use crate::registries::Registry;
+
+/// A name, a password and some fields that nobody reads.
+const LOGIN_AT_MOST: usize = 16 * 1024;
+const LOGIN: JsonBound = JsonBound { bytes: LOGIN_AT_MOST, brackets: 100 };
+
+const STAYS_VALID: &str = "npm has forgotten the token on this machine. It stays valid at this \
+                           garth: it is its admin token, which lies in the file admin-token of \
+                           the data directory";
+
+#[derive(Deserialize)]
+struct Login {
+    password: String,
+}
+
+/// Whoever changes something here has to be known.
+pub fn known_caller(registry: &Registry, req: &HttpRequest) -> Result<Person, Refusal> {
+    match registry.garden.access.caller(req.headers()) {
+        Caller::Known(person) => Ok(person),
+        Caller::Anonymous => Err(Refusal::Unauthorized { sent_credentials: false }),
+        Caller::Unknown => Err(Refusal::Unauthorized { sent_credentials: true }),
+    }
+}
+
+pub fn whoami(registry: &Registry, req: &HttpRequest) -> Result<HttpResponse, Refusal> {
+    let person = known_caller(registry, req)?;
+    Ok(HttpResponse::Ok().json(json!({ "username": person.name })))
+}
+
+pub async fn login(
+    registry: &Registry,
+    req: &HttpRequest,
+    body: web::Payload,
+    name: &str,
+) -> Result<HttpResponse, Refusal> {
+    let received = receive(req, body, LOGIN_AT_MOST, &registry.garden.login_room).await?;
+    let Login { password } = received.read_json(LOGIN)?;
+    let token = password.trim();
+    let person = registry.garden.access.person_of_token(token.as_bytes());
+    let person = person.ok_or(Refusal::WrongPassword)?;
+    Ok(HttpResponse::build(StatusCode::CREATED)
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .json(json!({
+            "ok": format!("you are logged in as {}", person.name),
+            "id": format!("org.couchdb.user:{name}"),
+            "token": token,
+        })))
+}
+
+/// npm asks for a name and a password then.
+pub fn web_login() -> Refusal {
+    Refusal::NotOffered(
+        "this garth has no login by a browser; log in with any name, and a token of this garth as \
+         the password",
+    )
+}
+
+/// `npm owner` asks for a person first.
+pub fn owner() -> Refusal {
+    Refusal::NotOffered(
+        "this garth keeps no people, and no owners of packages: whoever has a token that may \
+         publish may publish all that is own",
+    )
+}
+
+/// The client forgets its token by itself; here is nothing to forget yet.
+pub fn logout(registry: &Registry, req: &HttpRequest) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    if matches!(registry.garden.access.caller(req.headers()), Caller::Known(_)) {
+        response.insert_header((NOTICE, STAYS_VALID));
+    }
+    response.json(json!({ "ok": true }))
+}
+
+/// `npm token` and `npm profile`.
+pub fn own_page() -> Refusal {
+    Refusal::NotOffered(
+        "this garth has no profiles, and no list of tokens: its one token lies in the file \
+         admin-token of the data directory",
+    )
+}

@@ -1,0 +1,316 @@
+//! `npm search`: what there is in this garden.
+//!
+//! No upstream is asked: what is found is what was asked for here before, and what is published
+//! here. Each find passes the gate, and is shown in the newest version that is allowed.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse};
+use policies::package::{Ecosystem, Package, Version};
+use policies::versions::{compare, is_prerelease};
+use serde_json::{Map, Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+use url::form_urlencoded;
+
+use super::super::refusal::Refusal;
+use super::pull_refusal;
+use crate::metadata::records::{Somebody, SummaryRecord, VersionRecord};
+use crate::pull::PullError;
+use crate::pull::summaries::{Wanted, make_missing};
+use crate::registries::Registry;
+use crate::registries::npm::documents::NpmDocuments;
+
+/// npm's own registry gives no more at once.
+const SIZE_AT_MOST: usize = 250;
+const SIZE: usize = 20;
+/// Nobody reads on to here.
+const FROM_AT_MOST: usize = 1000;
+const TEXT_AT_MOST: usize = 512;
+const PARTS_AT_MOST: usize = 32;
+/// How many packages and versions are looked at for one answer, where much is found and little of
+/// it may be shown.
+const LOOK_AT_MOST: usize = 100_000;
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a search waits for those before it.
+const WAIT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Question {
+    wanted: Wanted,
+    from: usize,
+    size: usize,
+}
+
+pub async fn search(registry: &Arc<Registry>, req: &HttpRequest) -> Result<HttpResponse, Refusal> {
+    let question = parse(req.query_string())?;
+    let (garden, source) = (&registry.garden, &registry.source);
+    let fault = |fault| pull_refusal("this search".to_owned(), source, fault);
+    let place = place(&garden.searches, WAIT).await.map_err(fault)?;
+    let runtime = garden.store.runtime.clone();
+    let (asked, here) = (Arc::clone(registry), runtime.clone());
+    // Away from those who serve. The place is taken until the work is done, whoever waits for it.
+    let looking = move || {
+        let found = here.block_on(find(&asked, question));
+        drop(place);
+        found
+    };
+    let found = runtime.spawn_blocking(looking).await.unwrap_or(Err(PullError::Internal));
+    let Found { shown, count } = found.map_err(fault)?;
+    let now = garden.store.clock.now();
+    Ok(HttpResponse::Ok().json(json!({
+        "objects": shown,
+        "total": count,
+        "time": format!("{now:.3}"),
+    })))
+}
+
+/// Whoever finds no place comes again later: what is installed meanwhile does not wait for it.
+async fn place(
+    searches: &Arc<Semaphore>,
+    wait: Duration,
+) -> Result<OwnedSemaphorePermit, PullError> {
+    let place = timeout(wait, Arc::clone(searches).acquire_owned()).await;
+    place.ok().and_then(Result::ok).ok_or(PullError::Busy)
+}
+
+struct Found {
+    shown: Vec<Value>,
+    /// Those before them among them.
+    count: usize,
+}
+
+async fn find(registry: &Registry, question: Question) -> Result<Found, PullError> {
+    let store = &registry.garden.store;
+    let names = store.summaries.search(&store.metadata, &registry.name, question.wanted).await?;
+    make_missing::<NpmDocuments>(store, &registry.name, Ecosystem::Npm);
+    let (end, begun) = (question.from + question.size, Instant::now());
+    let (mut found, mut looks) = (Found { shown: Vec::new(), count: 0 }, LOOK_AT_MOST);
+    for name in names {
+        if found.count == end || looks == 0 || begun.elapsed() > PATIENCE {
+            break;
+        }
+        let Some(find) = look_at(registry, &name, &mut looks).await? else { continue };
+        found.count += 1;
+        if found.count > question.from {
+            found.shown.push(find);
+        }
+    }
+    Ok(found)
+}
+
+/// What is shown of a package, if anything of it may be; takes from `looks` what it cost.
+async fn look_at(
+    registry: &Registry,
+    name: &str,
+    looks: &mut usize,
+) -> Result<Option<Value>, PullError> {
+    let garden = &registry.garden;
+    *looks = looks.saturating_sub(1);
+    let Ok(package) = Package::new(Ecosystem::Npm, name) else { return Ok(None) };
+    let rules = garden.gate.rules();
+    if !garden.gate.may_show(&rules, &package, registry.is_own(&package)) {
+        return Ok(None);
+    }
+    let key = SummaryRecord::key(&registry.name, name);
+    let summary = garden.store.read_or_fetch_again(&key).await?;
+    let Some(summary) = summary else { return Ok(None) };
+    if summary.upstream != registry.source_of(&package).address() {
+        // Another upstream's, or one that had this name before it was ours.
+        return Ok(None);
+    }
+    let versions = garden.store.read_versions(&registry.name, &package).await?;
+    *looks = looks.saturating_sub(versions.len());
+    // Where what was seen of its versions is lost, the latest one is known of.
+    let latest = summary.latest.as_deref().and_then(|latest| Version::new(latest).ok());
+    let latest = latest.filter(|_| versions.is_empty());
+    let offered: Vec<(&Version, Option<&VersionRecord>)> = versions
+        .iter()
+        .filter(|(_, record)| record.vanished.is_none())
+        .map(|(version, record)| (version, Some(record)))
+        .chain(latest.as_ref().map(|latest| (latest, None)))
+        .collect();
+    let asked = offered.iter().copied();
+    let screened = garden.gate.screen(&rules, &package, asked);
+    let allowed = offered.iter().enumerate().filter(|(index, _)| screened.shows(*index));
+    let newest = allowed.map(|(_, offered)| *offered).max_by(|(a, _), (b, _)| {
+        rank(a, summary.latest.as_deref()).cmp(&rank(b, summary.latest.as_deref())).then_with(
+            || compare(Ecosystem::Npm, a.as_str(), b.as_str()).unwrap_or(Ordering::Equal),
+        )
+    });
+    Ok(newest.map(|(version, record)| show(&package, &summary, version, record)))
+}
+
+/// What is meant where no version is named comes first, and pre-releases last.
+fn rank(version: &Version, latest: Option<&str>) -> u8 {
+    if latest == Some(version.as_str()) {
+        2
+    } else {
+        u8::from(is_prerelease(Ecosystem::Npm, version.as_str()) == Some(false))
+    }
+}
+
+fn show(
+    package: &Package,
+    summary: &SummaryRecord,
+    version: &Version,
+    record: Option<&VersionRecord>,
+) -> Value {
+    // These are the words of one version, which may be denied: they are shown with no other one.
+    let described = summary.described.as_ref().or(summary.latest.as_ref());
+    let none = SummaryRecord::default();
+    let summary = if described.is_some_and(|of| of == version.as_str()) { summary } else { &none };
+    let mut links = Map::new();
+    for (name, link) in [
+        ("homepage", &summary.homepage),
+        ("repository", &summary.repository),
+        ("bugs", &summary.bugs),
+    ] {
+        if let Some(link) = link {
+            links.insert(name.to_owned(), link.as_str().into());
+        }
+    }
+    let people: Vec<Value> = summary.maintainers.iter().map(person).collect();
+    let scope = package.scope().map_or("unscoped", |scope| scope.trim_start_matches('@'));
+    let mut found = json!({
+        "name": package.name(),
+        "scope": scope,
+        "version": version.as_str(),
+        "description": summary.description,
+        "keywords": summary.keywords,
+        "date": record.and_then(|record| record.published).map(|at| format!("{at:.3}")),
+        "links": links,
+        "maintainers": people,
+        "license": summary.license,
+    });
+    if let Some(author) = &summary.author {
+        found["author"] = json!({ "name": author.name, "email": author.email });
+    }
+    if let Some(publisher) = &summary.publisher {
+        found["publisher"] = person(publisher);
+    }
+    // Clients expect them; nothing is measured here.
+    let score = json!({
+        "final": 1.0,
+        "detail": { "quality": 1.0, "popularity": 1.0, "maintenance": 1.0 },
+    });
+    json!({ "package": found, "score": score, "searchScore": 1.0 })
+}
+
+fn person(somebody: &Somebody) -> Value {
+    json!({ "username": somebody.name, "email": somebody.email })
+}
+
+fn parse(query: &str) -> Result<Question, Refusal> {
+    let mut question = Question { wanted: Wanted::default(), from: 0, size: SIZE };
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "text" => question.wanted = parse_text(&value)?,
+            "size" => question.size = number("size", &value)?.min(SIZE_AT_MOST),
+            "from" => question.from = number("from", &value)?.min(FROM_AT_MOST),
+            // Weights of what is not measured here.
+            _ => {}
+        }
+    }
+    Ok(question)
+}
+
+/// A whole number of any length: none is less than none, and nobody's list is longer than the
+/// longest.
+fn number(name: &str, text: &str) -> Result<usize, Refusal> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Refusal::Malformed(format!("{name} has to be a whole number")));
+    }
+    let is_negative = digits.len() < text.len();
+    Ok(if is_negative { 0 } else { text.parse().unwrap_or(usize::MAX) })
+}
+
+/// Words, and npm's qualifiers: `keywords:a,b` `author:ann` `maintainer:ann` `scope:acme`. Everything
+/// else is a word as it stands.
+fn parse_text(text: &str) -> Result<Wanted, Refusal> {
+    let mut wanted = Wanted::default();
+    if text.len() > TEXT_AT_MOST || text.split_whitespace().count() > PARTS_AT_MOST {
+        return Err(Refusal::Malformed("this is too much to search for at once".to_owned()));
+    }
+    for part in text.to_lowercase().split_whitespace() {
+        match part.split_once(':') {
+            Some(("keywords", words)) if !words.is_empty() => {
+                let words = words.split(',').filter(|word| !word.is_empty());
+                wanted.keywords.push(words.map(str::to_owned).collect());
+            }
+            Some(("author" | "maintainer", name)) if !name.is_empty() => {
+                wanted.people.push(name.to_owned());
+            }
+            Some(("scope", scope)) if !scope.is_empty() => {
+                wanted.scopes.push(scope.trim_start_matches('@').to_owned());
+            }
+            // They ask for what is not measured here.
+            Some(("is" | "not" | "boost-exact", _)) => {}
+            _ => wanted.words.push(part.to_owned()),
+        }
+    }
+    Ok(wanted)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use actix_web::http::StatusCode;
+
+    use super::*;
+    use crate::registries::refusal::{retry_after, status_of};
+
+    #[test]
+    fn a_question_is_read_within_bounds() {
+        let rows = [
+            ("text=left+pad", Some((2, 0, 20))),
+            ("text=%25&size=1&from=7", Some((1, 7, 1))),
+            ("size=1000000000000", Some((0, 0, 250))),
+            (
+                "size=99999999999999999999999999&from=99999999999999999999999999",
+                Some((0, 1000, 250)),
+            ),
+            ("size=0", Some((0, 0, 0))),
+            ("size=-1&from=-1", Some((0, 0, 0))),
+            ("size=-99999999999999999999999999", Some((0, 0, 0))),
+            ("size=-", None),
+            ("size=--1", None),
+            ("size=1e3", None),
+            ("size=", None),
+            ("size=x", None),
+            ("", Some((0, 0, 20))),
+        ];
+        for (query, expected) in rows {
+            let read = parse(query).ok();
+            let read = read.map(|read| (read.wanted.words.len(), read.from, read.size));
+            assert_eq!(read, expected, "{query}");
+        }
+        assert!(parse(&format!("text={}", "x".repeat(600))).is_err());
+        assert!(parse(&format!("text={}", "x+".repeat(100))).is_err());
+    }
+
+    #[test]
+    fn qualifiers_are_told_from_words() {
+        let text = "Left keywords:a,B author:Ann maintainer:bob scope:@acme is:x not:y a:b scope:";
+        let wanted = parse_text(text).unwrap();
+        assert_eq!(wanted.words, ["left", "a:b", "scope:"]);
+        assert_eq!(wanted.keywords, [["a", "b"]]);
+        assert_eq!(wanted.people, ["ann", "bob"]);
+        assert_eq!(wanted.scopes, ["acme"]);
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_is_told_to_come_again() {
+        let searches = Arc::new(Semaphore::new(1));
+        let taken = place(&searches, Duration::ZERO).await.unwrap();
+        let refused = place(&searches, Duration::ZERO).await.unwrap_err();
+        assert!(matches!(refused, PullError::Busy), "{refused}");
+        assert_eq!(status_of(&refused), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(retry_after(&refused).is_some());
+        drop(taken);
+        assert!(place(&searches, Duration::ZERO).await.is_ok());
+    }
+}

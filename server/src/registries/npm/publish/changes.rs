@@ -1,0 +1,337 @@
+//! What is changed of an own package after it is published: deprecations, tags, and its end.
+//!
+//! Clients send a whole packument back for this, made of the view that they were given. It may lack
+//! versions that they are not shown, and its tags may be moved ones. So nothing of it is taken over:
+//! each change is read out of it, and made on the document as it is stored.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::StreamExt as _;
+use policies::package::{Package, Version};
+use serde_json::{Value, json};
+
+use super::super::handlers::account::known_caller;
+use super::super::handlers::{find_content, find_document, screened};
+use super::super::names::version_of_file;
+use super::super::refusal::Refusal;
+use super::body::{Sent, SentVersion};
+use super::document::{LATEST, OwnPackument};
+use super::spelling::{tag_fault, version_fault};
+use super::{change_refusal, own_target};
+use crate::access::Person;
+use crate::pull::documents::Need;
+use crate::pull::own::{Edit, OwnState, Target};
+use crate::registries::Registry;
+
+/// A longer text is no reason; clients print it at each install.
+const DEPRECATION_AT_MOST: usize = 4096;
+/// A version as JSON.
+const TAG_BODY_AT_MOST: usize = 4096;
+
+/// Makes one change of an own document that is there.
+async fn change(
+    registry: &Registry,
+    target: Target,
+    edit: impl Fn(&mut OwnPackument) -> Result<Vec<Version>, Refusal> + Send + Sync + 'static,
+) -> Result<(), Refusal> {
+    let package = target.package.clone();
+    let make = move |state: &OwnState| {
+        let fault = |fault| change_refusal(&package, "", fault);
+        if state.document.is_none() {
+            return Err(Refusal::NotPublished(format!("{package} is not published here")));
+        }
+        let mut document = OwnPackument::parse(state.document.as_ref()).map_err(fault)?;
+        let unpublished = edit(&mut document)?;
+        document.touch(state.now);
+        let document = document.to_bytes(package.name()).map_err(fault)?;
+        Ok(Edit { document, published: Vec::new(), unpublished })
+    };
+    let garden = &registry.garden;
+    garden.npm_documents.change_own(&garden.artifacts, target, Vec::new(), make).await
+}
+
+fn done() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "ok": true }))
+}
+
+/// `npm deprecate`: the whole packument comes back, with other texts.
+pub async fn deprecate(
+    registry: &Registry,
+    target: Target,
+    sent: Sent,
+    person: &Person,
+) -> Result<HttpResponse, Refusal> {
+    let package = target.package.clone();
+    if sent.versions.is_empty() {
+        return Err(nothing_to_do(&package, &sent));
+    }
+    let texts = sent
+        .versions
+        .into_iter()
+        .filter_map(|sent| deprecation(sent).transpose())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|why| Refusal::Malformed(format!("{package} is not deprecated: {why}")))?;
+    let (spec, count, revision) = (package.clone(), texts.len(), sent.revision);
+    change(registry, target, move |document| {
+        // The texts of all versions come back: older ones would undo what others said meanwhile.
+        if revision.as_ref().is_some_and(|seen| *seen != document.revision) {
+            return Err(changed_meanwhile(&package));
+        }
+        for (version, text) in &texts {
+            let fault = |fault| change_refusal(&package, version, fault);
+            if document.deprecation(version).map_err(fault)? != *text {
+                document.deprecate(version, text.as_deref()).map_err(fault)?;
+            }
+        }
+        Ok(Vec::new())
+    })
+    .await?;
+    tracing::info!(registry = %registry.name, package = %spec, versions = count, by = %person.name, "deprecations changed");
+    Ok(done())
+}
+
+/// Neither a tarball nor a version: what else such a body may be meant for.
+fn nothing_to_do(package: &Package, sent: &Sent) -> Refusal {
+    if sent.maintainers {
+        return Refusal::Forbidden(format!(
+            "{package} has no owners of its own: whoever has a token that may publish may publish it"
+        ));
+    }
+    Refusal::Malformed(format!("nothing is published or changed of {package} by this"))
+}
+
+/// What is said of a version now; `None` where nothing is said.
+fn deprecation(sent: SentVersion) -> Result<Option<(String, Option<String>)>, String> {
+    let text = match sent.deprecated {
+        None => return Ok(None),
+        Some(Value::String(text)) if !text.is_empty() => Some(text),
+        // npm takes an empty text for none, and so do others false.
+        Some(Value::String(_) | Value::Bool(false) | Value::Null) => None,
+        Some(_) => return Err(format!("what is said of {} is no text", sent.version)),
+    };
+    if let Some(text) = &text {
+        if text.len() > DEPRECATION_AT_MOST {
+            return Err(format!("a text has at most {DEPRECATION_AT_MOST} bytes"));
+        }
+        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+            return Err("the text has control characters in it".to_owned());
+        }
+    }
+    Ok(Some((sent.version, text)))
+}
+
+pub async fn set_tag(
+    registry: &Registry,
+    req: &HttpRequest,
+    body: web::Payload,
+    package: Package,
+    tag: &str,
+) -> Result<HttpResponse, Refusal> {
+    let person = known_caller(registry, req)?;
+    let target = own_target(registry, req, &package)?;
+    if let Some(fault) = tag_fault(tag) {
+        return Err(Refusal::Malformed(format!("the tag {tag:?} can not be used: {fault}")));
+    }
+    let version = read_version(body).await?;
+    let (of, name, to) = (package.clone(), tag.to_owned(), version.clone());
+    change(registry, target, move |document| {
+        document.set_tag(&name, &to).map_err(|fault| change_refusal(&of, &to, fault))?;
+        Ok(Vec::new())
+    })
+    .await?;
+    tracing::info!(registry = %registry.name, %package, tag, version, by = %person.name, "tag set");
+    Ok(done())
+}
+
+async fn read_version(mut body: web::Payload) -> Result<String, Refusal> {
+    let malformed = || Refusal::Malformed("a tag is set to a version, as a JSON text".to_owned());
+    let mut text = Vec::new();
+    while let Some(piece) = body.next().await {
+        text.extend_from_slice(&piece.map_err(|_| malformed())?);
+        if text.len() > TAG_BODY_AT_MOST {
+            return Err(malformed());
+        }
+    }
+    let version: String = serde_json::from_slice(&text).map_err(|_| malformed())?;
+    match version_fault(&version) {
+        None => Ok(version),
+        Some(fault) => {
+            Err(Refusal::Malformed(format!("a tag can not be set to {version:?}: {fault}")))
+        }
+    }
+}
+
+pub async fn remove_tag(
+    registry: &Registry,
+    req: &HttpRequest,
+    package: Package,
+    tag: &str,
+) -> Result<HttpResponse, Refusal> {
+    let person = known_caller(registry, req)?;
+    let target = own_target(registry, req, &package)?;
+    if tag == LATEST {
+        return Err(Refusal::Malformed(format!(
+            "{package} keeps its tag latest, by which it is installed: set it to another version instead"
+        )));
+    }
+    let (of, name) = (package.clone(), tag.to_owned());
+    change(registry, target, move |document| {
+        document.remove_tag(&name).map_err(|fault| change_refusal(&of, &name, fault))?;
+        Ok(Vec::new())
+    })
+    .await?;
+    tracing::info!(registry = %registry.name, %package, tag, by = %person.name, "tag removed");
+    Ok(done())
+}
+
+/// `npm unpublish` of one version, first half: the document comes back without it. Everything of
+/// it is taken away here, at once.
+pub async fn put_revision(
+    registry: &Registry,
+    req: &HttpRequest,
+    body: web::Payload,
+    package: Package,
+    revision: String,
+) -> Result<HttpResponse, Refusal> {
+    let person = known_caller(registry, req)?;
+    let target = own_target(registry, req, &package)?;
+    let _turn = registry.garden.uploads.take(&person.name).await.map_err(Refusal::pull)?;
+    let sent = super::body::receive(&registry.garden.store.blobs, body).await?;
+    if sent.tarball.is_some() {
+        return Err(Refusal::Malformed(format!("{package} is not published by this path")));
+    }
+    // What is missing goes: a body that is no packument of this package must not miss anything.
+    if sent.versions.is_empty() {
+        return Err(nothing_to_do(&package, &sent));
+    }
+    if sent.name.as_deref() != Some(package.name()) {
+        return Err(Refusal::Malformed(format!("what was sent is no packument of {package}")));
+    }
+    check_allowed(registry, &package)?;
+    let sent: Vec<&str> = sent.versions.iter().map(|sent| sent.version.as_str()).collect();
+    let visible = visible_versions(registry, req, &package).await?;
+    let mut missing = visible.shown.into_iter().filter(|version| !sent.contains(&version.as_str()));
+    let (Some(version), None) = (missing.next(), missing.next()) else {
+        return Err(changed_meanwhile(&package));
+    };
+    let spec = format!("{package}@{version}");
+    unpublish(registry, target, revision, Some(version)).await?;
+    tracing::info!(registry = %registry.name, version = %spec, by = %person.name, "unpublished");
+    Ok(done())
+}
+
+/// `npm unpublish` of one version, second half: its tarball went with it.
+pub async fn remove_tarball(
+    registry: &Registry,
+    req: &HttpRequest,
+    package: Package,
+    file: &str,
+) -> Result<HttpResponse, Refusal> {
+    known_caller(registry, req)?;
+    own_target(registry, req, &package)?;
+    check_allowed(registry, &package)?;
+    let versions = registry
+        .garden
+        .store
+        .read_versions(&registry.name, &package)
+        .await
+        .map_err(Refusal::pull)?;
+    let record =
+        version_of_file(&package, file).and_then(|version| versions.get(&version).cloned());
+    match record {
+        Some(record) if record.vanished.is_some() => Ok(done()),
+        Some(_) => Err(Refusal::Conflict(format!(
+            "{file} belongs to a version of {package} that is still published: unpublish that"
+        ))),
+        None => Err(Refusal::NotPublished(format!("{file} of {package} is not published here"))),
+    }
+}
+
+/// `npm unpublish` of all versions, and of the only one that npm sees.
+pub async fn remove_package(
+    registry: &Registry,
+    req: &HttpRequest,
+    package: Package,
+    revision: String,
+) -> Result<HttpResponse, Refusal> {
+    let person = known_caller(registry, req)?;
+    let target = own_target(registry, req, &package)?;
+    check_allowed(registry, &package)?;
+    let visible = visible_versions(registry, req, &package).await?;
+    if let Some(hidden) = visible.hidden {
+        // npm asks for this too when one version is all that it sees.
+        return Err(Refusal::Conflict(format!(
+            "{package} has versions that a rule hides, {hidden} among them, and would lose them too: take that rule back first"
+        )));
+    }
+    unpublish(registry, target, revision, None).await?;
+    tracing::info!(registry = %registry.name, %package, by = %person.name, "unpublished in all versions");
+    Ok(done())
+}
+
+fn check_allowed(registry: &Registry, package: &Package) -> Result<(), Refusal> {
+    if registry.may_unpublish {
+        return Ok(());
+    }
+    let name = &registry.name;
+    Err(Refusal::Forbidden(format!(
+        "{package} stays as it is published: this garth takes nothing back unless its settings say registry.{name}.unpublish = true. npm deprecate warns of a version"
+    )))
+}
+
+fn changed_meanwhile(package: &Package) -> Refusal {
+    Refusal::Conflict(format!("{package} was changed meanwhile: try it again"))
+}
+
+/// What a client is shown of a package, and the first version that it is not.
+struct Visible {
+    shown: Vec<Version>,
+    hidden: Option<Version>,
+}
+
+async fn visible_versions(
+    registry: &Registry,
+    req: &HttpRequest,
+    package: &Package,
+) -> Result<Visible, Refusal> {
+    let found = find_document(registry, req, package, Need::Fresh).await?;
+    let content = find_content(registry, package, &found).await?;
+    let screened = screened(registry, &content);
+    let entries = &content.parsed.entries;
+    let of = |shown: bool| {
+        let entries = entries.iter().enumerate();
+        entries
+            .filter(|(index, _)| screened.shows(*index) == shown)
+            .map(|(_, entry)| entry.version.clone())
+            .collect::<Vec<_>>()
+    };
+    Ok(Visible { shown: of(true), hidden: of(false).into_iter().next() })
+}
+
+/// One version, or all. `revision` is the one that the client has seen.
+async fn unpublish(
+    registry: &Registry,
+    target: Target,
+    revision: String,
+    only: Option<Version>,
+) -> Result<(), Refusal> {
+    let package = target.package.clone();
+    change(registry, target, move |document| {
+        if document.revision != revision {
+            return Err(changed_meanwhile(&package));
+        }
+        let gone: Vec<Version> = match &only {
+            Some(version) => vec![version.clone()],
+            None => document.versions().filter_map(|version| Version::new(version).ok()).collect(),
+        };
+        // What went before may not have gone whole.
+        let mut unpublished: Vec<Version> =
+            document.unpublished().filter_map(|version| Version::new(version).ok()).collect();
+        for version in &gone {
+            let fault = |fault| change_refusal(&package, version.as_str(), fault);
+            document.unpublish(version.as_str()).map_err(fault)?;
+        }
+        unpublished.extend(gone);
+        Ok(unpublished)
+    })
+    .await
+}

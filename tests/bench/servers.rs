@@ -1,0 +1,83 @@
+//! What is measured beside each other. One runs at a time, on a core of its own.
+
+pub mod garth;
+pub mod nginx;
+pub mod nora;
+pub mod verdaccio;
+
+use crate::ground::Ground;
+use crate::process::Process;
+
+pub const GARTH: &str = "garth";
+pub const NGINX_CACHE: &str = "nginx proxy_cache";
+pub const NGINX_STATIC: &str = "nginx static";
+/// Static files without sendfile.
+pub const NGINX_PLAIN: &str = "nginx static, sendfile off";
+pub const VERDACCIO: &str = "Verdaccio";
+pub const NORA: &str = "nora-registry";
+/// The origin itself, without anything in front.
+pub const DIRECT: &str = "direct";
+
+/// What is asked for, in the terms of the corpus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The small one, abbreviated.
+    Packument,
+    /// The 5 MB one, whole, as gzip.
+    Large,
+    Tarball,
+    Blob,
+}
+
+impl Wanted {
+    /// As npm asks.
+    pub fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Packument => &[("Accept", "application/vnd.npm.install-v1+json")],
+            Self::Large => &[("Accept", "application/json"), ("Accept-Encoding", "gzip")],
+            Self::Tarball | Self::Blob => &[],
+        }
+    }
+
+    /// Its file among those that nginx serves.
+    pub fn mirrored(self) -> &'static str {
+        match self {
+            Self::Packument => "packument.json",
+            Self::Large => "large.json",
+            Self::Tarball => "tarball.tgz",
+            Self::Blob => "blob.tgz",
+        }
+    }
+
+    /// At a registry.
+    fn at_registry(self) -> String {
+        use crate::corpus::{BLOB, LARGE, SMALL, SMALL_VERSION, tarball_path};
+        match self {
+            Self::Packument => format!("/{SMALL}"),
+            Self::Large => format!("/{LARGE}"),
+            Self::Tarball => tarball_path(SMALL, SMALL_VERSION),
+            Self::Blob => tarball_path(BLOB, "1.0.0"),
+        }
+    }
+}
+
+/// The path of it at a server.
+pub fn path(server: &str, wanted: Wanted) -> String {
+    match server {
+        GARTH | NORA => format!("/npm{}", wanted.at_registry()),
+        NGINX_CACHE => format!("/cached/{}", wanted.mirrored()),
+        NGINX_STATIC => format!("/static/{}", wanted.mirrored()),
+        NGINX_PLAIN => format!("/plain/{}", wanted.mirrored()),
+        _ => wanted.at_registry(),
+    }
+}
+
+/// Starts it with what it kept from earlier starts. Why it is not there is told beforehand.
+pub fn start(ground: &Ground, server: &'static str) -> Process {
+    match server {
+        GARTH => garth::start(ground, &ground.directory.join("garth/data")),
+        VERDACCIO => verdaccio::start(ground),
+        NORA => nora::start(ground),
+        _ => nginx::start(ground, server),
+    }
+}
