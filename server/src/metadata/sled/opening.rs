@@ -79,10 +79,11 @@ impl Store {
         let failed = |error| OpenError::Io { directory: directory.to_owned(), error };
         refuse_foreign(directory)?;
         create_directories(directory, &options.faults).map_err(failed)?;
-        let lock = lock(directory, options.patience)?;
+        let until = Instant::now() + options.patience;
+        let lock = lock(directory, until)?;
         let is_new = begin(directory, &options.faults).map_err(failed)?;
         clear_half_written_snapshots(directory).map_err(failed)?;
-        let db = open_sled(directory, options)?;
+        let db = open_sled(directory, options, until)?;
         let log =
             OpenOptions::new().read(true).write(true).open(directory.join("db")).map_err(failed)?;
         let store = Self {
@@ -192,7 +193,7 @@ fn refuse_foreign(directory: &Path) -> Result<(), OpenError> {
 }
 
 /// A supervisor starts the next process before the last one is quite gone, so this waits a while.
-fn lock(directory: &Path, patience: Duration) -> Result<File, OpenError> {
+fn lock(directory: &Path, until: Instant) -> Result<File, OpenError> {
     let failed = |error| OpenError::Io { directory: directory.to_owned(), error };
     let file = OpenOptions::new()
         .create(true)
@@ -200,7 +201,6 @@ fn lock(directory: &Path, patience: Duration) -> Result<File, OpenError> {
         .write(true)
         .open(directory.join(LOCK))
         .map_err(failed)?;
-    let until = Instant::now() + patience;
     loop {
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
@@ -214,21 +214,40 @@ fn lock(directory: &Path, patience: Duration) -> Result<File, OpenError> {
     }
 }
 
-fn open_sled(directory: &Path, options: &SledOptions) -> Result<::sled::Db, OpenError> {
+fn open_sled(
+    directory: &Path,
+    options: &SledOptions,
+    until: Instant,
+) -> Result<::sled::Db, OpenError> {
     let config = ::sled::Config::new()
         .path(directory)
         .cache_capacity(options.cache_bytes)
         .segment_size(SEGMENT)
         // The committer flushes; a flush of sled's own would only cost.
         .flush_every_ms(None);
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(db)) => Ok(db),
-        Ok(Err(error)) => Err(opening_error(directory, error)),
-        Err(panic) => Err(OpenError::Damaged {
-            directory: directory.to_owned(),
-            cause: panic_message(panic.as_ref()),
-        }),
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Ok(db)) => return Ok(db),
+            // The directory is ours, so this lock is a remnant: a program that the last owner was
+            // starting as it closed the store has the file open until it runs.
+            Ok(Err(error)) if is_locked(&error) && Instant::now() < until => {
+                std::thread::sleep(RETRY);
+            }
+            Ok(Err(error)) if is_locked(&error) => {
+                return Err(OpenError::Held { directory: directory.to_owned() });
+            }
+            Ok(Err(error)) => return Err(opening_error(directory, error)),
+            Err(panic) => {
+                let cause = panic_message(panic.as_ref());
+                return Err(OpenError::Damaged { directory: directory.to_owned(), cause });
+            }
+        }
     }
+}
+
+/// sled tells that its own lock is taken by its words alone.
+fn is_locked(error: &::sled::Error) -> bool {
+    matches!(error, ::sled::Error::Io(error) if error.to_string().starts_with("could not acquire lock"))
 }
 
 fn opening_error(directory: &Path, error: ::sled::Error) -> OpenError {

@@ -254,14 +254,37 @@ fn next_process_waits_for_the_last_one_to_let_go() {
     letting_go.join().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn closed_store_lets_its_directory_go_at_once() {
+/// A program that the last owner was starting has the log open, and locked, until it runs.
+#[test]
+fn remnant_of_the_last_owner_s_lock_is_waited_for() {
     let watched = Watched::new();
-    let options = SledOptions { patience: Duration::ZERO, ..watched.options() };
+    drop(watched.open());
+    // What a fork leaves: the last owner's handle, without its lock on the directory.
+    let remnant = std::fs::File::open(watched.path().join("db")).unwrap();
+    let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    while rustix::fs::flock(&remnant, exclusive).is_err() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let options = SledOptions { patience: Duration::from_millis(120), ..watched.options() };
+    let error = Sled::open(&watched.path(), options).unwrap_err();
+    assert!(matches!(error, OpenError::Held { .. }), "{error}");
+    let letting_go = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(remnant);
+    });
+    watched.open();
+    letting_go.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closed_store_lets_its_directory_go_while_clones_are_there() {
+    let watched = Watched::new();
+    let mut closed = Vec::new();
     for n in 0..10 {
-        let store = Sled::open(&watched.path(), options.clone()).unwrap();
+        let store = watched.open();
         store.commit(put("k", format!("{n}"))).await.unwrap();
         store.close().await;
+        closed.push(store);
     }
 }
 
