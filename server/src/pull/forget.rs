@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::artifacts::Artifacts;
 use super::documents::Documents;
 use super::format::DocumentFormat;
-use super::own::release;
 use super::plain::PlainDocuments;
 use super::store::PullStore;
 use super::{PullError, Source};
@@ -86,7 +85,7 @@ impl<F: DocumentFormat> Documents<F> {
             plain.forget(registry, package.name(), document);
         }
         for (_, blob, key) in found.documents.into_iter().chain(found.artifacts) {
-            release(store, &blob, &key).await;
+            store.release(&blob, &key).await;
         }
         Ok(forgotten)
     }

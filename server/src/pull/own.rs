@@ -26,9 +26,9 @@ use super::artifacts::Artifacts;
 use super::content::{Content, ContentId};
 use super::documents::Documents;
 use super::format::{DocumentFormat, VersionClaim};
-use super::store::{NEWEST, PullStore, Saved};
+use super::store::{NEWEST, NewDocument, PullStore, Saved};
 use super::{PullError, Source};
-use crate::blobs::{Digests, Side, Stage};
+use crate::blobs::{Digests, Stage};
 use crate::metadata::records::{
     self, ArtifactRecord, DocumentRecord, Key, OwnRecord, Stored, SummaryRecord, VersionPlaces,
     VersionRecord,
@@ -172,7 +172,7 @@ impl<F: DocumentFormat> Documents<F> {
         }
         self.show(key, Arc::new(content), Arc::new(saved));
         for (blob, key) in released.blobs {
-            release(self.store(), &blob, &key).await;
+            self.store().release(&blob, &key).await;
         }
     }
 }
@@ -212,8 +212,7 @@ impl Arrivals {
                     fetched: now,
                     own: true,
                 };
-                let side = Side::new(key.as_bytes(), &records::encode(&record));
-                store.blobs.put_with_sides(arrival.stage, &record.blob, &[side]).await?;
+                store.put_artifact(&key, arrival.stage, &record).await?;
                 if let Self::Kept(kept) = self {
                     kept.push((key, record, arrival.version));
                 }
@@ -231,7 +230,7 @@ impl Arrivals {
         for (key, record, _) in kept.drain(..) {
             let there = records::read(store.metadata.as_ref(), &key).await;
             if matches!(there, Ok(None)) {
-                release(store, &record.blob, key.as_bytes()).await;
+                store.release(&record.blob, key.as_bytes()).await;
             }
         }
     }
@@ -384,7 +383,7 @@ async fn write(
 
     let key = target.document();
     let size = edit.document.len();
-    let record = put_document(store, &key, edit.document, now).await?;
+    let record = store.put_document(&key, NewDocument::own(edit.document), now).await?;
     batch = batch.expect_unchanged(&key, before.document.as_ref()).put_record(&key, &record);
     let key_of_summary = SummaryRecord::key(&target.source.registry, target.package.name());
     batch = batch.put_record(&key_of_summary, summary);
@@ -409,7 +408,7 @@ async fn write(
                 | MetadataError::TooLarge { .. }
         ) && before.document.as_ref().is_none_or(|stored| stored.record.blob != record.blob)
         {
-            release(store, &record.blob, key.as_bytes()).await;
+            store.release(&record.blob, key.as_bytes()).await;
         }
         return match fault {
             MetadataError::Conflict { .. } => Ok(None),
@@ -463,31 +462,6 @@ impl Gone {
     }
 }
 
-async fn put_document(
-    store: &PullStore,
-    key: &Key<DocumentRecord>,
-    bytes: Bytes,
-    now: Timestamp,
-) -> Result<DocumentRecord, PullError> {
-    let mut stage = store.blobs.stage(&[]).await?;
-    let size = bytes.len() as u64;
-    stage.write(bytes).await?;
-    let record = DocumentRecord {
-        blob: stage.finish().await?.sha256,
-        size,
-        etag: None,
-        last_modified: None,
-        media_type: None,
-        upstream: None,
-        fetched: now,
-        checked: now,
-        own: true,
-    };
-    let side = Side::new(key.as_bytes(), &records::encode(&record));
-    store.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
-    Ok(record)
-}
-
 /// Records of versions that are in the document and nowhere else, as after a rebuild from what
 /// lies beside the blobs.
 pub(super) fn complete(
@@ -504,12 +478,5 @@ pub(super) fn complete(
             conflict: None,
             own: true,
         });
-    }
-}
-
-/// Failing to remove bytes costs disk and nothing else.
-pub(super) async fn release(store: &PullStore, blob: &Digest, key: &[u8]) {
-    if let Err(fault) = store.blobs.release(blob, key).await {
-        tracing::warn!(%blob, %fault, "bytes that nothing refers to could not be removed");
     }
 }

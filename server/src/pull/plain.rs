@@ -19,12 +19,11 @@ use tokio::time::Instant;
 
 use super::flights::Flights;
 use super::freshness::Judgement;
-use super::store::PullStore;
+use super::store::{NewDocument, PullStore};
 use super::{CacheOutcome, PullError, Source};
-use crate::blobs::Side;
 use crate::gate::Admitted;
 use crate::metadata::Batch;
-use crate::metadata::records::{self, DocumentRecord, Key};
+use crate::metadata::records::{DocumentRecord, Key};
 use crate::upstream::{DocumentAnswer, Upstream, Validators};
 
 /// No package has this name.
@@ -243,8 +242,16 @@ impl PlainDocuments {
         let media_type = body.media_type.clone();
         let bytes = body.read_all().await.map_err(fault)?;
         (request.check)(&bytes).map_err(broken)?;
-        let arrived = Arrived { bytes: bytes.clone(), etag, last_modified, media_type };
-        let record = self.keep(key, source.address(), arrived).await?;
+        let upstream = source.address();
+        let document = NewDocument {
+            bytes: bytes.clone(),
+            etag,
+            last_modified,
+            media_type,
+            upstream,
+            own: false,
+        };
+        let record = self.keep(key, document).await?;
         let outcome = CacheOutcome::Miss;
         Ok(Plain { bytes, record: Arc::new(record), failed: None, outcome })
     }
@@ -264,45 +271,19 @@ impl PlainDocuments {
     async fn keep(
         &self,
         key: &PlainKey,
-        upstream: Option<String>,
-        arrived: Arrived,
+        document: NewDocument,
     ) -> Result<DocumentRecord, PullError> {
         let store = &self.store;
         let now = store.clock.now();
         let place = record_key(key);
         let before = store.read_or_fetch_again(&place).await?;
-        let mut stage = store.blobs.stage(&[]).await?;
-        let size = arrived.bytes.len() as u64;
-        stage.write(arrived.bytes).await?;
-        let record = DocumentRecord {
-            blob: stage.finish().await?.sha256,
-            size,
-            etag: arrived.etag,
-            last_modified: arrived.last_modified,
-            media_type: arrived.media_type,
-            upstream,
-            fetched: now,
-            checked: now,
-            own: false,
-        };
-        let side = Side::new(place.as_bytes(), &records::encode(&record));
-        store.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
+        let record = store.put_document(&place, document, now).await?;
         store.metadata.commit(Batch::default().put_record(&place, &record)).await?;
-        if let Some(before) = before.filter(|before| before.blob != record.blob)
-            && let Err(fault) = store.blobs.release(&before.blob, place.as_bytes()).await
-        {
-            tracing::warn!(blob = %before.blob, %fault, "the bytes of a replaced document could not be removed");
+        if let Some(before) = before.filter(|before| before.blob != record.blob) {
+            store.release(&before.blob, place.as_bytes()).await;
         }
         Ok(record)
     }
-}
-
-/// What came, with what the upstream says of it.
-struct Arrived {
-    bytes: Bytes,
-    etag: Option<String>,
-    last_modified: Option<String>,
-    media_type: Option<String>,
 }
 
 fn record_key((registry, package, document): &PlainKey) -> Key<DocumentRecord> {

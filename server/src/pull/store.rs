@@ -4,20 +4,24 @@
 //! steps leaves bytes that nobody refers to, which `garth gc` and the next fetch clean up, and
 //! never a record without its bytes.
 
+mod files;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use policies::package::{Algorithm, Digest, Package, Version};
+use policies::package::{Digest, Package, Version};
 use tokio::runtime::Handle;
+
+pub(super) use self::files::NewDocument;
 
 use super::content::Content;
 use super::format::DocumentFormat;
 use super::observe::{Changes, Claims, bound_observations, observe};
 use super::summaries::Summaries;
 use super::{PullError, Source};
-use crate::blobs::{BlobError, Blobs, Side, Stage};
+use crate::blobs::{BlobError, Blobs};
 use crate::clock::Clock;
 use crate::metadata::records::{
     self, ArtifactRecord, DocumentRecord, Key, Observation, OwnRecord, Prefix, Record,
@@ -215,14 +219,23 @@ impl PullStore {
         }
         let key = |document| DocumentRecord::key(registry, package.name(), document);
         let retained = self.retain(&update, &versions).await?;
-        let record = self.put_document(&key(NEWEST), update.bytes.clone(), &update, now).await?;
+        let document = |bytes| NewDocument {
+            bytes,
+            etag: update.etag.clone(),
+            last_modified: update.last_modified.clone(),
+            media_type: update.media_type.clone(),
+            upstream: update.upstream.clone(),
+            own: false,
+        };
+        let record = self.put_document(&key(NEWEST), document(update.bytes.clone()), now).await?;
         let mut batch = Batch::default()
             .put_record(&key(NEWEST), &record)
             .put_record(&SummaryRecord::key(registry, package.name()), &summary);
         let old = update.saved.as_deref();
         let retained_record = match &retained {
             Retained::New(bytes) => {
-                let record = self.put_document(&key(RETAINED), bytes.clone(), &update, now).await?;
+                let record =
+                    self.put_document(&key(RETAINED), document(bytes.clone()), now).await?;
                 batch = batch.put_record(&key(RETAINED), &record);
                 Some(record)
             }
@@ -240,9 +253,13 @@ impl PullStore {
         self.summaries.note(registry, package.name(), &summary);
 
         if let Some(old) = old {
-            self.release(&key(NEWEST), &old.record, Some(&record)).await;
-            if let Some(old) = &old.retained {
-                self.release(&key(RETAINED), old, retained_record.as_ref()).await;
+            if old.record.blob != record.blob {
+                self.release(&old.record.blob, key(NEWEST).as_bytes()).await;
+            }
+            if let Some(old) = &old.retained
+                && retained_record.as_ref().is_none_or(|newer| newer.blob != old.blob)
+            {
+                self.release(&old.blob, key(RETAINED).as_bytes()).await;
             }
         }
         let retained = match retained {
@@ -292,86 +309,6 @@ impl PullStore {
                 Ok(Retained::New(F::retain(source, &gone)))
             }
             _ => Ok(Retained::AsBefore),
-        }
-    }
-
-    async fn put_document<F: DocumentFormat>(
-        &self,
-        key: &Key<DocumentRecord>,
-        bytes: Bytes,
-        update: &Update<'_, F>,
-        now: Timestamp,
-    ) -> Result<DocumentRecord, PullError> {
-        let mut stage = self.blobs.stage(&[]).await?;
-        let size = bytes.len() as u64;
-        stage.write(bytes).await?;
-        let record = DocumentRecord {
-            blob: stage.finish().await?.sha256,
-            size,
-            etag: update.etag.clone(),
-            last_modified: update.last_modified.clone(),
-            media_type: update.media_type.clone(),
-            upstream: update.upstream.clone(),
-            fetched: now,
-            checked: now,
-            own: false,
-        };
-        let side = Side::new(key.as_bytes(), &records::encode(&record));
-        self.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
-        Ok(record)
-    }
-
-    /// Publishes a staged file whose digests were checked, then writes its record.
-    pub async fn keep_artifact(
-        &self,
-        registry: &str,
-        package: &str,
-        file: &str,
-        stage: Stage,
-        record: &ArtifactRecord,
-    ) -> Result<(), PullError> {
-        let key = ArtifactRecord::key(registry, package, file);
-        let side = Side::new(key.as_bytes(), &records::encode(record));
-        self.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
-        Ok(self.metadata.commit(Batch::default().put_record(&key, record)).await?)
-    }
-
-    /// Hashes what is held by the algorithms that are promised now, and remembers what came out.
-    /// `None` if it is not there any more.
-    pub async fn hash_again(
-        &self,
-        (registry, package, file): &(Arc<str>, String, String),
-        record: &ArtifactRecord,
-        promised: &[Digest],
-    ) -> Result<Option<ArtifactRecord>, PullError> {
-        let algorithms: Vec<Algorithm> = promised.iter().map(Digest::algorithm).collect();
-        let blob = self.blobs.get_sized(&record.blob, Some(record.size)).await?;
-        let Some(blob) = blob else { return Ok(None) };
-        let mut newer = record.clone();
-        for digest in blob.hash(&algorithms).await?.others {
-            if !newer.digests.contains(&digest) {
-                newer.digests.push(digest);
-            }
-        }
-        let key = ArtifactRecord::key(registry, package, file);
-        self.blobs.put_side(&newer.blob, key.as_bytes(), &records::encode(&newer)).await?;
-        self.metadata.commit(Batch::default().put_record(&key, &newer)).await?;
-        Ok(Some(newer))
-    }
-
-    /// A document's bytes of before, which its record does not name any more. Failing to remove
-    /// them costs disk and nothing else.
-    async fn release(
-        &self,
-        key: &Key<DocumentRecord>,
-        old: &DocumentRecord,
-        newer: Option<&DocumentRecord>,
-    ) {
-        if newer.is_some_and(|newer| newer.blob == old.blob) {
-            return;
-        }
-        if let Err(fault) = self.blobs.release(&old.blob, key.as_bytes()).await {
-            tracing::warn!(blob = %old.blob, %fault, "the bytes of a replaced document could not be removed");
         }
     }
 

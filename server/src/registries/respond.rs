@@ -34,8 +34,14 @@ pub struct Staleness {
 /// gone at the next request.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// Which form an address has depends on these.
-const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
+/// What an answer is, and what its form depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    pub content_type: &'static str,
+    /// The value of `Vary`.
+    pub varies: &'static str,
+}
+
 /// In `If-None-Match`.
 const ANY: &str = "*";
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
@@ -43,25 +49,25 @@ const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 pub fn view(
     req: &HttpRequest,
     view: &View,
-    content_type: &'static str,
+    kind: Kind,
     staleness: Option<Staleness>,
 ) -> HttpResponse {
     if let Some(named) = named_etag(req, |etag| view.is_named_by(etag)) {
         // Who holds it in another encoding keeps that one: it is told of its own tag.
         let own = HeaderValue::from_str(named).ok().filter(|etag| *etag != ANY);
         let mut response = HttpResponse::NotModified();
-        validate(&mut response, own.or_else(|| view_etag(view)), staleness);
+        validate(&mut response, kind, own.or_else(|| view_etag(view)), staleness);
         return response.finish();
     }
     let length = view.body.len() as u64;
     let part = requested_range(req, view.etag(), length);
     let mut response = HttpResponse::Ok();
-    validate(&mut response, view_etag(view), staleness);
+    validate(&mut response, kind, view_etag(view), staleness);
     if part == ByteRange::Unsatisfiable {
         return unsatisfiable(&mut response, length);
     }
     response
-        .insert_header((CONTENT_TYPE, HeaderValue::from_static(content_type)))
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static(kind.content_type)))
         .insert_header((ACCEPT_RANGES, BYTES));
     if let Some(encoding) = view.encoding.name() {
         response.insert_header((CONTENT_ENCODING, HeaderValue::from_static(encoding)));
@@ -80,10 +86,13 @@ fn view_etag(view: &View) -> Option<HeaderValue> {
 
 fn validate(
     response: &mut HttpResponseBuilder,
+    kind: Kind,
     etag: Option<HeaderValue>,
     staleness: Option<Staleness>,
 ) {
-    response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header((VARY, VARIES));
+    response
+        .insert_header((CACHE_CONTROL, REVALIDATE))
+        .insert_header((VARY, HeaderValue::from_static(kind.varies)));
     if let Some(etag) = etag {
         response.insert_header((ETAG, etag));
     }

@@ -49,12 +49,12 @@ impl Gunzip {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub mod tests {
     use super::*;
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
-    fn packed(bytes: &[u8]) -> Vec<u8> {
+    pub fn packed(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()

@@ -143,20 +143,13 @@ fn by_hand(line: usize) -> Unreadable {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::tests::wanted;
+    use super::super::tests::{self, wanted};
     use super::*;
 
     const OURS: &str = "registry = \"http://garth.example/npm/\"";
 
     fn written(before: &str, token_env: Option<&str>) -> String {
-        let wanted = wanted(token_env);
-        let edits = set(before, &wanted).unwrap_or_else(|why| panic!("{before}: {why:?}"));
-        let mut lines = Lines::of(before);
-        lines.apply(&edits);
-        let after = lines.text();
-        assert!(lines.undo(&edits).is_empty());
-        assert_eq!(lines.text(), before, "taken back");
-        assert!(set(&after, &wanted).unwrap().is_empty(), "a second time changes nothing: {after}");
+        let after = tests::written(set, before, token_env);
         assert_eq!(registry(&after).unwrap().address, "http://garth.example/npm/");
         after
     }

@@ -74,8 +74,7 @@ fn last_entry(text: &str) -> Result<Option<Entry<'_>>, Unreadable> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::edits::Lines;
-    use super::super::tests::wanted;
+    use super::super::tests::{wanted, written};
     use super::*;
 
     #[test]
@@ -104,14 +103,8 @@ mod tests {
             ("a longer key", "registry-x a\n", format!("registry-x a\n{ours}\n")),
         ];
         for (name, before, after) in rows {
-            let edits = set_registry(before, &wanted(None)).unwrap();
-            let mut lines = Lines::of(before);
-            lines.apply(&edits);
-            assert_eq!(lines.text(), after, "{name}");
+            assert_eq!(written(set_registry, before, None), after, "{name}");
             assert_eq!(registry(&after).unwrap().address, "http://garth.example/npm/", "{name}");
-            assert!(set_registry(&after, &wanted(None)).unwrap().is_empty(), "{name}");
-            lines.undo(&edits);
-            assert_eq!(lines.text(), before, "{name}");
         }
     }
 

@@ -220,22 +220,14 @@ fn by_hand(line: usize, key: &str) -> Unreadable {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::tests::wanted;
+    use super::super::tests::{self, wanted};
     use super::*;
 
     const SERVER: &str = "npmRegistryServer: \"http://garth.example/npm/\"";
     const PLAIN: &str = "unsafeHttpWhitelist:\n  - \"garth.example\"";
 
     fn written(before: &str, token_env: Option<&str>) -> String {
-        let wanted = wanted(token_env);
-        let edits = set(before, &wanted).unwrap_or_else(|why| panic!("{before}: {why:?}"));
-        let mut lines = Lines::of(before);
-        lines.apply(&edits);
-        let after = lines.text();
-        assert!(lines.undo(&edits).is_empty());
-        assert_eq!(lines.text(), before, "taken back");
-        assert!(set(&after, &wanted).unwrap().is_empty(), "a second time changes nothing: {after}");
-        after
+        tests::written(set, before, token_env)
     }
 
     #[test]

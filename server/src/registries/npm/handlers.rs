@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::header::{
-    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderName, HeaderValue, RANGE, USER_AGENT, VARY,
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, HeaderName, HeaderValue, RANGE, USER_AGENT,
 };
 use actix_web::{HttpRequest, HttpResponse};
 use policies::package::{Ecosystem, Package, PackageVersion, Version};
@@ -36,7 +36,7 @@ use crate::pull::views::{Answer, Bindery, Bound, Coding, View, ViewKey};
 use crate::pull::{CacheOutcome, PullError, Source};
 use crate::registries::Registry;
 use crate::registries::refusal::{refused_line, why};
-use crate::registries::respond::{self, Staleness};
+use crate::registries::respond::{self, Kind, Staleness};
 use crate::upstream::Upstream;
 
 type Npm = <NpmDocuments as DocumentFormat>::Parsed;
@@ -45,8 +45,8 @@ const ABBREVIATED: &str = "application/vnd.npm.install-v1+json";
 /// npm prints it.
 const NOTICE: HeaderName = HeaderName::from_static("npm-notice");
 /// By its form, and by whether the client reads [`restrictions`].
-const PACKUMENT_VARIES: HeaderValue =
-    HeaderValue::from_static("Accept, Accept-Encoding, User-Agent");
+const PACKUMENT_VARIES: &str = "Accept, Accept-Encoding, User-Agent";
+const JSON: Kind = Kind { content_type: "application/json", varies: "Accept, Accept-Encoding" };
 /// Until teams have tokens, everybody sees the same.
 const EVERYBODY: &str = "everybody";
 
@@ -86,9 +86,8 @@ pub async fn packument(
         bindery.bind(screened, notice, &text.with_restrictions(restrictions))
     })
     .await?;
-    let mut response = respond_view(registry, req, &found.document, &view, content_type);
-    response.headers_mut().insert(VARY, PACKUMENT_VARIES);
-    Ok(response)
+    let kind = Kind { content_type, varies: PACKUMENT_VARIES };
+    Ok(respond_view(registry, req, &found.document, &view, kind))
 }
 
 pub async fn manifest(
@@ -125,7 +124,7 @@ pub async fn manifest(
         bindery.bind(screened, None, &text.unwrap_or_default())
     })
     .await?;
-    Ok(respond_view(registry, req, &found.document, &view, "application/json"))
+    Ok(respond_view(registry, req, &found.document, &view, JSON))
 }
 
 /// A tag that points to what is not offered is refused for that version's reason.
@@ -207,7 +206,7 @@ pub async fn tags(
         bindery.bind(screened, None, &Value::Object(tags).to_string().into_bytes())
     })
     .await?;
-    Ok(respond_view(registry, req, &found.document, &view, "application/json"))
+    Ok(respond_view(registry, req, &found.document, &view, JSON))
 }
 
 /// The abbreviated form is sent to whoever names it; nobody names it without being able to read it.
@@ -426,11 +425,11 @@ fn respond_view(
     req: &HttpRequest,
     document: &Document,
     view: &Arc<View>,
-    content_type: &'static str,
+    kind: Kind,
 ) -> HttpResponse {
     let staleness = (document.outcome == CacheOutcome::Stale)
         .then(|| Staleness { checked: document.checked(), now: registry.garden.store.clock.now() });
-    let mut response = respond::view(req, view, content_type, staleness);
+    let mut response = respond::view(req, view, kind, staleness);
     if let Some(notice) = &view.notice {
         // npm prints it only with an answer that it does not put into its own cache.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -116,19 +116,9 @@ fn too_large(limit: usize) -> Refusal {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::io::Write as _;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-
     use super::*;
     use crate::pull::PullError;
-
-    fn packed(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
+    use crate::upstream::gunzip::tests::packed;
 
     /// A megabyte of it, packed to a few kilobytes, would be read into a hundred.
     #[test]

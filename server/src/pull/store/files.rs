@@ -1,0 +1,116 @@
+//! What lies on disk for a record: put before the record is written, released when none names it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use policies::package::{Algorithm, Digest};
+
+use super::PullStore;
+use crate::blobs::{Side, Stage};
+use crate::metadata::Batch;
+use crate::metadata::records::{self, ArtifactRecord, DocumentRecord, Key};
+use crate::pull::PullError;
+
+/// A document's bytes, with what the upstream says of them.
+#[derive(Debug)]
+pub struct NewDocument {
+    pub bytes: Bytes,
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+    pub media_type: Option<String>,
+    /// The address that they came from.
+    pub upstream: Option<String>,
+    pub own: bool,
+}
+
+impl NewDocument {
+    /// Made here.
+    pub fn own(bytes: Bytes) -> Self {
+        Self { bytes, etag: None, last_modified: None, media_type: None, upstream: None, own: true }
+    }
+}
+
+impl PullStore {
+    /// The bytes, durably; the record that names them is the caller's to write.
+    pub async fn put_document(
+        &self,
+        key: &Key<DocumentRecord>,
+        document: NewDocument,
+        now: Timestamp,
+    ) -> Result<DocumentRecord, PullError> {
+        let mut stage = self.blobs.stage(&[]).await?;
+        let size = document.bytes.len() as u64;
+        stage.write(document.bytes).await?;
+        let record = DocumentRecord {
+            blob: stage.finish().await?.sha256,
+            size,
+            etag: document.etag,
+            last_modified: document.last_modified,
+            media_type: document.media_type,
+            upstream: document.upstream,
+            fetched: now,
+            checked: now,
+            own: document.own,
+        };
+        let side = Side::new(key.as_bytes(), &records::encode(&record));
+        self.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
+        Ok(record)
+    }
+
+    /// A staged file whose digests were checked, durably; its record is the caller's to write.
+    pub async fn put_artifact(
+        &self,
+        key: &Key<ArtifactRecord>,
+        stage: Stage,
+        record: &ArtifactRecord,
+    ) -> Result<(), PullError> {
+        let side = Side::new(key.as_bytes(), &records::encode(record));
+        Ok(self.blobs.put_with_sides(stage, &record.blob, &[side]).await?)
+    }
+
+    /// Publishes a staged file whose digests were checked, then writes its record.
+    pub async fn keep_artifact(
+        &self,
+        registry: &str,
+        package: &str,
+        file: &str,
+        stage: Stage,
+        record: &ArtifactRecord,
+    ) -> Result<(), PullError> {
+        let key = ArtifactRecord::key(registry, package, file);
+        self.put_artifact(&key, stage, record).await?;
+        Ok(self.metadata.commit(Batch::default().put_record(&key, record)).await?)
+    }
+
+    /// Hashes what is held by the algorithms that are promised now, and remembers what came out.
+    /// `None` if it is not there any more.
+    pub async fn hash_again(
+        &self,
+        (registry, package, file): &(Arc<str>, String, String),
+        record: &ArtifactRecord,
+        promised: &[Digest],
+    ) -> Result<Option<ArtifactRecord>, PullError> {
+        let algorithms: Vec<Algorithm> = promised.iter().map(Digest::algorithm).collect();
+        let blob = self.blobs.get_sized(&record.blob, Some(record.size)).await?;
+        let Some(blob) = blob else { return Ok(None) };
+        let mut newer = record.clone();
+        for digest in blob.hash(&algorithms).await?.others {
+            if !newer.digests.contains(&digest) {
+                newer.digests.push(digest);
+            }
+        }
+        let key = ArtifactRecord::key(registry, package, file);
+        self.blobs.put_side(&newer.blob, key.as_bytes(), &records::encode(&newer)).await?;
+        self.metadata.commit(Batch::default().put_record(&key, &newer)).await?;
+        Ok(Some(newer))
+    }
+
+    /// Bytes that the record of that key does not name any more. Failing to remove them costs disk
+    /// and nothing else.
+    pub async fn release(&self, blob: &Digest, key: &[u8]) {
+        if let Err(fault) = self.blobs.release(blob, key).await {
+            tracing::warn!(%blob, %fault, "bytes that nothing refers to could not be removed");
+        }
+    }
+}
