@@ -53,9 +53,19 @@ pub struct ViewKey {
     pub audience: Cow<'static, str>,
     /// Which of the documents at that address, in the format's own words.
     pub form: Cow<'static, str>,
+    /// Whether it also says why the rest is not shown. That stands in sections without a key, so
+    /// all others are packed once for both.
+    pub with_reasons: bool,
     /// The address that its links begin with.
     pub base: Arc<str>,
     pub coding: Coding,
+}
+
+impl ViewKey {
+    /// The same but for the reasons; where there are none to say it is the same text.
+    fn twin(&self) -> Self {
+        Self { with_reasons: !self.with_reasons, ..self.clone() }
+    }
 }
 
 /// What the client gets.
@@ -168,7 +178,8 @@ impl Views {
             .flights
             .join((key, revision), || async move {
                 let place = room.place(size).await?;
-                let before = kept.get(&storing).map(|kept| kept.answer);
+                let before = [kept.get(&storing), kept.get(&storing.twin())];
+                let before = before.map(|kept| kept.map(|kept| kept.answer));
                 let bindery = Bindery { key: storing.clone(), size, before, pieces };
                 let making = move || {
                     // Until the work is done, though nobody waits for it any more.

@@ -62,24 +62,19 @@ pub async fn packument(
     let found = find_document(registry, req, &package, Need::Fresh).await?;
     let form = requested_form(req);
     let agent = req.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let with_restrictions = agent.is_some_and(restrictions::are_read_by);
-    let label = match (form, with_restrictions) {
-        (Form::Full, false) => "packument",
-        (Form::Full, true) => "packument with restrictions",
-        (Form::Abbreviated, false) => "abbreviated",
-        (Form::Abbreviated, true) => "abbreviated with restrictions",
+    let with_reasons = agent.is_some_and(restrictions::are_read_by);
+    let (label, content_type) = match form {
+        Form::Full => ("packument", "application/json"),
+        Form::Abbreviated => ("abbreviated", ABBREVIATED),
     };
-    let content_type = match form {
-        Form::Full => "application/json",
-        Form::Abbreviated => ABBREVIATED,
-    };
-    let screening = Screening { package, found: &found, form: label.into(), only: None };
+    let screening =
+        Screening { package, found: &found, form: label.into(), with_reasons, only: None };
     let view = find_view(registry, req, screening, move |bindery, content, screened, base| {
         let packument = &content.parsed;
         let shown = shown(content, screened);
         let tags = offered_tags(packument, &shown);
         let notice = moved_latest(packument, screened, &tags);
-        let restrictions = with_restrictions
+        let restrictions = with_reasons
             .then(|| restrictions::field(&packument.package, &restricted(screened)))
             .flatten();
         let text = PackumentText::new(Offer { packument, shown, tags }, form, base);
@@ -116,7 +111,8 @@ pub async fn manifest(
         (found, version.ok_or_else(no_such)?)
     };
     let form = format!("version {version}").into();
-    let screening = Screening { package, found: &found, form, only: Some(version.clone()) };
+    let only = Some(version.clone());
+    let screening = Screening { package, found: &found, form, with_reasons: false, only };
     let view = find_view(registry, req, screening, move |bindery, content, screened, base| {
         let packument = &content.parsed;
         let entry = packument.entry(&version);
@@ -198,7 +194,8 @@ pub async fn tags(
     package: Package,
 ) -> Result<HttpResponse, Refusal> {
     let found = find_document(registry, req, &package, Need::Fresh).await?;
-    let screening = Screening { package, found: &found, form: "dist-tags".into(), only: None };
+    let form = "dist-tags".into();
+    let screening = Screening { package, found: &found, form, with_reasons: false, only: None };
     let view = find_view(registry, req, screening, |bindery, content, screened, _| {
         let tags = offered_tags(&content.parsed, &shown(content, screened));
         let tags: serde_json::Map<String, Value> =
@@ -288,6 +285,7 @@ struct Screening<'a> {
     package: Package,
     found: &'a Found<Npm>,
     form: Cow<'static, str>,
+    with_reasons: bool,
     /// One version alone.
     only: Option<Version>,
 }
@@ -299,7 +297,7 @@ async fn find_view(
     screening: Screening<'_>,
     bind: impl FnOnce(Bindery, &Content<Npm>, &Screened, &str) -> Bound + Send + 'static,
 ) -> Result<Arc<View>, Refusal> {
-    let Screening { package, found, form, only } = screening;
+    let Screening { package, found, form, with_reasons, only } = screening;
     let garden = &registry.garden;
     let base = registry.base_url(req).map_err(Refusal::Edge)?;
     let accepted = req.headers().get_all(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
@@ -307,6 +305,7 @@ async fn find_view(
         content: found.document.content,
         audience: EVERYBODY.into(),
         form,
+        with_reasons,
         base: Arc::clone(&base),
         coding: Coding::accepted(accepted),
     };
