@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use policies::package::{Digest, Package, Version};
 
 pub use render::{Form, HOISTED, Offer, Shown, render_manifest};
-pub use tags::offered_tags;
+pub use tags::{leads_somewhere, offered_tags, version_of_tag};
 pub use text::PackumentText;
 
 use super::names::tarball_file;

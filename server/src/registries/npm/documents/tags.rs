@@ -35,6 +35,22 @@ pub fn offered_tags(packument: &Packument, shown: &[Shown<'_>]) -> Vec<(String, 
     tags
 }
 
+/// Whether [`version_of_tag`] can find anything, whatever is shown.
+pub fn leads_somewhere(packument: &Packument, tag: &str) -> bool {
+    tag == "latest" || version_at(packument, &packument.tags, tag).is_some()
+}
+
+/// The version that is meant by a tag: that which it is shown with, else that which it points to.
+pub fn version_of_tag(packument: &Packument, shown: &[Shown<'_>], tag: &str) -> Option<Version> {
+    let of = |tags: &[(String, String)]| version_at(packument, tags, tag);
+    of(&offered_tags(packument, shown)).or_else(|| of(&packument.tags))
+}
+
+fn version_at(packument: &Packument, tags: &[(String, String)], tag: &str) -> Option<Version> {
+    let (_, version) = tags.iter().find(|(name, _)| name == tag)?;
+    packument.entry(&Version::new(version).ok()?).map(|entry| entry.version.clone())
+}
+
 /// The highest stable version not above the original `latest`; else the highest pre-release not
 /// above it; else, where only newer ones are allowed, the lowest of them, stable ones first.
 fn newest_offered(shown: &[&Version], original: Option<&str>) -> Option<Version> {
