@@ -102,7 +102,8 @@ pub struct OwnRecord {
     pub since: Timestamp,
 }
 
-/// What is shown of a package where many are listed, as its newest document has it.
+/// What a package says of itself, version by version, as its newest document has it: what a search
+/// goes by, and what is shown where many are listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SummaryRecord {
@@ -112,20 +113,35 @@ pub struct SummaryRecord {
     /// The version that is meant where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latest: Option<String>,
-    /// Whose words these are, where it is another version.
+    /// Its places in `words` and `people`, if it is in the document.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub described: Option<String>,
+    pub of_latest: Option<(usize, usize)>,
+    /// Of all others, the newest first; of the oldest of very many nothing is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<WordsStep>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<WordsRecord>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<PeopleRecord>,
+}
+
+/// Versions next to each other that say the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WordsStep {
+    /// The oldest of them.
+    pub from: String,
+    /// Places in [`SummaryRecord::words`] and [`SummaryRecord::people`].
+    pub words: usize,
+    pub people: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WordsRecord {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub author: Option<Somebody>,
-    /// Who published that version.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub publisher: Option<Somebody>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub maintainers: Vec<Somebody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +150,18 @@ pub struct SummaryRecord {
     pub repository: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bugs: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeopleRecord {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<Somebody>,
+    /// Who published it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<Somebody>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub maintainers: Vec<Somebody>,
 }
 
 /// A person as an upstream names one.

@@ -39,20 +39,19 @@ impl Bindery {
     ) -> Bound {
         let recipe = self.recipe(sections);
         let effect = screened.effect();
-        let view = match self.same(recipe) {
-            Some(before) => View {
+        let view = if let Some(before) = self.same(recipe) {
+            View {
                 body: before.body.clone(),
                 encoding: before.encoding,
                 notice,
                 etag: before.etag.clone(),
                 recipe,
                 effect,
-            },
-            None => {
-                let Packed { body, encoding, crc, length } = self.pack(sections);
-                let etag = etag(&recipe, crc, length, encoding);
-                View { body, encoding, notice, etag, recipe, effect }
             }
+        } else {
+            let Packed { body, encoding, crc, length } = self.pack(sections);
+            let etag = etag(&recipe, crc, length, encoding);
+            View { body, encoding, notice, etag, recipe, effect }
         };
         Bound { until: screened.until(), answer: Answer::View(Arc::new(view)) }
     }

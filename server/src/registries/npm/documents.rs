@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use policies::package::{Digest, Package, Version};
 
 pub use render::{Form, HOISTED, Offer, Shown, render_manifest};
-pub use tags::{leads_somewhere, offered_tags, version_of_tag};
+pub use tags::{latest_offered, leads_somewhere, offered_tags, version_of_tag};
 pub use text::PackumentText;
 
 use super::names::tarball_file;
@@ -72,6 +72,8 @@ pub struct Entry {
     tarball: Range<usize>,
     /// Where it says that its attestations are.
     attestations: Option<Range<usize>>,
+    /// The same as another version's where it says the same of itself; see [`summary`].
+    words: u64,
     /// The fields of the abbreviated form, in its order; `dist` is not among them.
     short: Vec<(&'static str, Range<usize>)>,
     has_install_script: bool,

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::fields::{Fields, span};
+use super::summary::hash_words;
 use super::{Entry, Packument};
 use crate::observability::escape::bounded;
 use crate::pull::format::LeftOut;
@@ -182,6 +183,7 @@ fn parse_entry(
         dist: span(text, dist_value),
         tarball: span(text, tarball),
         attestations: attestations_url(&dist).map(|url| span(text, url)),
+        words: hash_words(&fields),
         short,
         has_install_script: has_install_script(&fields),
         raw,
