@@ -66,8 +66,6 @@ pub struct Sent {
     pub versions: Vec<SentVersion>,
     /// Of the only version, where there is one alone.
     pub manifest: Option<Map<String, Value>>,
-    pub readme: Option<String>,
-    pub readme_file: Option<String>,
     /// It speaks of who owns the package.
     pub maintainers: bool,
     pub tarball: Option<SentTarball>,
@@ -232,14 +230,7 @@ fn read<R: Read>(source: R, files: &Files) -> Result<Sent, BodyError> {
         let key = json.next_name_owned()?;
         let known = matches!(
             key.as_str(),
-            "name"
-                | "_rev"
-                | "dist-tags"
-                | "versions"
-                | "readme"
-                | "readmeFilename"
-                | "maintainers"
-                | "_attachments"
+            "name" | "_rev" | "dist-tags" | "versions" | "maintainers" | "_attachments"
         );
         if !known {
             json.skip_value()?;
@@ -253,8 +244,6 @@ fn read<R: Read>(source: R, files: &Files) -> Result<Sent, BodyError> {
             "_rev" => sent.revision = next_text(&mut json)?,
             "dist-tags" => sent.tags = json.deserialize_next().map_err(unfit)?,
             "versions" => read_versions(&mut json, &allowance, &mut sent)?,
-            "readme" => sent.readme = next_text(&mut json)?,
-            "readmeFilename" => sent.readme_file = next_text(&mut json)?,
             "maintainers" => {
                 json.skip_value()?;
                 sent.maintainers = true;
