@@ -10,7 +10,7 @@
 //! ```
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read};
 use std::rc::Rc;
 
@@ -20,6 +20,7 @@ use base64::read::DecoderReader;
 use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
 use policies::package::Algorithm;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
 use tokio::runtime::Handle;
@@ -64,6 +65,9 @@ pub struct Sent {
     pub revision: Option<String>,
     pub tags: BTreeMap<String, String>,
     pub versions: Vec<SentVersion>,
+    /// What it has a date of: all versions that its sender was shown, also those that it leaves
+    /// out. Absent where it has no dates.
+    pub dated: Option<HashSet<String>>,
     /// Of the only version, where there is one alone.
     pub manifest: Option<Map<String, Value>>,
     /// It speaks of who owns the package.
@@ -230,7 +234,7 @@ fn read<R: Read>(source: R, files: &Files) -> Result<Sent, BodyError> {
         let key = json.next_name_owned()?;
         let known = matches!(
             key.as_str(),
-            "name" | "_rev" | "dist-tags" | "versions" | "maintainers" | "_attachments"
+            "name" | "_rev" | "dist-tags" | "versions" | "time" | "maintainers" | "_attachments"
         );
         if !known {
             json.skip_value()?;
@@ -244,6 +248,11 @@ fn read<R: Read>(source: R, files: &Files) -> Result<Sent, BodyError> {
             "_rev" => sent.revision = next_text(&mut json)?,
             "dist-tags" => sent.tags = json.deserialize_next().map_err(unfit)?,
             "versions" => read_versions(&mut json, &allowance, &mut sent)?,
+            "time" if json.peek()? == ValueType::Object => {
+                let dates: HashMap<String, IgnoredAny> = json.deserialize_next().map_err(unfit)?;
+                sent.dated = Some(dates.into_keys().collect());
+            }
+            "time" => json.skip_value()?,
             "maintainers" => {
                 json.skip_value()?;
                 sent.maintainers = true;
