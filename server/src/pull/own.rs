@@ -344,7 +344,7 @@ async fn write(
         let record = VersionRecord {
             first_seen: now,
             published: Some(now),
-            digests,
+            digests: digests.into(),
             vanished: None,
             conflict: None,
             own: true,
@@ -473,7 +473,7 @@ pub(super) fn complete(
         versions.entry(claim.version.clone()).or_insert_with(|| VersionRecord {
             first_seen: claim.published.unwrap_or(written),
             published: claim.published,
-            digests: claim.digests.clone(),
+            digests: Arc::clone(&claim.digests),
             vanished: None,
             conflict: None,
             own: true,

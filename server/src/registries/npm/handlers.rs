@@ -398,9 +398,8 @@ fn shown<'a>(content: &'a Content<Npm>, screened: &Screened) -> Vec<Shown<'a>> {
 
 fn show<'a>(content: &'a Content<Npm>, entry: &'a Entry) -> Shown<'a> {
     let remembered = content.versions.get(&entry.version);
-    let pinned = remembered
-        .filter(|record| record.conflict.is_some())
-        .map(|record| record.digests.as_slice());
+    let pinned =
+        remembered.filter(|record| record.conflict.is_some()).map(|record| &*record.digests);
     Shown { entry, pinned }
 }
 

@@ -6,7 +6,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use policies::package::{Ecosystem, Version};
 use policies::versions::Parsed;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -45,7 +44,7 @@ const RECORD: usize = MAX_VALUE / 4 * 3;
 pub fn hash_words(fields: &Fields<'_>) -> u64 {
     let mut hash = DefaultHasher::new();
     for name in FIELDS {
-        fields.get(name).map(RawValue::get).hash(&mut hash);
+        fields.get(name).hash(&mut hash);
     }
     hash.finish()
 }
@@ -123,7 +122,7 @@ fn words_in(packument: &Packument, entry: &Entry, is_latest: bool) -> (WordsReco
         |raw: &str| (raw.len() <= FIELD_AT_MOST).then(|| serde_json::from_str(raw).ok()).flatten();
     let mut fields: Map<String, Value> = Map::new();
     for name in FIELDS {
-        let own = manifest.get(name).and_then(|value| small(value.get()));
+        let own = manifest.get(name).and_then(|value| small(value));
         let is_at_top = is_latest || *name == MAINTAINERS;
         let top = || packument.fields.iter().find(|(key, _)| is_at_top && key == name);
         let top = || top().and_then(|(_, raw)| small(std::str::from_utf8(raw).ok()?));
