@@ -37,9 +37,9 @@ pub use encoding::{Coding, Encoding};
 pub use making::Bindery;
 pub use sections::{SectionKey, Sections};
 
-use super::PullError;
 use super::content::ContentId;
 use super::flights::Flights;
+use super::{PullError, SMALL_WORK};
 use crate::gate::Refused;
 use pieces::Pieces;
 use room::Room;
@@ -186,10 +186,14 @@ impl Views {
                     let _place = place;
                     work(bindery)
                 };
-                // A large view takes milliseconds, which other requests should not wait for.
-                let bound = match tokio::task::spawn_blocking(making).await {
-                    Ok(bound) => bound,
-                    Err(fault) => std::panic::resume_unwind(fault.into_panic()),
+                let bound = if size <= SMALL_WORK && storing.coding.encoding != Encoding::Brotli {
+                    making()
+                } else {
+                    // It takes milliseconds, which other requests should not wait for.
+                    match tokio::task::spawn_blocking(making).await {
+                        Ok(bound) => bound,
+                        Err(fault) => std::panic::resume_unwind(fault.into_panic()),
+                    }
                 };
                 let Bound { until, answer } = bound;
                 kept.insert(storing, Kept { revision: deciding, until, answer: answer.clone() });

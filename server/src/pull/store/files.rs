@@ -39,23 +39,22 @@ impl PullStore {
         document: NewDocument,
         now: Timestamp,
     ) -> Result<DocumentRecord, PullError> {
-        let mut stage = self.blobs.stage(&[]).await?;
         let size = document.bytes.len() as u64;
-        stage.write(document.bytes).await?;
-        let record = DocumentRecord {
-            blob: stage.finish().await?.sha256,
+        let record_of = |blob: &Digest| DocumentRecord {
+            blob: blob.clone(),
             size,
-            etag: document.etag,
-            last_modified: document.last_modified,
-            media_type: document.media_type,
-            upstream: document.upstream,
+            etag: document.etag.clone(),
+            last_modified: document.last_modified.clone(),
+            media_type: document.media_type.clone(),
+            upstream: document.upstream.clone(),
             fetched: now,
             checked: now,
             own: document.own,
         };
-        let side = Side::new(key.as_bytes(), &records::encode(&record));
-        self.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
-        Ok(record)
+        let sides =
+            |blob: &Digest| vec![Side::new(key.as_bytes(), &records::encode(&record_of(blob)))];
+        let blob = self.blobs.put_bytes(document.bytes.clone(), sides).await?;
+        Ok(record_of(&blob))
     }
 
     /// A staged file whose digests were checked, durably; its record is the caller's to write.

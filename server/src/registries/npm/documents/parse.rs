@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use policies::package::{Algorithm, Digest, Package, Version};
@@ -312,14 +313,17 @@ fn is_on_the_web(source: &str) -> bool {
 /// each version of each document.
 fn is_plainly_on_the_web(source: &str) -> bool {
     let rest = source.strip_prefix("https://").or_else(|| source.strip_prefix("http://"));
-    let Some((host, path)) = rest.and_then(|rest| rest.split_once('/')) else { return false };
+    let Some((place, path)) = rest.and_then(|rest| rest.split_once('/')) else { return false };
+    let (host, port) = place.split_once(':').unwrap_or((place, "0"));
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
     let is_label = |label: &str| {
         // One that begins with `xn--` or a digit may be read as something else.
         label.starts_with(|first: char| first.is_ascii_lowercase())
             && !label.starts_with("xn--")
             && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
-    host.split('.').all(is_label) && path.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_host = host.split('.').all(is_label) || host.parse::<Ipv4Addr>().is_ok();
+    is_host && is_port && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The address in `dist.attestations`, whose place is ours to give like that of the tarball.
