@@ -18,7 +18,7 @@ use crate::upstream::gunzip::{Gunzip, GunzipError};
 pub struct Received {
     bytes: Bytes,
     packed: bool,
-    _place: BodyPlace,
+    place: BodyPlace,
 }
 
 /// What is sent here is kilobytes, and it is held until it is whole.
@@ -43,7 +43,7 @@ pub async fn receive(
     let arriving = tokio::time::timeout(WHOLE_WITHIN, read_body(body, limit, room));
     let (bytes, place) =
         arriving.await.map_err(|_| Refusal::Edge(Problem::body_too_slow())).flatten()?;
-    Ok(Received { bytes, packed, _place: place })
+    Ok(Received { bytes, packed, place })
 }
 
 /// How much JSON is read.
@@ -57,6 +57,11 @@ pub struct JsonBound {
 }
 
 impl Received {
+    /// For what is made of it.
+    pub fn into_place(self) -> BodyPlace {
+        self.place
+    }
+
     /// Unpacks it and reads it as JSON, within the bound. Takes its time.
     pub fn read_json<T: DeserializeOwned>(&self, bound: JsonBound) -> Result<T, Refusal> {
         let unpacked = if self.packed { Some(unpack(&self.bytes, bound.bytes)?) } else { None };
@@ -131,7 +136,7 @@ mod tests {
         let read = |text: &str, packed: bool| {
             let bytes =
                 if packed { self::packed(text.as_bytes()) } else { text.as_bytes().to_vec() };
-            let received = Received { bytes: bytes.into(), packed, _place: BodyPlace::default() };
+            let received = Received { bytes: bytes.into(), packed, place: BodyPlace::default() };
             received.read_json::<serde_json::Value>(bound)
         };
         for packed in [true, false] {
