@@ -199,7 +199,8 @@ impl Arrivals {
     ) -> Result<&[(Key<ArtifactRecord>, ArtifactRecord, Version)], PullError> {
         if let Self::Staged(staged) = self {
             let staged = std::mem::take(staged);
-            // Each is known as soon as it is put: where the next one fails, it is given up.
+            // Each is known before it is put: where that fails half way, or the next one does, it
+            // is given up.
             *self = Self::Kept(Vec::with_capacity(staged.len()));
             for arrival in staged {
                 let key = target.artifact(&arrival.file);
@@ -212,10 +213,10 @@ impl Arrivals {
                     fetched: now,
                     own: true,
                 };
-                store.put_artifact(&key, arrival.stage, &record).await?;
                 if let Self::Kept(kept) = self {
-                    kept.push((key, record, arrival.version));
+                    kept.push((key.clone(), record.clone(), arrival.version));
                 }
+                store.put_artifact(&key, arrival.stage, &record).await?;
             }
         }
         match self {
@@ -480,3 +481,6 @@ pub(super) fn complete(
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
