@@ -86,6 +86,34 @@ async fn npm_moves_tags() {
     }
 }
 
+/// Berry prints the words of the status line, the others the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changes_what_is_not_there_is_told_so_by_every_client() {
+    let garth = own().start();
+    assert_eq!(Publish::new("x", "1.0.0").to(&garth).await.status, 201);
+    for (kind, add) in [
+        (Kind::Npm, &["dist-tag", "add"][..]),
+        (Kind::Pnpm, &["dist-tag", "add"]),
+        (Kind::Yarn, &["tag", "add"]),
+        (Kind::Berry, &["npm", "tag", "add"]),
+    ] {
+        let person = PackageManager::new(kind, &format!("{}/npm/", garth.url));
+        super::log_in(&person, &garth);
+        if kind == Kind::Berry {
+            let token = garth.admin_token();
+            person.write(".yarnrc.yml", &format!("npmAuthToken: \"{token}\"\n"));
+            person.write("yarn.lock", "");
+        }
+        let add: Vec<&str> = add.iter().copied().chain(["x@9.9.9", "next"]).collect();
+        let printed = person.must_fail(&add);
+        let told = match kind {
+            Kind::Berry => "Response Code: 404 (not published here)",
+            _ => "npm:x@9.9.9 is not published here",
+        };
+        assert!(printed.text().contains(told), "{kind:?}: {}", printed.text());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_taken_back_unless_the_settings_allow_it() {
     let garth = own().start();
