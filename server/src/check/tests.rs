@@ -6,7 +6,7 @@ use super::*;
 use crate::blobs::{Blobs, BlobsOptions, Side};
 use crate::metadata::Batch;
 use crate::metadata::records::{
-    ArtifactRecord, DocumentRecord, Key, Record, RuleRecord, encode, read,
+    ArtifactRecord, DocumentRecord, Key, OwnRecord, Record, RuleRecord, encode, read,
 };
 use jiff::Timestamp;
 use policies::decision::Effect;
@@ -121,6 +121,7 @@ fn document(blob: Digest, size: u64, fetched: &str) -> DocumentRecord {
         fetched: time(fetched),
         checked: time(fetched),
         own: false,
+        folded: None,
     }
 }
 
@@ -258,6 +259,31 @@ async fn lost_store_is_rebuilt_from_beside_the_blobs() {
     assert_eq!(found, artifact(digest_of(b"tarball"), 7));
     let key = DocumentRecord::key("npm", "a", "full");
     assert!(read(&open.store, &key).await.unwrap().is_some());
+}
+
+/// Its record has no blob, so nothing lies beside one for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_name_of_an_own_package_is_kept_again() {
+    let data = Data::new();
+    let open = data.open().await;
+    let date = "2026-11-01T00:00:00Z";
+    let own = |blob, size| DocumentRecord {
+        own: true,
+        folded: Some("leftpad".to_owned()),
+        ..document(blob, size, date)
+    };
+    open.keep(&DocumentRecord::key("npm", "left-pad", "newest"), b"{}", own).await;
+    open.keep(&DocumentRecord::key("npm", "foreign", "newest"), b"[]", |blob, size| {
+        document(blob, size, date)
+    })
+    .await;
+    open.store.close().await;
+    std::fs::remove_dir_all(store_directory(data.path())).unwrap();
+    assert_eq!(data.rebuild().await.recovered, 3);
+    assert_eq!(data.rebuild().await.recovered, 0, "it is there now");
+    let open = data.open().await;
+    let found = read(&open.store, &OwnRecord::key("npm", "leftpad")).await.unwrap();
+    assert_eq!(found, Some(OwnRecord { package: "left-pad".to_owned(), since: time(date) }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -77,6 +77,9 @@ pub struct DocumentRecord {
     /// It was made here, of what was published.
     #[serde(default)]
     pub own: bool,
+    /// Then, its name without what names should not differ by alone: that of its [`OwnRecord`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folded: Option<String>,
 }
 
 /// A cached or published file.
@@ -392,6 +395,23 @@ pub fn fetched(key: &[u8], value: &[u8]) -> Result<Option<Timestamp>, MetadataEr
         }
         _ => Ok(None),
     }
+}
+
+/// The record that keeps others from a name like that of the own document under `key`. It refers to
+/// no blob, so this is where a rebuild has it from.
+pub fn own_name(
+    key: &[u8],
+    value: &[u8],
+) -> Result<Option<(Key<OwnRecord>, OwnRecord)>, MetadataError> {
+    let Some(parts) = Key::<DocumentRecord>::parse(key).map(|key| key.parts()) else {
+        return Ok(None);
+    };
+    let document = decode::<DocumentRecord>(key, value)?;
+    let ([registry, package, _], Some(folded)) = (parts.as_slice(), document.folded) else {
+        return Ok(None);
+    };
+    let record = OwnRecord { package: package.clone(), since: document.fetched };
+    Ok(Some((OwnRecord::key(registry, &folded), record)))
 }
 
 fn unknown_key(key: &[u8]) -> MetadataError {

@@ -225,7 +225,7 @@ impl PullStore {
             last_modified: update.last_modified.clone(),
             media_type: update.media_type.clone(),
             upstream: update.upstream.clone(),
-            own: false,
+            folded: None,
         };
         let record = self.put_document(&key(NEWEST), document(update.bytes.clone()), now).await?;
         let mut batch = Batch::default()

@@ -21,13 +21,21 @@ pub struct NewDocument {
     pub media_type: Option<String>,
     /// The address that they came from.
     pub upstream: Option<String>,
-    pub own: bool,
+    /// Made here: the name of its package without what names must not differ by alone.
+    pub folded: Option<String>,
 }
 
 impl NewDocument {
     /// Made here.
-    pub fn own(bytes: Bytes) -> Self {
-        Self { bytes, etag: None, last_modified: None, media_type: None, upstream: None, own: true }
+    pub fn own(bytes: Bytes, folded: String) -> Self {
+        Self {
+            bytes,
+            etag: None,
+            last_modified: None,
+            media_type: None,
+            upstream: None,
+            folded: Some(folded),
+        }
     }
 }
 
@@ -49,7 +57,8 @@ impl PullStore {
             upstream: document.upstream.clone(),
             fetched: now,
             checked: now,
-            own: document.own,
+            own: document.folded.is_some(),
+            folded: document.folded,
         };
         let sides =
             |blob: &Digest| vec![Side::new(key.as_bytes(), &records::encode(&record_of(blob)))];

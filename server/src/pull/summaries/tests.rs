@@ -245,6 +245,7 @@ async fn what_could_not_be_made_of_the_documents_is_made_by_a_later_search() {
         fetched: now,
         checked: now,
         own: false,
+        folded: None,
     };
     let key = DocumentRecord::key("npm", "pad", NEWEST);
     store.metadata.commit(Batch::default().put_record(&key, &record)).await.unwrap();
