@@ -233,6 +233,30 @@ async fn what_a_crash_leaves_is_no_finding() {
     );
 }
 
+/// As after the end of a process that was about to remove what lies beside the blobs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_beside_a_blob_for_a_record_that_is_gone_is_named() {
+    let data = Data::new();
+    data.furnish().await;
+    let open = data.open().await;
+    let gone = ArtifactRecord::key("npm", "b", "b.tgz");
+    let moved = DocumentRecord::key("npm", "a", "full");
+    // Another blob, to which the old one's side file does not belong.
+    open.store.commit(Batch::default().remove_record(&gone)).await.unwrap();
+    open.keep(&ArtifactRecord::key("npm", "c", "c.tgz"), b"{}", artifact).await;
+    open.keep(&moved, b"{ }", |blob, size| document(blob, size, "2026-11-09T00:00:00Z")).await;
+    open.store.close().await;
+
+    let report = data.check().await;
+    assert_eq!(report.findings, vec![]);
+    let named = |key: &[u8], bytes| Leftover::UnreferredSideFile {
+        record: show_key(key),
+        digest: digest_of(bytes),
+    };
+    let expected = [named(gone.as_bytes(), b"tarball"), named(moved.as_bytes(), b"{}")];
+    assert_eq!(report.leftovers, expected);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn running_server_keeps_check_and_rebuild_out() {
     let data = Data::new();
