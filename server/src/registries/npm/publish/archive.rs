@@ -85,8 +85,10 @@ impl Readme {
     /// Of several, npm shows the one that is Markdown.
     fn is_better_than(&self, other: &Self) -> bool {
         let is_markdown = |readme: &Self| {
-            let file = readme.file.to_lowercase();
-            file.ends_with(".md") || file.ends_with(".markdown")
+            let extension = Path::new(&readme.file).extension();
+            extension.is_some_and(|end| {
+                end.eq_ignore_ascii_case("md") || end.eq_ignore_ascii_case("markdown")
+            })
         };
         is_markdown(self) && !is_markdown(other)
     }

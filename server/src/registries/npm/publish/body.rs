@@ -10,7 +10,7 @@
 //! ```
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read};
 use std::rc::Rc;
 
@@ -20,7 +20,6 @@ use base64::read::DecoderReader;
 use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
 use policies::package::Algorithm;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
 use tokio::runtime::Handle;
@@ -248,10 +247,7 @@ fn read<R: Read>(source: R, files: &Files) -> Result<Sent, BodyError> {
             "_rev" => sent.revision = next_text(&mut json)?,
             "dist-tags" => sent.tags = json.deserialize_next().map_err(unfit)?,
             "versions" => read_versions(&mut json, &allowance, &mut sent)?,
-            "time" if json.peek()? == ValueType::Object => {
-                let dates: HashMap<String, IgnoredAny> = json.deserialize_next().map_err(unfit)?;
-                sent.dated = Some(dates.into_keys().collect());
-            }
+            "time" if json.peek()? == ValueType::Object => sent.dated = Some(read_keys(&mut json)?),
             "time" => json.skip_value()?,
             "maintainers" => {
                 json.skip_value()?;
@@ -297,6 +293,18 @@ fn read_versions<R: Read>(
     }
     json.end_object()?;
     Ok(())
+}
+
+/// What an object has values of, whatever they are.
+fn read_keys<R: Read>(json: &mut Json<R>) -> Result<HashSet<String>, BodyError> {
+    let mut keys = HashSet::new();
+    json.begin_object()?;
+    while json.has_next()? {
+        keys.insert(next_key(json)?);
+        json.skip_value()?;
+    }
+    json.end_object()?;
+    Ok(keys)
 }
 
 fn next_key<R: Read>(json: &mut Json<R>) -> Result<String, BodyError> {

@@ -361,7 +361,9 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_what_its_sender_has_seen_and_sends_no_more() {
-        let rows: [(&str, &[&str], Option<&[&str]>, &[&str], Option<&[&str]>); 9] = [
+        type Versions = &'static [&'static str];
+        type Row = (&'static str, Versions, Option<Versions>, Versions, Option<Versions>);
+        let rows: [Row; 9] = [
             ("one", &["1", "2"], Some(&["1", "2"]), &["2"], Some(&["1"])),
             ("several", &["1", "2", "3"], Some(&["1", "2", "3"]), &["2"], Some(&["1", "3"])),
             ("none", &["1", "2"], Some(&["1", "2"]), &["1", "2"], None),
