@@ -58,7 +58,7 @@ impl PullStore {
             fetched: now,
             checked: now,
             own: document.folded.is_some(),
-            folded: document.folded,
+            folded: document.folded.clone(),
         };
         let sides =
             |blob: &Digest| vec![Side::new(key.as_bytes(), &records::encode(&record_of(blob)))];
