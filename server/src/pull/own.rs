@@ -320,7 +320,12 @@ struct Written {
 impl Written {
     fn with<F: DocumentFormat>(self, parsed: F::Parsed) -> Changed<F> {
         let Self { id, versions, size, saved, released, unfinished } = self;
-        Changed { content: Content { id, parsed, versions, size }, saved, released, unfinished }
+        Changed {
+            content: Content { id, parsed, versions: versions.into(), size },
+            saved,
+            released,
+            unfinished,
+        }
     }
 }
 
@@ -361,7 +366,9 @@ async fn write(
     if !edit.unpublished.is_empty() {
         gone = Gone::find(store, target, &edit.unpublished).await?;
         for version in &edit.unpublished {
-            versions.entry(version.clone()).or_insert_with(|| remembered(now, None, Arc::default()));
+            versions
+                .entry(version.clone())
+                .or_insert_with(|| remembered(now, None, Arc::default()));
         }
         // An earlier change may have come this far with some of them.
         let stands = |version: &&Version| {
