@@ -112,7 +112,8 @@ impl Entry {
     fn weight(&self) -> usize {
         let published = self.published_text.as_ref().map_or(0, |text| text.len() + 8);
         let heap = self.version.as_str().len() + self.source.len() + published + 48;
-        let digests = self.digests.len() * size_of::<Digest>() + 24;
+        let in_digest = |digest: &Digest| size_of::<Digest>() + digest.bytes().len() + 16;
+        let digests = self.digests.iter().map(in_digest).sum::<usize>() + 24;
         let short = self.short.len() * size_of::<(ShortField, Span)>() + 8;
         size_of::<Self>() + heap + digests + short + self.raw.weight() + PLACE
     }
