@@ -9,7 +9,13 @@ use super::*;
 use crate::rules::{Draft, Origin, parse};
 
 fn facts(now: &str) -> Facts {
-    Facts { now: now.parse().unwrap(), published: None, first_seen: None, own: false }
+    Facts {
+        now: now.parse().unwrap(),
+        published: None,
+        first_seen: None,
+        own: false,
+        compared: None,
+    }
 }
 
 fn set(text: &str) -> RuleSet {
