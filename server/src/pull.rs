@@ -13,6 +13,7 @@
 //! code that sends bytes asks for.
 
 pub mod artifacts;
+pub mod comparing;
 pub mod content;
 pub mod documents;
 pub mod flights;

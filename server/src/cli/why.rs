@@ -206,8 +206,11 @@ mod tests {
         let set = RuleSet::compile(parse("a.toml", rules).unwrap()).unwrap();
         let asked: PackageVersion = asked.parse().unwrap();
         let now = "2026-06-01T00:00:00Z".parse().unwrap();
-        let explained =
-            explain(&set, &asked, &Facts { now, published: None, first_seen: None, own: false });
+        let explained = explain(
+            &set,
+            &asked,
+            &Facts { now, published: None, first_seen: None, own: false, compared: None },
+        );
         let view = DecisionView {
             purl: asked.purl(),
             package: asked.package,
@@ -246,6 +249,7 @@ mod tests {
             own: false,
             vanished: None,
             other_bytes: None,
+            compared: None,
             observed: Vec::new(),
         };
         let at = "2026-05-30T10:00:00.5Z".parse().unwrap();
@@ -286,6 +290,7 @@ mod tests {
             published: first_seen.parse().ok(),
             vanished: None,
             other_bytes: None,
+            compared: None,
             observed: Vec::new(),
         };
         let mut text = String::new();

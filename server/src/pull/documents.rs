@@ -29,6 +29,7 @@ use moka::sync::Cache;
 use policies::package::{Digest, Package, Version};
 use tokio::time::Instant;
 
+use super::comparing::Comparisons;
 use super::content::{Content, ContentId};
 use super::flights::Flights;
 use super::format::{DocumentFormat, Promise};
@@ -97,7 +98,7 @@ impl Document {
     }
 }
 
-type DocumentKey = (Arc<str>, Package);
+pub(super) type DocumentKey = (Arc<str>, Package);
 
 /// What is held of a document.
 struct Held<F: DocumentFormat> {
@@ -154,10 +155,12 @@ pub struct Found<P> {
 pub struct Known {
     content: ContentId,
     pub promise: Promise,
-    /// First-seen date and pinned digests.
+    /// First-seen date, pinned digests, and what came of comparing it with what is said of it now.
     pub remembered: Option<VersionRecord>,
     /// What its bytes have to be, by both.
     pub promised: Arc<[Digest]>,
+    /// Names what is said of it; absent where its file says nothing of itself.
+    pub(super) said: Option<String>,
 }
 
 /// What lies in the store: `None` if it has to be fetched again.
@@ -167,16 +170,17 @@ type Reading<P> = Result<Option<Arc<Content<P>>>, PullError>;
 pub struct Documents<F: DocumentFormat> {
     store: PullStore,
     loaded: Cache<DocumentKey, Document>,
-    contents: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
+    pub(super) contents: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
     /// Those of large documents, without their texts.
-    outlines: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
-    known: Cache<(DocumentKey, Version), Arc<Known>>,
+    pub(super) outlines: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
+    pub(super) known: Cache<(DocumentKey, Version), Arc<Known>>,
     /// Packages, and versions, that the upstream truly does not have, for a short time.
     absent: Cache<(DocumentKey, Option<Version>), ()>,
     flights: Flights<DocumentKey, Asked<F::Parsed>>,
     readings: Flights<DocumentKey, Reading<F::Parsed>>,
     room: Room,
     pub(super) turns: Turns,
+    pub(super) comparisons: Comparisons,
 }
 
 /// Own documents are read into memory, and changed, one after the other, so that what is in memory
@@ -250,6 +254,7 @@ impl<F: DocumentFormat> Documents<F> {
             readings: Flights::new(store.runtime.clone()),
             room: Room::new(settings.room),
             turns: Turns::new(),
+            comparisons: Comparisons::default(),
             store,
             loaded,
             contents,
@@ -316,11 +321,15 @@ impl<F: DocumentFormat> Documents<F> {
         let found = self.get(source, request, Need::Version(version.clone())).await?;
         let document = found.document.clone();
         let content = self.content(source, request, &found).await?;
+        let said = self.said(&content, version).await?;
         let promise = F::promise(&content.parsed, version);
         let known = promise.map(|promise| {
-            let remembered = content.versions.get(version).cloned();
+            let mut remembered = content.versions.get(version).cloned();
             let promised = promised(remembered.as_ref(), &promise.digests).into();
-            Arc::new(Known { content: content.id, promise, remembered, promised })
+            if let Some(remembered) = &mut remembered {
+                remembered.compared.take_if(|compared| Some(&compared.said) != said.as_ref());
+            }
+            Arc::new(Known { content: content.id, promise, remembered, promised, said })
         });
         if let Some(known) = &known {
             self.known.insert(key, Arc::clone(known));
@@ -391,7 +400,7 @@ impl<F: DocumentFormat> Documents<F> {
             let PullStore { blobs, runtime, .. } = &self.store;
             let stored = Stored::new(blobs.clone(), runtime.clone(), saved);
             let outline = Content {
-                parsed: F::read_from(&content.parsed, Original::Stored(Box::new(stored))),
+                parsed: Arc::new(F::read_from(&content.parsed, Original::Stored(Box::new(stored)))),
                 versions: Arc::clone(&content.versions),
                 ..content
             };
@@ -593,7 +602,7 @@ impl<F: DocumentFormat> Documents<F> {
     }
 }
 
-fn key_of(source: &Source, request: &DocumentRequest) -> DocumentKey {
+pub(super) fn key_of(source: &Source, request: &DocumentRequest) -> DocumentKey {
     (Arc::clone(&source.registry), request.package.clone())
 }
 

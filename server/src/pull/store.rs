@@ -4,6 +4,7 @@
 //! steps leaves bytes that nobody refers to, which `garth gc` and the next fetch clean up, and
 //! never a record without its bytes.
 
+mod compared;
 mod files;
 
 use std::collections::{HashMap, HashSet};
@@ -296,7 +297,7 @@ impl PullStore {
             .collect();
         gone.retain(|version| held.contains(version));
         let before = update.before.as_ref();
-        let source = before.map(|before| &before.parsed).or(update.remains.as_ref());
+        let source = before.map(|before| before.parsed.as_ref()).or(update.remains.as_ref());
         let foreign =
             update.saved.as_ref().is_some_and(|saved| saved.record.upstream != update.upstream);
         match source {
@@ -417,12 +418,13 @@ async fn compare<F: DocumentFormat>(
             left_out: F::left_out(parsed),
             tags,
         });
-        let changes =
+        let mut changes =
             observe(&known, old, Claims { versions: &versions, left_out, tags: &tags }, now);
-        (changes, F::summary(&parsed))
+        changes.forget_comparisons(&known, |version| F::said(&parsed, version))?;
+        Ok((changes, F::summary(&parsed)))
     };
     if is_small {
-        return Ok(comparing());
+        return comparing();
     }
-    tokio::task::spawn_blocking(comparing).await.map_err(|_| PullError::Internal)
+    tokio::task::spawn_blocking(comparing).await.map_err(|_| PullError::Internal)?
 }

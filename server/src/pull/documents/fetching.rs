@@ -75,7 +75,7 @@ impl<F: DocumentFormat> Documents<F> {
 
     /// What lies in the store, parsed, and kept in memory from now on where it fits. `None` if it
     /// is gone, damaged, or can not be read.
-    pub(super) async fn read_content(
+    pub(in super::super) async fn read_content(
         &self,
         source: &Source,
         request: &DocumentRequest,
@@ -102,7 +102,8 @@ impl<F: DocumentFormat> Documents<F> {
                     own::complete(&mut versions, &F::claims(&parsed), saved.record.fetched);
                 }
                 let id = ContentId::of(&saved.record.blob, retained_blob, &versions);
-                let content = Content { id, parsed, versions: versions.into(), size };
+                let content =
+                    Content { id, parsed: Arc::new(parsed), versions: versions.into(), size };
                 Ok(Some(self.remember(key_of(source, request), content, saved)))
             }
             Err(cause) if saved.is_own() => {
@@ -192,7 +193,6 @@ impl<F: DocumentFormat> Documents<F> {
         };
         let collected = self.room.collect(upstream, &mut body).await?;
         let bytes = collected.bytes.clone();
-        let (known, places) = self.store.read_version_places(&source.registry, package).await?;
         let parsed = self.read(package, bytes.clone(), None).await.map_err(broken)?;
         let left_out = F::left_out(&parsed);
         if !left_out.is_empty() {
@@ -206,6 +206,9 @@ impl<F: DocumentFormat> Documents<F> {
             (None, Some(document)) => self.read_content(source, request, &document.saved).await?,
             (content, _) => content,
         };
+        // What is compared meanwhile is written down before or after.
+        let _turn = self.turns.take(&key_of(source, request)).await;
+        let (known, places) = self.store.read_version_places(&source.registry, package).await?;
         let update = Update::<F> {
             registry: &source.registry,
             package,
@@ -227,9 +230,9 @@ impl<F: DocumentFormat> Documents<F> {
         let retained_blob = kept.saved.retained.as_ref().filter(|_| kept.retained.is_some());
         let retained_blob = retained_blob.map(|retained| &retained.blob);
         let id = ContentId::of(&kept.saved.record.blob, retained_blob, &kept.versions);
-        let parsed = match (kept.retained, Arc::into_inner(parsed)) {
-            (None, Some(parsed)) => parsed,
-            (retained, _) => self.read(package, bytes, retained).await.map_err(broken)?,
+        let parsed = match kept.retained {
+            None => parsed,
+            retained => Arc::new(self.read(package, bytes, retained).await.map_err(broken)?),
         };
         let content = Content { id, parsed, versions: kept.versions.into(), size };
         let content = self.remember(key_of(source, request), content, &kept.saved);

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::metadata::sled::{Sled, SledOptions};
 use crate::metadata::{Entry, Metadata};
 use crate::observability::Metrics;
 use crate::pull::documents::{DocumentRequest, DocumentsSettings, Need};
-use crate::pull::format::{LeftOut, Promise};
+use crate::pull::format::{LeftOut, Promise, Said, Verdict};
 use crate::pull::freshness::Freshness;
 use crate::pull::original::Original;
 use crate::pull::summaries::Summaries;
@@ -56,6 +56,14 @@ impl DocumentFormat for Lines {
 
     fn summary(_: &Self::Parsed) -> SummaryRecord {
         SummaryRecord::default()
+    }
+
+    fn said(_: &Self::Parsed, _: &Version) -> Result<Option<Said>, PullError> {
+        Ok(None)
+    }
+
+    fn compare(_: &Said, _: &mut dyn Read, _: u64) -> Verdict {
+        Verdict::Agrees
     }
 
     fn retain(_: &Self::Parsed, _: &HashSet<Version>) -> Result<Bytes, PullError> {
@@ -192,7 +200,7 @@ impl Garden {
         let request =
             DocumentRequest { package: package(), path: "x".to_owned(), accept: "text/plain" };
         let found = self.documents.get(&self.source, &request, Need::Fresh).await.unwrap();
-        self.documents.content(&self.source, &request, &found).await.unwrap().parsed.clone()
+        self.documents.content(&self.source, &request, &found).await.unwrap().parsed.to_vec()
     }
 
     async fn files(&self) -> usize {

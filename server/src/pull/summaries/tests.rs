@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::time::Duration;
 
 use policies::package::Version;
@@ -13,7 +14,7 @@ use crate::metadata::records::Somebody;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::metadata::{Batch, Entry};
 use crate::observability::Metrics;
-use crate::pull::format::{LeftOut, Promise, VersionClaim};
+use crate::pull::format::{LeftOut, Promise, Said, Verdict, VersionClaim};
 use crate::pull::original::Original;
 
 fn summary(description: &str, keywords: &[&str], author: &str) -> SummaryRecord {
@@ -207,6 +208,14 @@ impl DocumentFormat for Sentences {
 
     fn summary(parsed: &String) -> SummaryRecord {
         summary(parsed, &[], "Ann")
+    }
+
+    fn said(_: &String, _: &Version) -> Result<Option<Said>, PullError> {
+        Ok(None)
+    }
+
+    fn compare(_: &Said, _: &mut dyn Read, _: u64) -> Verdict {
+        Verdict::Agrees
     }
 
     fn retain(_: &String, _: &HashSet<Version>) -> Result<Bytes, PullError> {

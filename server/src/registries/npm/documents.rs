@@ -6,6 +6,7 @@
 //! contradicts itself (another name, two `dist`s, a tarball outside of the upstream) is left out
 //! and named in [`Packument::left_out`]: what cannot be checked is not offered.
 
+mod comparison;
 mod fields;
 mod parse;
 mod raw;
@@ -25,6 +26,7 @@ mod stored_tests;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -43,7 +45,7 @@ use raw::Raw;
 use super::names::tarball_file;
 use crate::metadata::records::SummaryRecord;
 use crate::pull::PullError;
-use crate::pull::format::{DocumentFormat, LeftOut, Promise, VersionClaim};
+use crate::pull::format::{DocumentFormat, LeftOut, Promise, Said, Verdict, VersionClaim};
 use crate::pull::original::Original;
 
 /// What a place in a map or a list costs, about.
@@ -116,6 +118,11 @@ impl Entry {
         let digests = self.digests.iter().map(in_digest).sum::<usize>() + 24;
         let short = self.short.len() * size_of::<(ShortField, Span)>() + 8;
         size_of::<Self>() + heap + digests + short + self.raw.weight() + PLACE
+    }
+
+    /// All that the upstream says of it, as it wrote it. Blocks where that is not in memory.
+    pub fn manifest(&self, packument: &Packument) -> Result<Bytes, PullError> {
+        self.raw.read(&packument.original)
     }
 
     /// About as long as it is in the abbreviated form.
@@ -228,6 +235,14 @@ impl DocumentFormat for NpmDocuments {
 
     fn summary(parsed: &Packument) -> SummaryRecord {
         summary::summarise(parsed)
+    }
+
+    fn said(parsed: &Packument, version: &Version) -> Result<Option<Said>, PullError> {
+        comparison::said(parsed, version)
+    }
+
+    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
+        comparison::compare(said, packed, length)
     }
 
     fn retain(parsed: &Packument, versions: &HashSet<Version>) -> Result<Bytes, PullError> {

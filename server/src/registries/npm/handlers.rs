@@ -159,6 +159,12 @@ pub async fn tarball(
         file,
         promised: Arc::clone(&known.promised),
         partly: req.headers().contains_key(RANGE),
+        when_held: registry.garden.npm_documents.when_held(
+            source,
+            || packument_request(&package),
+            &admitted.subject().version,
+            &known,
+        ),
     };
     let target = |upstream: &Upstream| tarball_target(&known.promise.source, upstream.base());
     let artifact = registry
