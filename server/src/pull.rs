@@ -6,6 +6,7 @@
 //! gate::screen(document) → Screened → views::get → View (filtered, rewritten, compressed, kept)
 //! gate::admit(version)  → Admitted → artifacts::get ── held? → blob
 //!                             └ one flight → upstream → stage, hash, stream → check → store
+//!                                                                    comparing, behind ┘
 //! ```
 //!
 //! Here is nothing of any format, and nothing that decides: what may be sent is decided by the
