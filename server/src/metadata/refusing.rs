@@ -6,20 +6,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::sled::Sled;
 use super::{Batch, Entry, Metadata, MetadataError};
 
 type Refuses<T> = Box<dyn Fn(&T) -> bool + Send>;
 
 pub struct Refusing {
-    store: Sled,
+    store: Arc<dyn Metadata>,
     scans: Mutex<Refuses<[u8]>>,
     commits: Mutex<Refuses<Batch>>,
 }
 
 impl Refusing {
     /// It does all of it at first.
-    pub fn new(store: Sled) -> Arc<Self> {
+    pub fn new(store: impl Metadata + 'static) -> Arc<Self> {
+        let store = Arc::new(store);
         let scans = Mutex::new(Box::new(|_: &[u8]| false) as Refuses<[u8]>);
         let commits = Mutex::new(Box::new(|_: &Batch| false) as Refuses<Batch>);
         Arc::new(Self { store, scans, commits })
