@@ -15,7 +15,6 @@
 
 mod packed;
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -209,7 +208,7 @@ impl<F: DocumentFormat> Documents<F> {
         key: &DocumentKey,
         request: &DocumentRequest,
     ) -> Result<Option<Arc<Content<F::Parsed>>>, PullError> {
-        if let Some(content) = self.contents.get(key) {
+        if let Some(content) = self.contents.newest(key) {
             return Ok(Some(content));
         }
         match self.store().read_saved(source, &request.package).await? {
@@ -221,14 +220,7 @@ impl<F: DocumentFormat> Documents<F> {
     /// A record of a version has changed in the store. Who read the store before and comes to memory
     /// after this has it wrong until its file is next served.
     fn show_comparison(&self, key: &DocumentKey, version: &Version, record: &VersionRecord) {
-        for kept in [&self.contents, &self.outlines] {
-            let Some(content) = kept.get(key) else { continue };
-            let mut versions = HashMap::clone(&content.versions);
-            versions.insert(version.clone(), record.clone());
-            let (parsed, versions) = (Arc::clone(&content.parsed), Arc::new(versions));
-            let content = Content { id: content.id, parsed, versions, size: content.size };
-            kept.insert(key.clone(), Arc::new(content));
-        }
+        self.contents.remember(key, version, record);
         self.known.invalidate(&(key.clone(), version.clone()));
     }
 

@@ -17,6 +17,7 @@
 //! What a document *means* is the format's business ([`DocumentFormat`]); who may see which
 //! version is the gate's. Nothing here is filtered, so nothing here may be sent as it is.
 
+mod contents;
 mod fetching;
 
 use std::hash::BuildHasher as _;
@@ -24,18 +25,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use policies::package::{Digest, Package, Version};
 use tokio::time::Instant;
 
+use self::contents::Contents;
 use super::comparing::Comparisons;
 use super::content::{Content, ContentId};
 use super::flights::Flights;
 use super::format::{DocumentFormat, Promise};
 use super::freshness::Judgement;
 use super::observe::promised;
-use super::original::{Original, Stored};
 use super::room::Room;
 use super::store::{PullStore, Saved};
 use super::{CacheOutcome, PullError, Source};
@@ -170,9 +170,7 @@ type Reading<P> = Result<Option<Arc<Content<P>>>, PullError>;
 pub struct Documents<F: DocumentFormat> {
     store: PullStore,
     loaded: Cache<DocumentKey, Document>,
-    pub(super) contents: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
-    /// Those of large documents, without their texts.
-    pub(super) outlines: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
+    pub(super) contents: Contents<F>,
     pub(super) known: Cache<(DocumentKey, Version), Arc<Known>>,
     /// Packages, and versions, that the upstream truly does not have, for a short time.
     absent: Cache<(DocumentKey, Option<Version>), ()>,
@@ -215,36 +213,13 @@ enum Verdict {
     Ask,
 }
 
-/// Of what is read in no time the text is kept as long as the rest.
-const SMALL_TEXT: usize = 64 << 10;
-/// What is remembered of a version takes in memory, about.
-const VERSION_SIZE: usize = 160;
-
-/// What it takes in memory without its text, about.
-fn weight<F: DocumentFormat>(content: &Content<F::Parsed>) -> usize {
-    F::weight(&content.parsed) + content.versions.len() * VERSION_SIZE + 1024
-}
-
 /// What a document's state and a version's promise take in memory, about.
 const STATE_SIZE: u32 = 1024;
 
 impl<F: DocumentFormat> Documents<F> {
     pub fn new(store: PullStore, settings: DocumentsSettings) -> Arc<Self> {
         let DocumentsSettings { memory, absent_age, .. } = settings;
-        let contents = Cache::builder()
-            .weigher(|_, content: &Arc<Content<F::Parsed>>| {
-                u32::try_from(content.size + weight::<F>(content)).unwrap_or(u32::MAX)
-            })
-            .max_capacity(memory / 8 * 3)
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
-        let outlines = Cache::builder()
-            .weigher(|_, content: &Arc<Content<F::Parsed>>| {
-                u32::try_from(weight::<F>(content)).unwrap_or(u32::MAX)
-            })
-            .max_capacity(memory / 8 * 3)
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
+        let contents = Contents::new(memory / 4 * 3);
         let small = memory / 8;
         let loaded = Cache::builder().weigher(|_, _| STATE_SIZE).max_capacity(small).build();
         let known = Cache::builder().weigher(|_, _| STATE_SIZE).max_capacity(small).build();
@@ -258,7 +233,6 @@ impl<F: DocumentFormat> Documents<F> {
             store,
             loaded,
             contents,
-            outlines,
             known,
             absent,
         })
@@ -380,35 +354,7 @@ impl<F: DocumentFormat> Documents<F> {
         request: &DocumentRequest,
         content: ContentId,
     ) {
-        let key = key_of(source, request);
-        for cache in [&self.contents, &self.outlines] {
-            if cache.get(&key).is_some_and(|known| known.id == content) {
-                cache.invalidate(&key);
-            }
-        }
-    }
-
-    /// Keeps it in memory, as far as there is room.
-    fn remember(
-        &self,
-        key: DocumentKey,
-        content: Content<F::Parsed>,
-        saved: &Saved,
-    ) -> Arc<Content<F::Parsed>> {
-        // The bytes of an own document go with the change that replaces it.
-        if content.size > SMALL_TEXT && !saved.is_own() {
-            let PullStore { blobs, runtime, .. } = &self.store;
-            let stored = Stored::new(blobs.clone(), runtime.clone(), saved);
-            let outline = Content {
-                parsed: Arc::new(F::read_from(&content.parsed, Original::Stored(Box::new(stored)))),
-                versions: Arc::clone(&content.versions),
-                ..content
-            };
-            self.outlines.insert(key.clone(), Arc::new(outline));
-        }
-        let content = Arc::new(content);
-        self.contents.insert(key, Arc::clone(&content));
-        content
+        self.contents.forget(&key_of(source, request), content);
     }
 
     pub(super) fn store(&self) -> &PullStore {
@@ -430,16 +376,14 @@ impl<F: DocumentFormat> Documents<F> {
             unconfirmed: None,
             outcome: CacheOutcome::Hit,
         };
-        self.outlines.invalidate(&key);
-        self.contents.insert(key.clone(), content);
+        self.contents.insert_whole(key.clone(), content);
         self.loaded.insert(key, document);
     }
 
     /// For what is not there any more.
     pub(super) fn drop_from_memory(&self, key: &DocumentKey) {
         self.loaded.invalidate(key);
-        self.contents.invalidate(key);
-        self.outlines.invalidate(key);
+        self.contents.remove(key);
         self.absent.invalidate(&(key.clone(), None));
     }
 
@@ -448,9 +392,7 @@ impl<F: DocumentFormat> Documents<F> {
         key: &DocumentKey,
         document: &Document,
     ) -> Option<Arc<Content<F::Parsed>>> {
-        let of_document = |content: &Arc<Content<_>>| content.id == document.content;
-        let whole = self.contents.get(key).filter(of_document);
-        whole.or_else(|| self.outlines.get(key).filter(of_document))
+        self.contents.get(key, document.content)
     }
 
     /// Whether what another one's flight brought into memory is good enough.

@@ -104,7 +104,8 @@ impl<F: DocumentFormat> Documents<F> {
                 let id = ContentId::of(&saved.record.blob, retained_blob, &versions);
                 let content =
                     Content { id, parsed: Arc::new(parsed), versions: versions.into(), size };
-                Ok(Some(self.remember(key_of(source, request), content, saved)))
+                let key = key_of(source, request);
+                Ok(Some(self.contents.insert(key, content, saved, &self.store)))
             }
             Err(cause) if saved.is_own() => {
                 tracing::error!(registry = %source.registry, %package, cause, "an own document can not be read");
@@ -235,7 +236,8 @@ impl<F: DocumentFormat> Documents<F> {
             retained => Arc::new(self.read(package, bytes, retained).await.map_err(broken)?),
         };
         let content = Content { id, parsed, versions: kept.versions.into(), size };
-        let content = self.remember(key_of(source, request), content, &kept.saved);
+        let key = key_of(source, request);
+        let content = self.contents.insert(key, content, &kept.saved, &self.store);
         let document = Document {
             content: id,
             size,

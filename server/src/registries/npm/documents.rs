@@ -8,6 +8,7 @@
 
 mod comparison;
 mod fields;
+mod known;
 mod parse;
 mod raw;
 mod render;
@@ -39,7 +40,7 @@ pub use tags::{latest_offered, leads_somewhere, offered_tags, version_of_tag};
 pub use text::PackumentText;
 
 use fields::Span;
-use parse::ShortField;
+use known::ShortField;
 use raw::Raw;
 
 use super::names::tarball_file;

@@ -10,6 +10,7 @@ use policies::package::{Algorithm, Digest, Package, Version};
 use url::Url;
 
 use super::fields::{Fields, Span, text_of};
+use super::known::{Known, RESOLVED};
 use super::raw::Raw;
 use super::scan::{Manifest, scan};
 use super::summary::hash_words;
@@ -30,48 +31,9 @@ const MAX_TAG: usize = 256;
 const TOLD_OF_VERSION: usize = 100;
 const TOLD_OF_CAUSE: usize = 300;
 
-/// The fields of the abbreviated form, as its documentation lists them; `dist`, which is
-/// rewritten, and `hasInstallScript`, which is computed, come beside.
-const SHORT_FIELDS: [&str; 19] = [
-    "name",
-    "version",
-    "deprecated",
-    "dependencies",
-    "optionalDependencies",
-    "devDependencies",
-    "bundleDependencies",
-    "bundledDependencies",
-    "peerDependencies",
-    "peerDependenciesMeta",
-    "acceptDependencies",
-    "bin",
-    "directories",
-    "engines",
-    "funding",
-    "os",
-    "cpu",
-    "libc",
-    "_hasShrinkwrap",
-];
-
-/// One of them, by its place.
-#[derive(Clone, Copy, Debug)]
-pub struct ShortField(u8);
-
-impl ShortField {
-    pub fn name(self) -> &'static str {
-        SHORT_FIELDS.get(usize::from(self.0)).copied().unwrap_or_default()
-    }
-}
-
 /// Where an upstream writes addresses of its own for itself and its like. No client needs them, and
 /// whoever followed one would go past us.
 const UPSTREAMS_OWN: &[&str] = &["_attachments", "_distfiles", "_uplinks"];
-/// The same in a version: where its publisher or a mirror had it from.
-const RESOLVED: &str = "_resolved";
-
-const INSTALL_SCRIPTS: &[&str] = &["preinstall", "install", "postinstall"];
-
 impl Packument {
     /// An error says why this is no packument of `package`; nothing of it may be kept then.
     pub fn parse(package: &Package, bytes: &Bytes) -> Result<Self, String> {
@@ -226,44 +188,6 @@ fn parse_entry(package: &Package, version: &str, text: &str, raw: Raw) -> Result
     read_entry(package, version, text, raw, &fields, None)
 }
 
-/// The fields of a version that mean something to us, of each the last.
-#[derive(Default)]
-struct Known<'a> {
-    name: Option<&'a str>,
-    version: Option<&'a str>,
-    dist: Option<&'a str>,
-    deprecated: Option<&'a str>,
-    scripts: Option<&'a str>,
-    has_install_script: Option<&'a str>,
-    has_resolved: bool,
-    /// The first three stand once at most.
-    repeats: bool,
-    short: [Option<&'a str>; SHORT_FIELDS.len()],
-}
-
-impl<'a> Known<'a> {
-    fn of(fields: &Fields<'a>) -> Self {
-        let mut known = Self::default();
-        for (key, value) in &fields.0 {
-            let key: &str = key;
-            match key {
-                "name" => known.repeats |= known.name.replace(value).is_some(),
-                "version" => known.repeats |= known.version.replace(value).is_some(),
-                "dist" => known.repeats |= known.dist.replace(value).is_some(),
-                "deprecated" => known.deprecated = Some(value),
-                "scripts" => known.scripts = Some(value),
-                "hasInstallScript" => known.has_install_script = Some(value),
-                RESOLVED => known.has_resolved = true,
-                _ => {}
-            }
-            if let Some(at) = SHORT_FIELDS.iter().position(|name| *name == key) {
-                known.short[at] = Some(value);
-            }
-        }
-        known
-    }
-}
-
 /// `dist` where it was read already.
 fn read_entry(
     package: &Package,
@@ -302,26 +226,19 @@ fn read_entry(
     if !is_on_the_web(&source) {
         return Err("its tarball is not on the web".to_owned());
     }
-    let mut short = Vec::with_capacity(known.short.iter().flatten().count());
-    for (field, value) in (0..).map(ShortField).zip(known.short) {
-        if let Some(value) = value {
-            short.push((field, Span::of(text, value)?));
-        }
-    }
     Ok(Entry {
         version: Version::new(version).map_err(|fault| fault.to_string())?,
         source: source.into(),
         digests: promised_digests(&dist)?.into(),
         published: None,
-        deprecated: known.deprecated.is_some_and(says_deprecated),
+        deprecated: known.is_deprecated(),
         published_text: None,
         dist: Span::of(text, dist_value)?,
         tarball: Span::of(text, tarball)?,
         attestations: attestations_url(&dist).map(|url| Span::of(text, url)).transpose()?,
         words: hash_words(fields),
-        short: short.into(),
-        has_install_script: known.has_install_script == Some("true")
-            || known.scripts.is_some_and(has_install_script),
+        short: known.short(text)?,
+        has_install_script: known.has_install_script(),
         raw,
     })
 }
@@ -357,20 +274,6 @@ fn is_plainly_on_the_web(source: &str) -> bool {
 /// The address in `dist.attestations`, whose place is ours to give like that of the tarball.
 fn attestations_url<'a>(dist: &Fields<'a>) -> Option<&'a str> {
     Fields::parse(dist.get("attestations")?).ok()?.get("url")
-}
-
-/// npm takes an empty text or `false` as a deprecation that was taken back.
-fn says_deprecated(raw: &str) -> bool {
-    !matches!(raw, "false" | "\"\"" | "null")
-}
-
-fn has_install_script(scripts: &str) -> bool {
-    // Without this and without escapes none of the names can stand there.
-    if !scripts.contains("install") && !scripts.contains('\\') {
-        return false;
-    }
-    Fields::parse(scripts)
-        .is_ok_and(|scripts| INSTALL_SCRIPTS.iter().any(|name| scripts.get(name).is_some()))
 }
 
 /// All digests that are given; each has to hold. One that is given and unreadable is a fault:
