@@ -1,7 +1,8 @@
 //! (rules, version, facts) → [`Decision`]; and the same in words, rule by rule.
 //!
 //! Deny beats hold beats allow, and what no rule allows is denied, unless it was published here. An
-//! expired rule says nothing.
+//! expired rule says nothing. What an advisory calls malicious is denied whatever the rules say,
+//! unless it was published here: the advisory speaks of somebody else's package of that name.
 //! Rules only ever expire, so a decision can change by itself only when the rule that made it does.
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, DecisionCode, Effect};
-use crate::facts::Facts;
+use crate::facts::{Facts, KnownAdvisory};
 use crate::package::{Package, PackageVersion, Version};
 use crate::rules::{PackageRules, Rule, RuleSet};
 use crate::versions::Parsed;
@@ -23,6 +24,16 @@ pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts) -> Dec
             code: DecisionCode::RulesUnavailable,
             rule: None,
             reason: reason.clone(),
+            revision,
+            until: None,
+        };
+    }
+    if let Some(malicious) = known_malice(facts) {
+        return Decision {
+            effect: Effect::Deny,
+            code: DecisionCode::Malicious,
+            rule: None,
+            reason: format!("the advisory {} says that it is malicious", malicious.id).into(),
             revision,
             until: None,
         };
@@ -61,6 +72,11 @@ pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts) -> Dec
             until: None,
         },
     }
+}
+
+fn known_malice(facts: &Facts) -> Option<&KnownAdvisory> {
+    let known = facts.advisories.as_deref().filter(|_| !facts.own)?;
+    known.iter().find(|advisory| advisory.malicious && !advisory.withdrawn)
 }
 
 fn reason_of(rule: &Rule) -> Arc<str> {

@@ -9,7 +9,7 @@ use super::*;
 use crate::rules::{Draft, Origin, parse};
 
 fn facts(now: &str) -> Facts {
-    Facts { now: now.parse().unwrap(), published: None, first_seen: None, own: false }
+    Facts::unknown(now.parse().unwrap())
 }
 
 fn set(text: &str) -> RuleSet {
