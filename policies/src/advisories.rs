@@ -27,6 +27,7 @@ pub use severity::{Rating, rating};
 pub const MAX_RECORD: usize = 16 * 1024 * 1024;
 const MAX_ID: usize = 128;
 const MAX_ALIASES: usize = 100;
+const MAX_ALIAS_BYTES: usize = 3 * 1024;
 const MAX_SUMMARY: usize = 500;
 const MAX_URL: usize = 500;
 const MAX_CWES: usize = 20;
@@ -34,9 +35,9 @@ const MAX_CWES: usize = 20;
 const MAX_AFFECTED: usize = 10_000;
 /// Ranges of one package in one record.
 const MAX_RANGES: usize = 1000;
-/// Events of one range, and bytes of their versions together.
-const MAX_EVENTS: usize = 500;
-const MAX_EVENT_BYTES: usize = 6 * 1024;
+/// Events of one range, and bytes of their versions together: a range is stored in one piece.
+const MAX_EVENTS: usize = 200;
+const MAX_EVENT_BYTES: usize = 4 * 1024;
 /// Versions of one package in one record.
 const MAX_VERSIONS: usize = 50_000;
 const MAX_VERSION: usize = 256;
@@ -172,7 +173,7 @@ fn split_affected(affected: &Affected, bytes: usize, pieces: &mut Vec<Affected>)
         piece.ranges.push(range.clone());
     }
     for version in &affected.versions {
-        turn(&mut piece, version.len() + 3);
+        turn(&mut piece, text_weight(version));
         piece.versions.push(version.clone());
     }
     pieces.push(piece);
@@ -180,7 +181,7 @@ fn split_affected(affected: &Affected, bytes: usize, pieces: &mut Vec<Affected>)
 
 /// About as long as its JSON.
 fn weight(affected: &Affected) -> usize {
-    let versions: usize = affected.versions.iter().map(|version| version.len() + 3).sum();
+    let versions: usize = affected.versions.iter().map(|version| text_weight(version)).sum();
     let ranges: usize = affected.ranges.iter().map(|range| range_weight(range)).sum();
     affected.package.name().len()
         + affected.vector.as_ref().map_or(0, String::len)
@@ -190,7 +191,14 @@ fn weight(affected: &Affected) -> usize {
 }
 
 fn range_weight(range: &[Event]) -> usize {
-    range.iter().map(|event| event.version().len() + 22).sum::<usize>() + 3
+    range.iter().map(|event| text_weight(event.version()) + 20).sum::<usize>() + 3
+}
+
+/// With its quotes and its comma; what JSON escapes is up to six times as long.
+fn text_weight(text: &str) -> usize {
+    let escaped =
+        text.bytes().filter(|byte| byte.is_ascii_control() || matches!(byte, b'"' | b'\\'));
+    text.len() + 5 * escaped.count() + 3
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]

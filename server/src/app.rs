@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 
 use crate::access::Access;
 use crate::access::admin_token::AdminToken;
+use crate::advisories::Advisories;
 use crate::api::seen::Memory;
 use crate::api::{self, Api};
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
@@ -113,6 +114,13 @@ impl App {
         let rules = Rules::open(rules, Arc::clone(&engines.metadata), clock.clone())
             .await
             .map_err(|fault| StartError::Failed(fault.to_string()))?;
+        let advisories = Advisories::open(
+            Arc::clone(&engines.metadata),
+            blobs.clone(),
+            rules.clone(),
+            clock.clone(),
+        )
+        .await;
         rules.watch();
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = PullStore {
@@ -155,7 +163,7 @@ impl App {
             .filter_map(|(format, registry)| Some((format.ecosystem()?, Arc::clone(registry))))
             .collect();
         let mode = config.mode;
-        let api = Api { rules, access, memory, registries: of_ecosystems, clock, mode };
+        let api = Api { rules, advisories, access, memory, registries: of_ecosystems, clock, mode };
         let routes = routes(health, metrics.clone(), registries, api);
         let settings = settings::edge(config, lifecycle);
         let edge = edge::serve(settings, metrics, routes).await.map_err(|fault| match fault {

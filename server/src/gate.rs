@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use policies::advisories::PackageAdvisories;
 use policies::decide::decide;
 use policies::decision::{Decision, Effect};
 use policies::facts::Facts;
@@ -127,7 +128,9 @@ impl Gate {
         remembered: Option<&VersionRecord>,
     ) -> Result<Admitted, Box<Refused>> {
         let rules = self.rules();
-        let facts = gather_facts(self.clock.now(), remembered);
+        let known = rules.advisories().of(&subject.package);
+        let facts =
+            gather_facts(self.clock.now(), remembered, known.as_ref(), Some(&subject.version));
         let decision = decide(&rules.for_package(&subject.package), &subject.version, &facts);
         if lets_through(self.mode, &decision) {
             Ok(Admitted { subject, decision })
@@ -151,9 +154,10 @@ impl Gate {
     ) -> Screened {
         let now = self.clock.now();
         let of_package = rules.for_package(package);
+        let known = rules.advisories().of(package);
         let decided = versions
             .map(|(version, remembered)| {
-                let facts = gather_facts(now, remembered);
+                let facts = gather_facts(now, remembered, known.as_ref(), Some(version));
                 (version.clone(), decide(&of_package, version, &facts))
             })
             .collect();
@@ -161,13 +165,22 @@ impl Gate {
     }
 }
 
-/// What is not remembered is unknown; `policies` sees to it that the unknown opens nothing.
-pub fn gather_facts(now: Timestamp, remembered: Option<&VersionRecord>) -> Facts {
+/// What is not remembered is unknown; `policies` sees to it that the unknown opens nothing. `known`
+/// is what advisories say of the package.
+pub fn gather_facts(
+    now: Timestamp,
+    remembered: Option<&VersionRecord>,
+    known: Option<&PackageAdvisories>,
+    version: Option<&Version>,
+) -> Facts {
+    let of_version = known.zip(version);
     Facts {
         now,
         published: remembered.and_then(|record| record.published),
         first_seen: remembered.map(|record| record.first_seen),
         own: remembered.is_some_and(|record| record.own && record.vanished.is_none()),
+        advisories: of_version.and_then(|(known, version)| known.fact(version.as_str())),
+        fixes_advisory: of_version.and_then(|(known, version)| known.fixing_fact(version.as_str())),
     }
 }
 

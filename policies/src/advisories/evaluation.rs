@@ -65,6 +65,14 @@ impl Compiled {
             || self.ranges.iter().any(|range| range.includes(version))
     }
 
+    /// The same in npm's notation: empty where no version is affected.
+    pub fn npm_range(&self) -> String {
+        let mut alternatives: Vec<String> =
+            self.ranges.iter().flat_map(Range::npm_alternatives).collect();
+        alternatives.extend(self.versions.iter().filter_map(npm_text));
+        alternatives.join(" || ")
+    }
+
     /// Whether it is named as a version that fixes it.
     pub fn is_fixed_by(&self, version: &Parsed<'_>) -> bool {
         self.fixed.iter().any(|fixed| is(version, fixed, Ordering::is_eq))
@@ -129,6 +137,50 @@ impl Range {
             }
         }
         affected
+    }
+
+    fn npm_alternatives(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut begun: Option<&Step> = None;
+        for step in &self.steps {
+            match (step.kind, begun) {
+                (StepKind::Introduced, None) => begun = Some(step),
+                (StepKind::Introduced, Some(_)) | (_, None) => {}
+                (StepKind::Fixed, Some(from)) => {
+                    // What is fixed where it was introduced holds no version.
+                    if place(from, step).is_lt() {
+                        found.push(self.npm_interval(from, Some(step)));
+                    }
+                    begun = None;
+                }
+                (StepKind::LastAffected, Some(from)) => {
+                    found.push(self.npm_interval(from, Some(step)));
+                    begun = None;
+                }
+            }
+        }
+        found.extend(begun.map(|from| self.npm_interval(from, None)));
+        found
+    }
+
+    fn npm_interval(&self, from: &Step, to: Option<&Step>) -> String {
+        let text = |step: &Step| step.at.as_ref().and_then(npm_text);
+        let mut comparators = Vec::new();
+        comparators.extend(text(from).map(|from| format!(">={from}")));
+        if let Some(to) = to {
+            let operator = if to.kind == StepKind::LastAffected { "<=" } else { "<" };
+            comparators.extend(text(to).map(|to| format!("{operator}{to}")));
+        }
+        let highest = self.limits.iter().max_by(|a, b| a.compare(b).unwrap_or(Ordering::Equal));
+        comparators.extend(highest.and_then(npm_text).map(|limit| format!("<{limit}")));
+        if comparators.is_empty() { "*".to_owned() } else { comparators.join(" ") }
+    }
+}
+
+fn npm_text(version: &Parsed<'static>) -> Option<String> {
+    match version {
+        Parsed::Npm(version) => Some(version.to_string()),
+        _ => None,
     }
 }
 

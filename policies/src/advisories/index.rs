@@ -56,7 +56,6 @@ pub struct Builder {
     text: Vec<u8>,
     places: Vec<Place>,
     advisories: usize,
-    ecosystems: Vec<Ecosystem>,
 }
 
 impl Builder {
@@ -64,10 +63,6 @@ impl Builder {
     pub fn add(&mut self, advisory: &Advisory, is_first_part: bool) {
         self.advisories += usize::from(is_first_part);
         for affected in &advisory.affected {
-            let ecosystem = affected.package.ecosystem();
-            if !self.ecosystems.contains(&ecosystem) {
-                self.ecosystems.push(ecosystem);
-            }
             let start = self.text.len();
             self.text.extend_from_slice(affected.package.to_string().as_bytes());
             let named = self.text.len();
@@ -89,8 +84,9 @@ impl Builder {
         }
     }
 
-    /// `revision` names what was gathered.
-    pub fn finish(mut self, revision: &str) -> Index {
+    /// `revision` names what was gathered; `known` are the ecosystems of which it is more than
+    /// single records, so that silence means something.
+    pub fn finish(mut self, revision: &str, known: &[Ecosystem]) -> Index {
         let source = std::mem::take(&mut self.text);
         let key = |place: &Place| &source[place.start..place.start + usize::from(place.name)];
         // The entry itself decides among equals, so that the same advisories make the same index.
@@ -111,13 +107,15 @@ impl Builder {
             let entries = u32::try_from(text.len() - named).unwrap_or(u32::MAX);
             places.push(Place { start, name: group[0].name, entries });
         }
-        self.ecosystems.sort_unstable();
+        let mut ecosystems = known.to_vec();
+        ecosystems.sort_unstable();
+        ecosystems.dedup();
         Index {
             text: text.into_boxed_slice(),
             places: places.into_boxed_slice(),
             revision: revision.into(),
             advisories: self.advisories,
-            ecosystems: self.ecosystems,
+            ecosystems,
         }
     }
 }
@@ -152,7 +150,8 @@ impl Index {
         self.text.len() + std::mem::size_of_val(&*self.places)
     }
 
-    /// Those that advisories were imported for. Of the others nothing is known.
+    /// Those whose advisories were imported. Of the others single ones may be known, and nothing
+    /// follows from there being none.
     pub fn ecosystems(&self) -> &[Ecosystem] {
         &self.ecosystems
     }
@@ -161,20 +160,22 @@ impl Index {
         self.ecosystems.contains(&ecosystem)
     }
 
-    /// What is known of a package; `None` where nothing was ever imported for its ecosystem.
+    /// What is known of a package; `None` where that is nothing, and its ecosystem's advisories
+    /// were never imported.
     pub fn of(&self, package: &Package) -> Option<PackageAdvisories> {
-        if !self.knows(package.ecosystem()) {
-            return None;
-        }
+        let is_known = self.knows(package.ecosystem());
         let asked = package.to_string();
         let name = |place: &Place| &self.text[place.start..place.start + usize::from(place.name)];
         let found = self.places.binary_search_by(|place| name(place).cmp(asked.as_bytes()));
         let entries = found.ok().map(|place| entry_of(&self.text, &self.places[place]));
+        if !is_known && entries.is_none() {
+            return None;
+        }
         let entries: Vec<Entry<'_>> = entries.map_or_else(Vec::new, |json| {
             serde_json::from_slice(json).expect("the index holds what it wrote itself")
         });
         let entries = entries.into_iter().map(|entry| Known::new(package, entry)).collect();
-        Some(PackageAdvisories { ecosystem: package.ecosystem(), entries })
+        Some(PackageAdvisories { ecosystem: package.ecosystem(), is_known, entries })
     }
 }
 
@@ -182,6 +183,7 @@ impl Index {
 #[derive(Clone, Debug)]
 pub struct PackageAdvisories {
     ecosystem: Ecosystem,
+    is_known: bool,
     entries: Vec<Known>,
 }
 
@@ -217,18 +219,50 @@ impl PackageAdvisories {
         self.entries.is_empty()
     }
 
+    /// The ecosystem's advisories were imported: that none speaks of a version means something.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// What is to be said of a version in [`crate::facts::Facts::advisories`].
+    pub fn fact(&self, version: &str) -> Option<Arc<[KnownAdvisory]>> {
+        let found = self.affecting(version);
+        (self.is_known || !found.is_empty()).then_some(found)
+    }
+
+    /// And in [`crate::facts::Facts::fixes_advisory`].
+    pub fn fixing_fact(&self, version: &str) -> Option<bool> {
+        let fixes = self.fixed_by(version);
+        (self.is_known || fixes).then_some(fixes)
+    }
+
     /// Those that speak of this version, each once.
     pub fn affecting(&self, version: &str) -> Arc<[KnownAdvisory]> {
         if self.entries.is_empty() {
             return Arc::default();
         }
         let version = Parsed::new(self.ecosystem, version);
+        self.each_once(|known| known.compiled.includes_parsed(version.as_ref()))
+    }
+
+    /// Those that speak of any version, each once.
+    pub fn all(&self) -> Arc<[KnownAdvisory]> {
+        self.each_once(|_| true)
+    }
+
+    fn each_once(&self, matches: impl Fn(&Known) -> bool) -> Arc<[KnownAdvisory]> {
         let mut found: Vec<KnownAdvisory> = Vec::new();
-        for known in &self.entries {
-            if known.compiled.includes_parsed(version.as_ref())
-                && found.iter().all(|other| other.id != known.advisory.id)
-            {
-                found.push(known.advisory.clone());
+        for known in self.entries.iter().filter(|known| matches(known)) {
+            // An advisory that came in parts is in several entries.
+            match found.iter_mut().find(|other| other.id == known.advisory.id) {
+                None => found.push(known.advisory.clone()),
+                Some(other) => {
+                    other.severity = worse(other.severity, known.advisory.severity);
+                    if !known.advisory.fixed.is_empty() {
+                        other.fixed =
+                            other.fixed.iter().chain(&*known.advisory.fixed).cloned().collect();
+                    }
+                }
             }
         }
         found.into()
@@ -241,4 +275,9 @@ impl PackageAdvisories {
             |known: &Known| !known.advisory.withdrawn && known.compiled.is_fixed_by(&version);
         self.entries.iter().any(is_fix)
     }
+}
+
+/// What nobody has rated is not known to be mild.
+fn worse(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.zip(b).map(|(a, b)| a.max(b))
 }

@@ -10,8 +10,9 @@ use serde::de::IgnoredAny;
 
 use super::severity::severity_of;
 use super::{
-    Advisory, Affected, Event, MAX_AFFECTED, MAX_ALIASES, MAX_CWES, MAX_EVENT_BYTES, MAX_EVENTS,
-    MAX_ID, MAX_RANGES, MAX_RECORD, MAX_SUMMARY, MAX_URL, MAX_VERSION, MAX_VERSIONS, ecosystem_of,
+    Advisory, Affected, Event, MAX_AFFECTED, MAX_ALIAS_BYTES, MAX_ALIASES, MAX_CWES,
+    MAX_EVENT_BYTES, MAX_EVENTS, MAX_ID, MAX_RANGES, MAX_RECORD, MAX_SUMMARY, MAX_URL, MAX_VERSION,
+    MAX_VERSIONS, ecosystem_of, text_weight,
 };
 use crate::package::Package;
 
@@ -166,6 +167,7 @@ pub fn parse(text: &[u8]) -> Result<Parsed, Unreadable> {
     check_id(&record.id)?;
     let aliases = record.aliases.unwrap_or_default();
     bound("aliases", aliases.len(), MAX_ALIASES)?;
+    bound("bytes of aliases", aliases.iter().map(String::len).sum(), MAX_ALIAS_BYTES)?;
     aliases.iter().try_for_each(|alias| check_id(alias))?;
     let specific = record.database_specific.unwrap_or_default();
     let cwes: Vec<String> =
@@ -236,7 +238,7 @@ fn read_events(found: Vec<RecordEvent>) -> Result<Vec<Event>, Unreadable> {
         events.extend(event.limit.map(Event::Limit));
     }
     events.iter().try_for_each(|event| bound_version(event.version()))?;
-    let bytes: usize = events.iter().map(|event| event.version().len()).sum();
+    let bytes: usize = events.iter().map(|event| text_weight(event.version())).sum();
     bound("bytes of events", bytes, MAX_EVENT_BYTES)?;
     // The specification asks for one. Without it nobody knows where it begins.
     if !events.iter().any(|event| matches!(event, Event::Introduced(_))) {

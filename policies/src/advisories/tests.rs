@@ -304,7 +304,7 @@ fn index(records: &[&[u8]]) -> Index {
     for record in records {
         builder.add(&parse(record).unwrap().advisory, true);
     }
-    builder.finish("r1")
+    builder.finish("r1", &[Ecosystem::Npm])
 }
 
 const MALICIOUS: &[u8] = br#"{ "id": "MAL-2026-7", "modified": "2026-01-01T00:00:00Z",
@@ -330,6 +330,18 @@ fn an_index_answers_for_each_version_of_a_package() {
     assert!(Index::default().of(&"npm:left-pad".parse().unwrap()).is_none());
 }
 
+/// One advisory that somebody wrote himself says nothing of all the others.
+#[test]
+fn single_records_make_no_ecosystem_known() {
+    let mut builder = Builder::default();
+    builder.add(&parse(MALICIOUS).unwrap().advisory, true);
+    let index = builder.finish("r1", &[]);
+    let known = index.of(&"npm:left-pad".parse().unwrap()).unwrap();
+    assert_eq!(known.fact("1.3.1").map(|found| found.len()), Some(1));
+    assert_eq!((known.fact("1.3.0"), known.fixing_fact("1.3.0")), (None, None));
+    assert!(index.of(&"npm:react".parse().unwrap()).is_none());
+}
+
 #[test]
 fn a_large_advisory_in_parts_says_the_same() {
     let versions: Vec<String> = (0..5000).map(|n| format!("\"1.0.{n}\"")).collect();
@@ -346,7 +358,7 @@ fn a_large_advisory_in_parts_says_the_same() {
         assert!(serde_json::to_vec(part).unwrap().len() < 14 * 1024);
         builder.add(part, number == 0);
     }
-    let index = builder.finish("r1");
+    let index = builder.finish("r1", &[Ecosystem::Npm]);
     assert_eq!(index.len(), 1);
     let known = index.of(&"npm:left-pad".parse().unwrap()).unwrap();
     for (version, affected) in
@@ -464,5 +476,58 @@ proptest! {
         let text = format!("{asked}.{minor}.0");
         let same = compare(Ecosystem::Npm, &text, &format!("{major}.{minor}.0")).unwrap().is_eq();
         prop_assert_eq!(affected.includes(&text), same);
+    }
+}
+
+#[test]
+fn the_versions_that_are_affected_read_as_a_range_of_npm() {
+    let rows = [
+        (range("SEMVER", r#"{ "introduced": "0" }"#), "*"),
+        (range("SEMVER", r#"{ "introduced": "0" }, { "fixed": "1.2.0" }"#), "<1.2.0"),
+        (
+            range("SEMVER", r#"{ "introduced": "1.0.0" }, { "last_affected": "1.2.0" }"#),
+            ">=1.0.0 <=1.2.0",
+        ),
+        (
+            range(
+                "SEMVER",
+                r#"{ "fixed": "3.1.0" }, { "introduced": "3.0.0" }, { "introduced": "0" }, { "fixed": "1.0.0" }"#,
+            ),
+            "<1.0.0 || >=3.0.0 <3.1.0",
+        ),
+        (range("SEMVER", r#"{ "introduced": "1.0.0" }, { "limit": "2.0.0" }"#), ">=1.0.0 <2.0.0"),
+        (r#""versions": ["1.0.0", "v1.2.0", "rubbish"]"#.to_owned(), "1.0.0 || 1.2.0"),
+        (range("SEMVER", r#"{ "introduced": "1.0.0" }, { "fixed": "1.0.0" }"#), ""),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(Compiled::new(&affected("npm", &text)).npm_range(), expected, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_range_of_npm_holds_what_the_advisory_speaks_of(events in events(), version in 0u64..10) {
+        let affected = Affected {
+            package: Package::new(Ecosystem::Npm, "a").unwrap(),
+            severity: None,
+            vector: None,
+            ranges: vec![events],
+            versions: Vec::new(),
+        };
+        let range = Compiled::new(&affected).npm_range();
+        let text = format!("{version}.0.0");
+        let holds = !range.is_empty() && range.split(" || ").any(|alternative| {
+            alternative == "*" || alternative.split(' ').all(|comparator| {
+                let bound = comparator.trim_start_matches(['<', '>', '=']);
+                let order = compare(Ecosystem::Npm, &text, bound).unwrap();
+                match &comparator[..comparator.len() - bound.len()] {
+                    ">=" => order.is_ge(),
+                    "<" => order.is_lt(),
+                    "<=" => order.is_le(),
+                    _ => order.is_eq(),
+                }
+            })
+        });
+        prop_assert_eq!(holds, affected.includes(&text), "{}", range);
     }
 }

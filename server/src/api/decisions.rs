@@ -71,7 +71,8 @@ fn view(
 ) -> DecisionView {
     let set = api.rules.current();
     let record = known.iter().find_map(|recalled| recalled.record.as_ref());
-    let facts = gather_facts(api.clock.now(), record);
+    let advisories = set.advisories().of(&package);
+    let facts = gather_facts(api.clock.now(), record, advisories.as_ref(), version.as_ref());
     let seen = known.into_iter().map(Seen::from).collect();
     let observing = api.mode == Mode::Observe;
     let faults = api.rules.status().faults;
