@@ -1,13 +1,14 @@
 //! `npm audit`: which of a project's packages have known holes.
 //!
-//! The upstream is asked, without anything of ours ([`questions`]); what it answers is
-//! passed on. What is denied here is asked about like the rest: it is in use in that project.
-//! Nothing is kept, because tomorrow's answer is another one. Advisories of our own will join the
-//! upstream's in [`bulk`] and [`tree`].
+//! Where npm's advisories were imported, they are the answer ([`known`]), and nobody else hears of
+//! the question. Else the upstream is asked, without anything of ours ([`questions`]); what it
+//! answers is passed on. What is denied here is asked about like the rest: it is in use in that
+//! project. Nothing is kept, because tomorrow's answer is another one.
 
+mod known;
 mod questions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -21,6 +22,7 @@ use serde_json::value::RawValue;
 use self::questions::{Bulk, Tree, empty_tree_answer, public_bulk, public_tree};
 use super::super::refusal::Refusal;
 use super::body::{JsonBound, receive};
+use crate::metadata::MetadataError;
 use crate::pull::PullError;
 use crate::registries::Registry;
 use crate::upstream::UpstreamError;
@@ -47,6 +49,10 @@ pub async fn bulk(
     let received = receive(req, body, QUESTION_AT_MOST, &registry.garden.audit_room).await?;
     let _turn = turn(registry).await?;
     let own = registry.own_names();
+    if registry.garden.gate.rules().advisories().knows(Ecosystem::Npm) {
+        let asked = reading(registry, move || received.read_json::<Bulk>(QUESTION)).await?;
+        return answer_by_ourselves(registry, asked).await;
+    }
     let asked = reading(registry, move || {
         let asked: Bulk = received.read_json(QUESTION)?;
         let asked = public_bulk(asked, &|package| !own.matches(package));
@@ -67,6 +73,27 @@ pub async fn bulk(
         Ok(to_bytes(&known))
     })
     .await?;
+    Ok(json(answer))
+}
+
+/// By the advisories that were imported; nothing of the question leaves the house.
+async fn answer_by_ourselves(registry: &Registry, asked: Bulk) -> Result<HttpResponse, Refusal> {
+    let (rules, own) = (registry.garden.gate.rules(), registry.own_names());
+    let found = blocking(move || {
+        Ok(known::ids(rules.advisories(), &asked, |package| own.matches(package)))
+    })
+    .await?;
+    let mut advisories = HashMap::new();
+    for id in known::wanted(&found) {
+        let failed = |fault: MetadataError| Refusal::Pull {
+            what: "the audit".to_owned(),
+            fault: fault.into(),
+        };
+        if let Some(advisory) = registry.garden.store.advisory(&id).await.map_err(failed)? {
+            advisories.insert(id, advisory);
+        }
+    }
+    let answer = blocking(move || Ok(to_bytes(&known::answer(&found, &advisories)))).await?;
     Ok(json(answer))
 }
 
