@@ -21,7 +21,7 @@ use crate::package::{Ecosystem, Package};
 pub use evaluation::Compiled;
 pub use index::{Builder, Index, PackageAdvisories};
 pub use osv::{Unreadable, parse};
-pub use severity::{Rating, rating};
+pub use severity::{Rating, rating, severity_of_notice};
 
 /// The largest text of a record that is read.
 pub const MAX_RECORD: usize = 16 * 1024 * 1024;

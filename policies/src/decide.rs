@@ -16,7 +16,7 @@ use crate::rules::{PackageRules, Rule, RuleSet};
 use crate::versions::Parsed;
 
 /// Decides one version; `rules` are those of its package.
-pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts) -> Decision {
+pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts<'_>) -> Decision {
     let revision = rules.set().revision().clone();
     if let Some(reason) = rules.set().unavailable_reason() {
         return Decision {
@@ -74,8 +74,8 @@ pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts) -> Dec
     }
 }
 
-fn known_malice(facts: &Facts) -> Option<&KnownAdvisory> {
-    let known = facts.advisories.as_deref().filter(|_| !facts.own)?;
+fn known_malice<'a>(facts: &Facts<'a>) -> Option<&'a KnownAdvisory> {
+    let known = facts.advisories.filter(|_| !facts.own)?;
     known.iter().find(|advisory| advisory.malicious && !advisory.withdrawn)
 }
 
@@ -87,7 +87,11 @@ fn reason_of(rule: &Rule) -> Arc<str> {
 }
 
 /// The most useful thing to say where nothing matched.
-fn nobody_allows(rules: &PackageRules<'_>, version: Option<&Parsed<'_>>, facts: &Facts) -> String {
+fn nobody_allows(
+    rules: &PackageRules<'_>,
+    version: Option<&Parsed<'_>>,
+    facts: &Facts<'_>,
+) -> String {
     let mut allows = rules.iter().filter(|rule| rule.effect == Effect::Allow).peekable();
     if allows.peek().is_none() {
         return "no rule allows this package yet".to_owned();
@@ -126,7 +130,7 @@ pub struct Considered {
 }
 
 /// The decision on one version, and what each rule had to say.
-pub fn explain(set: &RuleSet, asked: &PackageVersion, facts: &Facts) -> Explanation {
+pub fn explain(set: &RuleSet, asked: &PackageVersion, facts: &Facts<'_>) -> Explanation {
     let rules = set.for_package(&asked.package);
     let parsed = Parsed::new(rules.ecosystem(), asked.version.as_str());
     let considered: Vec<Considered> =
@@ -147,7 +151,7 @@ pub struct Overview {
 }
 
 /// The rules that name the package. `matched` says that the rule is in force, whatever its range.
-pub fn overview(set: &RuleSet, package: &Package, facts: &Facts) -> Overview {
+pub fn overview(set: &RuleSet, package: &Package, facts: &Facts<'_>) -> Overview {
     let rules = set.for_package(package);
     let considered: Vec<Considered> = rules
         .iter()
@@ -178,7 +182,7 @@ fn consider(
     rule: &Rule,
     package: &Package,
     version: Option<&Parsed<'_>>,
-    facts: &Facts,
+    facts: &Facts<'_>,
 ) -> Considered {
     let included = rule.includes(package.ecosystem(), version);
     let ended = rule.is_expired(facts.now);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
+/// [`Facts::at`] knows nothing but the time; fill in what is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Facts<'a> {
     pub now: Timestamp,
     /// By the upstream's date, which the publisher controls.
     pub published: Option<Timestamp>,
@@ -16,15 +17,15 @@ pub struct Facts {
     pub first_seen: Option<Timestamp>,
     /// It was published here: no upstream had a say in it.
     pub own: bool,
-    /// The advisories that speak of it; absent where none were ever imported for its ecosystem.
-    pub advisories: Option<Arc<[KnownAdvisory]>>,
+    /// Those that name this version; an empty list says that there are none.
+    pub advisories: Option<&'a [KnownAdvisory]>,
     /// An advisory names it as the version that fixes it.
     pub fixes_advisory: Option<bool>,
 }
 
-impl Facts {
-    /// Nothing but the time is known.
-    pub const fn unknown(now: Timestamp) -> Self {
+impl Facts<'_> {
+    /// Nothing is known but the time.
+    pub const fn at(now: Timestamp) -> Self {
         Self {
             now,
             published: None,
@@ -36,17 +37,17 @@ impl Facts {
     }
 }
 
-/// What an advisory says of a version that it speaks of.
-#[derive(Clone, Debug, PartialEq)]
+/// One advisory that names the version.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KnownAdvisory {
     pub id: Arc<str>,
-    pub aliases: Arc<[Arc<str>]>,
-    /// From 0 to 10; absent where nobody said how bad it is.
+    pub aliases: Vec<Arc<str>>,
+    /// From 0 to 10; `None` where nobody said how bad it is.
     pub severity: Option<f64>,
-    /// The version was made to do harm.
+    /// The package itself is malware, not merely flawed.
     pub malicious: bool,
-    /// Whoever published it took it back.
+    /// Its authors took it back.
     pub withdrawn: bool,
-    /// Versions that fix it.
-    pub fixed: Arc<[Arc<str>]>,
+    /// Versions in which it no longer holds.
+    pub fixed: Vec<Arc<str>>,
 }

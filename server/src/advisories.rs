@@ -7,7 +7,9 @@
 
 pub mod bundle;
 mod cleaning;
+mod fetching;
 mod import;
+mod rustsec;
 mod stored;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ use crate::metadata::{Metadata, MetadataError};
 use crate::rules::Rules;
 
 pub use bundle::Fault;
+pub use fetching::{Fetching, Remote};
 pub use import::Imported;
 
 /// The largest file that is imported.
@@ -152,7 +155,7 @@ impl Advisories {
                 tracing::info!(
                     advisories = index.len(),
                     packages = index.packages(),
-                    revision = index.revision(),
+                    revision = &**index.revision(),
                     "advisories in force"
                 );
                 self.0.rules.put_beside(Ok(Arc::new(index))).await;
@@ -172,7 +175,7 @@ impl Advisories {
             packages: index.packages(),
             ecosystems: index.ecosystems().to_vec(),
             memory: index.bytes(),
-            revision: index.revision().to_owned(),
+            revision: index.revision().to_string(),
             sources: state.map(|state| state.record.sources).unwrap_or_default(),
         })
     }

@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use moka::sync::Cache;
 use policies::advisories::PackageAdvisories;
 use policies::decide::decide;
 use policies::decision::{Decision, Effect};
-use policies::facts::Facts;
+use policies::facts::{Facts, KnownAdvisory};
 use policies::package::{Package, PackageVersion, Version};
 use policies::rules::RuleSet;
 
@@ -104,11 +105,21 @@ pub struct Gate {
     rules: Rules,
     mode: Mode,
     clock: Clock,
+    /// Of packages that advisories speak of, by the advisories' revision: reading them out of the
+    /// index takes longer than deciding.
+    known: Cache<(Package, Arc<str>), Arc<PackageAdvisories>>,
 }
+
+/// Bytes of advisories that are kept ready, as they are written down.
+const READY: u64 = 8 << 20;
 
 impl Gate {
     pub fn new(rules: Rules, mode: Mode, clock: Clock) -> Self {
-        Self { rules, mode, clock }
+        let weigh = |_: &_, known: &Arc<PackageAdvisories>| {
+            u32::try_from(known.weight()).unwrap_or(u32::MAX)
+        };
+        let known = Cache::builder().weigher(weigh).max_capacity(READY).build();
+        Self { rules, mode, clock, known }
     }
 
     pub fn mode(&self) -> Mode {
@@ -128,15 +139,29 @@ impl Gate {
         remembered: Option<&VersionRecord>,
     ) -> Result<Admitted, Box<Refused>> {
         let rules = self.rules();
-        let known = rules.advisories().of(&subject.package);
-        let facts =
-            gather_facts(self.clock.now(), remembered, known.as_ref(), Some(&subject.version));
+        let known = self.known(&rules, &subject.package);
+        let said = Said::of(known.as_deref(), &subject.version);
+        let facts = gather_facts(self.clock.now(), remembered, &said);
         let decision = decide(&rules.for_package(&subject.package), &subject.version, &facts);
         if lets_through(self.mode, &decision) {
             Ok(Admitted { subject, decision })
         } else {
             Err(Box::new(Refused { subject, decision }))
         }
+    }
+
+    fn known(&self, rules: &RuleSet, package: &Package) -> Option<Arc<PackageAdvisories>> {
+        let index = rules.advisories();
+        if !index.speaks_of(package) {
+            return index.of(package).map(Arc::new);
+        }
+        let key = (package.clone(), Arc::clone(index.revision()));
+        if let Some(known) = self.known.get(&key) {
+            return Some(known);
+        }
+        let known = Arc::new(index.of(package)?);
+        self.known.insert(key, Arc::clone(&known));
+        Some(known)
     }
 
     /// Whether [`Self::screen`] could let any version of it through: a look without its versions.
@@ -154,10 +179,11 @@ impl Gate {
     ) -> Screened {
         let now = self.clock.now();
         let of_package = rules.for_package(package);
-        let known = rules.advisories().of(package);
+        let known = self.known(rules, package);
         let decided = versions
             .map(|(version, remembered)| {
-                let facts = gather_facts(now, remembered, known.as_ref(), Some(version));
+                let said = Said::of(known.as_deref(), version);
+                let facts = gather_facts(now, remembered, &said);
                 (version.clone(), decide(&of_package, version, &facts))
             })
             .collect();
@@ -165,22 +191,34 @@ impl Gate {
     }
 }
 
-/// What is not remembered is unknown; `policies` sees to it that the unknown opens nothing. `known`
-/// is what advisories say of the package.
-pub fn gather_facts(
+/// What advisories say of one version. The default is that nothing is known.
+#[derive(Debug, Default)]
+pub struct Said {
+    advisories: Option<Vec<KnownAdvisory>>,
+    fixes: Option<bool>,
+}
+
+impl Said {
+    pub fn of(known: Option<&PackageAdvisories>, version: &Version) -> Self {
+        let Some(known) = known else { return Self::default() };
+        let version = version.as_str();
+        Self { advisories: known.fact(version), fixes: known.fixing_fact(version) }
+    }
+}
+
+/// What is not remembered is unknown; `policies` sees to it that the unknown opens nothing.
+pub fn gather_facts<'a>(
     now: Timestamp,
     remembered: Option<&VersionRecord>,
-    known: Option<&PackageAdvisories>,
-    version: Option<&Version>,
-) -> Facts {
-    let of_version = known.zip(version);
+    said: &'a Said,
+) -> Facts<'a> {
     Facts {
-        now,
         published: remembered.and_then(|record| record.published),
         first_seen: remembered.map(|record| record.first_seen),
         own: remembered.is_some_and(|record| record.own && record.vanished.is_none()),
-        advisories: of_version.and_then(|(known, version)| known.fact(version.as_str())),
-        fixes_advisory: of_version.and_then(|(known, version)| known.fixing_fact(version.as_str())),
+        advisories: said.advisories.as_deref(),
+        fixes_advisory: said.fixes,
+        ..Facts::at(now)
     }
 }
 

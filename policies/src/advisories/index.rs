@@ -127,7 +127,7 @@ fn entry_of<'t>(text: &'t [u8], place: &Place) -> &'t [u8] {
 
 impl Index {
     /// Empty where nothing was ever imported.
-    pub fn revision(&self) -> &str {
+    pub fn revision(&self) -> &Arc<str> {
         &self.revision
     }
 
@@ -164,18 +164,31 @@ impl Index {
     /// were never imported.
     pub fn of(&self, package: &Package) -> Option<PackageAdvisories> {
         let is_known = self.knows(package.ecosystem());
-        let asked = package.to_string();
-        let name = |place: &Place| &self.text[place.start..place.start + usize::from(place.name)];
-        let found = self.places.binary_search_by(|place| name(place).cmp(asked.as_bytes()));
-        let entries = found.ok().map(|place| entry_of(&self.text, &self.places[place]));
+        let entries = self.entries(package);
         if !is_known && entries.is_none() {
             return None;
         }
+        let weight = entries.map_or(0, <[u8]>::len);
         let entries: Vec<Entry<'_>> = entries.map_or_else(Vec::new, |json| {
             serde_json::from_slice(json).expect("the index holds what it wrote itself")
         });
         let entries = entries.into_iter().map(|entry| Known::new(package, entry)).collect();
-        Some(PackageAdvisories { ecosystem: package.ecosystem(), is_known, entries })
+        Some(PackageAdvisories { ecosystem: package.ecosystem(), is_known, weight, entries })
+    }
+
+    /// Whether there is any advisory on the package: cheaper than [`Self::of`].
+    pub fn speaks_of(&self, package: &Package) -> bool {
+        self.entries(package).is_some()
+    }
+
+    fn entries(&self, package: &Package) -> Option<&[u8]> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let asked = package.to_string();
+        let name = |place: &Place| &self.text[place.start..place.start + usize::from(place.name)];
+        let found = self.places.binary_search_by(|place| name(place).cmp(asked.as_bytes()));
+        found.ok().map(|place| entry_of(&self.text, &self.places[place]))
     }
 }
 
@@ -184,6 +197,8 @@ impl Index {
 pub struct PackageAdvisories {
     ecosystem: Ecosystem,
     is_known: bool,
+    /// Bytes that it was read from.
+    weight: usize,
     entries: Vec<Known>,
 }
 
@@ -219,13 +234,18 @@ impl PackageAdvisories {
         self.entries.is_empty()
     }
 
+    /// Bytes that it was read from; in memory it takes some times as many.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
     /// The ecosystem's advisories were imported: that none speaks of a version means something.
     pub fn is_known(&self) -> bool {
         self.is_known
     }
 
     /// What is to be said of a version in [`crate::facts::Facts::advisories`].
-    pub fn fact(&self, version: &str) -> Option<Arc<[KnownAdvisory]>> {
+    pub fn fact(&self, version: &str) -> Option<Vec<KnownAdvisory>> {
         let found = self.affecting(version);
         (self.is_known || !found.is_empty()).then_some(found)
     }
@@ -237,20 +257,20 @@ impl PackageAdvisories {
     }
 
     /// Those that speak of this version, each once.
-    pub fn affecting(&self, version: &str) -> Arc<[KnownAdvisory]> {
+    pub fn affecting(&self, version: &str) -> Vec<KnownAdvisory> {
         if self.entries.is_empty() {
-            return Arc::default();
+            return Vec::new();
         }
         let version = Parsed::new(self.ecosystem, version);
         self.each_once(|known| known.compiled.includes_parsed(version.as_ref()))
     }
 
     /// Those that speak of any version, each once.
-    pub fn all(&self) -> Arc<[KnownAdvisory]> {
+    pub fn all(&self) -> Vec<KnownAdvisory> {
         self.each_once(|_| true)
     }
 
-    fn each_once(&self, matches: impl Fn(&Known) -> bool) -> Arc<[KnownAdvisory]> {
+    fn each_once(&self, matches: impl Fn(&Known) -> bool) -> Vec<KnownAdvisory> {
         let mut found: Vec<KnownAdvisory> = Vec::new();
         for known in self.entries.iter().filter(|known| matches(known)) {
             // An advisory that came in parts is in several entries.
@@ -258,14 +278,11 @@ impl PackageAdvisories {
                 None => found.push(known.advisory.clone()),
                 Some(other) => {
                     other.severity = worse(other.severity, known.advisory.severity);
-                    if !known.advisory.fixed.is_empty() {
-                        other.fixed =
-                            other.fixed.iter().chain(&*known.advisory.fixed).cloned().collect();
-                    }
+                    other.fixed.extend(known.advisory.fixed.iter().cloned());
                 }
             }
         }
-        found.into()
+        found
     }
 
     /// Whether an advisory that stands names this version as the one that fixes it.

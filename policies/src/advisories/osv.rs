@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::severity::severity_of;
+use super::severity::{severity_of, severity_of_notice};
 use super::{
     Advisory, Affected, Event, MAX_AFFECTED, MAX_ALIAS_BYTES, MAX_ALIASES, MAX_CWES,
     MAX_EVENT_BYTES, MAX_EVENTS, MAX_ID, MAX_RANGES, MAX_RECORD, MAX_SUMMARY, MAX_URL, MAX_VERSION,
@@ -69,6 +69,8 @@ struct RecordAffected {
     ranges: Option<Vec<RecordRange>>,
     #[serde(default)]
     versions: Option<Vec<String>>,
+    #[serde(default)]
+    database_specific: Option<Specific>,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +113,8 @@ struct Specific {
     severity: Option<String>,
     cwes: Vec<String>,
     malicious: bool,
+    /// RustSec's word for what is no vulnerability.
+    informational: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Specific {
@@ -135,6 +139,8 @@ impl<'de> Deserialize<'de> for Specific {
             severity: Option<Lenient<String>>,
             #[serde(default)]
             cwe_ids: Option<Lenient<Vec<String>>>,
+            #[serde(default)]
+            informational: Option<Lenient<String>>,
             /// Of the database of malicious packages.
             #[serde(rename = "malicious-packages-origins", default)]
             origins: Option<IgnoredAny>,
@@ -147,6 +153,7 @@ impl<'de> Deserialize<'de> for Specific {
             severity: fields.severity.and_then(Lenient::known),
             cwes: fields.cwe_ids.and_then(Lenient::known).unwrap_or_default(),
             malicious: fields.origins.is_some(),
+            informational: fields.informational.and_then(Lenient::known),
         })
     }
 }
@@ -225,6 +232,8 @@ fn read_affected(
     let vectors = if own.is_empty() { of_all } else { &own };
     let vectors = vectors.iter().map(|one| (one.kind.as_str(), one.score.as_str()));
     let (severity, vector) = severity_of(vectors, word);
+    let informational = found.database_specific.and_then(|specific| specific.informational);
+    let severity = severity.or_else(|| informational.as_deref().and_then(severity_of_notice));
     Ok(Some(Affected { package, severity, vector, ranges, versions }))
 }
 

@@ -10,7 +10,7 @@ const MAX_VECTOR: usize = 300;
 
 /// The worst that is known: the score of a CVSS vector of version 3 or 4. Where there is none, the
 /// most that the database's word can mean: a `LOW` is somewhere up to 3.9, and counts as that.
-pub(super) fn severity_of<'a>(
+pub fn severity_of<'a>(
     vectors: impl Iterator<Item = (&'a str, &'a str)>,
     word: Option<&str>,
 ) -> (Option<f64>, Option<String>) {
@@ -37,6 +37,12 @@ fn most(word: &str) -> Option<f64> {
         "critical" => Some(10.0),
         _ => None,
     }
+}
+
+/// RustSec also tells what is no vulnerability: that nobody looks after a crate any more. What is
+/// unsound may be one.
+pub fn severity_of_notice(informational: &str) -> Option<f64> {
+    matches!(informational, "unmaintained" | "notice").then_some(0.0)
 }
 
 /// A severity in npm's words, which are CVSS's own but for `moderate`.

@@ -379,15 +379,12 @@ fn malicious_versions_are_denied_whatever_the_rules_say() {
     let package: Package = "npm:left-pad".parse().unwrap();
     let known = set.advisories().of(&package).unwrap();
     let decided = |version: &str, own: bool, withdrawn: bool| {
-        let mut advisories = known.affecting(version).to_vec();
+        let mut advisories = known.affecting(version);
         for advisory in &mut advisories {
             advisory.withdrawn = withdrawn;
         }
-        let facts = Facts {
-            own,
-            advisories: Some(advisories.into()),
-            ..Facts::unknown(Timestamp::UNIX_EPOCH)
-        };
+        let facts =
+            Facts { own, advisories: Some(&advisories), ..Facts::at(Timestamp::UNIX_EPOCH) };
         decide(&set.for_package(&package), &Version::new(version).unwrap(), &facts)
     };
     let denied = decided("1.3.1", false, false);

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::rules::{Draft, Origin, parse};
 
-fn facts(now: &str) -> Facts {
-    Facts::unknown(now.parse().unwrap())
+fn facts(now: &str) -> Facts<'static> {
+    Facts::at(now.parse().unwrap())
 }
 
 fn set(text: &str) -> RuleSet {

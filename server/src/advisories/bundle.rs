@@ -1,13 +1,15 @@
 //! What is imported: one record, or many in a zip or a tar archive. Blocking.
 //!
-//! Which it is shows in its first bytes. Of an archive every file called `*.json` is a record, and
-//! nothing else is looked at. What unpacks to far more than it is, is refused before it does harm.
+//! Which it is shows in its first bytes. Of an archive every file called `*.json` is a record, and so
+//! is every `RUSTSEC-*.md`; nothing else is looked at. What unpacks to far more than it is, is refused before it does harm.
 
 use std::fmt;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use flate2::read::MultiGzDecoder;
 use policies::advisories::{MAX_RECORD, osv, parse};
+
+use super::rustsec;
 
 /// Records of one import.
 const MAX_RECORDS: u64 = 5_000_000;
@@ -152,7 +154,11 @@ impl Reading<'_> {
         if self.records > MAX_RECORDS {
             return Err(fault(file, format!("there are more than {MAX_RECORDS} records")));
         }
-        let parsed = parse(&text).map_err(|error| fault(file, error))?;
+        let parsed = if file.is_some_and(rustsec::is_record) {
+            rustsec::parse(&text).map_err(|error| fault(file, error))?
+        } else {
+            parse(&text).map_err(|error| fault(file, error))?
+        };
         (self.take)(parsed)
     }
 
@@ -169,14 +175,15 @@ impl Reading<'_> {
         if self.records > 0 {
             return Ok(Kind::Archive);
         }
-        Err(fault(None, "there is no file in it that is called *.json"))
+        Err(fault(None, "there is no file in it that is called *.json or RUSTSEC-*.md"))
     }
 }
 
 /// A file of records, by its name alone; hidden ones and macOS's shadows are none.
 pub fn is_record(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
-    file.ends_with(".json") && !file.starts_with('.') && !name.starts_with("__MACOSX/")
+    (file.ends_with(".json") && !file.starts_with('.') && !name.starts_with("__MACOSX/"))
+        || rustsec::is_record(name)
 }
 
 #[cfg(test)]

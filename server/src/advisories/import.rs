@@ -62,6 +62,8 @@ impl Imported {
 /// What is held of an advisory from this source.
 struct Held {
     modified: Timestamp,
+    /// Of what is kept of it.
+    fingerprint: u64,
     parts: u32,
     /// In the present import.
     seen: bool,
@@ -134,6 +136,14 @@ pub(super) async fn run(
     Ok(imported)
 }
 
+/// Of what is kept: a newer garth may keep more of the same record, and RustSec does not say when
+/// a record was modified.
+fn fingerprint(parts: &[Advisory]) -> u64 {
+    let json = serde_json::to_vec(parts).expect("an advisory has string keys, and a Vec grows");
+    let hash = Sha256::digest(&json);
+    u64::from_be_bytes(hash[..8].try_into().expect("a sha256 has 32 bytes"))
+}
+
 fn before_of<'s>(state: &'s AdvisoriesRecord, source: &str) -> Option<&'s SourceRecord> {
     state.sources.get(source)
 }
@@ -162,7 +172,9 @@ async fn held_of(
         if let Some(own) = own.filter(|own| !own.parts.is_empty()) {
             let parts = u32::try_from(own.parts.len()).unwrap_or(u32::MAX);
             let modified = own.parts[0].modified;
-            held.insert(of_id.id.into(), Held { modified, parts, seen: false, written: false });
+            let fingerprint = fingerprint(&own.parts);
+            let (seen, written) = (false, false);
+            held.insert(of_id.id.into(), Held { modified, fingerprint, parts, seen, written });
         }
     }
     Ok(held)
@@ -220,20 +232,27 @@ impl Writing<'_> {
             }
             return Ok(());
         }
+        let parts = advisory.split(PART);
+        let fingerprint = fingerprint(&parts);
         if let Some(held) = held
-            && held.modified >= advisory.modified
+            && (held.modified > advisory.modified
+                || (held.modified == advisory.modified && held.fingerprint == fingerprint))
         {
             held.seen = true;
             self.imported.unchanged += 1;
             return Ok(());
         }
-        self.write(advisory).await
+        self.write(&advisory, parts, fingerprint).await
     }
 
-    async fn write(&mut self, advisory: Advisory) -> Result<(), ImportError> {
+    async fn write(
+        &mut self,
+        advisory: &Advisory,
+        parts: Vec<Advisory>,
+        fingerprint: u64,
+    ) -> Result<(), ImportError> {
         let (id, modified, malicious) =
             (advisory.id.clone(), advisory.modified, advisory.malicious);
-        let parts = advisory.split(PART);
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         for (number, part) in (0..).zip(parts) {
             let record = AdvisoryRecord { parts: count, advisory: Some(part) };
@@ -250,7 +269,8 @@ impl Writing<'_> {
             self.imported.written += 1;
             self.imported.malicious += u64::from(malicious);
         }
-        let held = Held { modified, parts: count, seen: true, written: true };
+        let (seen, written) = (true, true);
+        let held = Held { modified, fingerprint, parts: count, seen, written };
         self.held.insert(id.into(), held);
         Ok(())
     }

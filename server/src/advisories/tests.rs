@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use super::*;
 use crate::blobs::BlobsOptions;
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
-use crate::gate::gather_facts;
+use crate::gate::{Said, gather_facts};
 use crate::metadata::records::{self, AdvisoriesRecord, AdvisoryRecord, Prefix};
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::RulesConfig;
@@ -113,8 +113,8 @@ fn known(rules: &Rules, version: &str) -> Vec<String> {
     let package: Package = "npm:left-pad".parse().unwrap();
     let of_package = set.advisories().of(&package);
     let version = Version::new(version).unwrap();
-    let facts = gather_facts(clock().now(), None, of_package.as_ref(), Some(&version));
-    let found = facts.advisories.unwrap_or_default();
+    let said = Said::of(of_package.as_ref(), &version);
+    let found = gather_facts(clock().now(), None, &said).advisories.unwrap_or_default();
     let mut ids: Vec<String> = found.iter().map(|known| known.id.to_string()).collect();
     ids.sort();
     ids

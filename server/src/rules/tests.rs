@@ -66,7 +66,7 @@ fn draft(name: Option<&str>, effect: &str, package: &str) -> Draft {
 
 fn decision(rules: &Rules, asked: &str) -> policies::decision::Decision {
     let asked: PackageVersion = asked.parse().unwrap();
-    let facts = Facts::unknown(clock().now());
+    let facts = Facts::at(clock().now());
     let set = rules.current();
     decide(&set.for_package(&asked.package), &asked.version, &facts)
 }

@@ -240,3 +240,45 @@ async fn a_kill_in_the_middle_of_an_import_leaves_the_advisories_of_before() {
     let checked = setup.command(&["check"]).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 }
+
+fn tarred(records: &[Value]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for record in records {
+        let text = record.to_string();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        let file = format!("{}.json", record["id"].as_str().unwrap());
+        tar.append_data(&mut header, file, text.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configured_archives_are_fetched_and_a_broken_one_changes_nothing() {
+    let up = upstream().await;
+    let archive = "application/x-tar";
+    up.place("/osv/npm/all.tar", archive, tarred(&[malicious("2026-01-01T00:00:00Z")]));
+    let settings = format!("[advisories]\nurls = [\"{}osv/npm/all.tar\"]\n", up.url());
+    let garth = registry(&up, &settings).start();
+    garth.run(&["allow", "npm:*"]);
+    let asked = Asked::new("GET", "/npm/left-pad/-/left-pad-1.3.0.tgz");
+    for _ in 0..200 {
+        if garth.ask(&asked).await.status == 403 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(garth.ask(&asked).await.text().contains("MAL-2026-7"));
+    assert_eq!(count(&garth), 1);
+
+    up.place("/osv/npm/all.tar", archive, "no archive");
+    let garth = garth.stop().0.start();
+    for _ in 0..200 {
+        if garth.log().contains("advisories could not be fetched") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(garth.log().contains("neither a record in JSON nor"), "{}", garth.log());
+    assert!(garth.ask(&asked).await.text().contains("MAL-2026-7"));
+}

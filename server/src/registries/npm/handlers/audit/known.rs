@@ -27,7 +27,7 @@ pub fn ids(
         let own = is_own(&package);
         let mut ids: Vec<String> = versions
             .iter()
-            .flat_map(|version| known.affecting(version).to_vec())
+            .flat_map(|version| known.affecting(version))
             .filter(|advisory| !advisory.withdrawn && !(own && advisory.malicious))
             .map(|advisory| advisory.id.to_string())
             .collect();
