@@ -17,6 +17,7 @@ pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use policies::advisories::{Advisory, Index};
 use policies::package::Ecosystem;
@@ -36,6 +37,7 @@ pub use import::Imported;
 /// The largest file that is imported.
 pub const MAX_IMPORT: u64 = 4 << 30;
 const MAX_SOURCE: usize = 64;
+const ASK_STORE: Duration = Duration::from_secs(15);
 /// Sources that are remembered.
 const MAX_SOURCES: usize = 100;
 
@@ -111,6 +113,29 @@ impl Advisories {
         advisories.reload().await;
         advisories.clean_later();
         advisories
+    }
+
+    /// Keeps what is in force true to the store, which another process may have written, until the
+    /// last clone of [`Advisories`] is gone. So what could not be read is also tried again.
+    pub fn watch(&self) {
+        let inner = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(ASK_STORE).await;
+                let Some(inner) = inner.upgrade() else { return };
+                Self(inner).look().await;
+            }
+        });
+    }
+
+    async fn look(&self) {
+        // An import of our own ends with its own look.
+        let _turn = self.0.turn.lock().await;
+        let Ok(state) = stored::read_state(self.0.metadata.as_ref()).await else { return };
+        let revision = state.map(|state| state.record.revision).unwrap_or_default();
+        if **self.0.rules.current().advisories().revision() != *revision {
+            self.reload().await;
+        }
     }
 
     /// A place for what is to be imported.

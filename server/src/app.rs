@@ -123,6 +123,7 @@ impl App {
         )
         .await;
         rules.watch();
+        advisories.watch();
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = PullStore {
             metadata: Arc::clone(&engines.metadata),

@@ -225,7 +225,8 @@ fn read_affected(
         .filter(|range| range.kind != "GIT")
         .map(|range| read_events(range.events.unwrap_or_default()))
         .collect::<Result<_, _>>()?;
-    let versions = found.versions.unwrap_or_default();
+    let mut versions = found.versions.unwrap_or_default();
+    versions.iter_mut().for_each(make_printable);
     bound("versions", versions.len(), MAX_VERSIONS)?;
     versions.iter().try_for_each(|version| bound_version(version))?;
     let own = found.severity.unwrap_or_default();
@@ -245,6 +246,13 @@ fn read_events(found: Vec<RecordEvent>) -> Result<Vec<Event>, Unreadable> {
         events.extend(event.fixed.map(Event::Fixed));
         events.extend(event.last_affected.map(Event::LastAffected));
         events.extend(event.limit.map(Event::Limit));
+    }
+    for event in &mut events {
+        let (Event::Introduced(version)
+        | Event::Fixed(version)
+        | Event::LastAffected(version)
+        | Event::Limit(version)) = event;
+        make_printable(version);
     }
     events.iter().try_for_each(|event| bound_version(event.version()))?;
     let bytes: usize = events.iter().map(|event| text_weight(event.version())).sum();
@@ -299,16 +307,12 @@ fn url_of(references: Vec<Reference>) -> Option<String> {
 
 /// In one line, without what a terminal would take for more than text.
 fn shortened(text: &str, most: usize) -> String {
-    let is_text = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let line: String = text
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
         .chars()
-        .filter(is_text)
+        .filter(|c| is_printable(*c))
         .take(most)
         .collect();
     let mut end = line.len().min(most);
@@ -316,4 +320,19 @@ fn shortened(text: &str, most: usize) -> String {
         end -= 1;
     }
     line[..end].to_owned()
+}
+
+/// Versions are shown to people. One with such a character in it is none, and stays none.
+fn make_printable(text: &mut String) {
+    if !text.chars().all(is_printable) {
+        *text = text.chars().map(|c| if is_printable(c) { c } else { '?' }).collect();
+    }
+}
+
+fn is_printable(c: char) -> bool {
+    let turns = matches!(
+        c,
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    !c.is_control() && !turns
 }

@@ -272,6 +272,19 @@ fn what_was_made_to_do_harm_is_told_from_a_mistake() {
     }
 }
 
+/// What is shown to people carries nothing that a terminal obeys.
+#[test]
+fn versions_are_kept_without_control_characters() {
+    let text = format!(
+        r#"{}, "versions": ["1.0.0\u001b[31m"]"#,
+        range("SEMVER", r#"{ "introduced": "0" }, { "fixed": "2.0.0\u202e\n" }"#)
+    );
+    let affected = affected("npm", &text);
+    assert_eq!(affected.versions, ["1.0.0?[31m"]);
+    assert_eq!(affected.fixed().collect::<Vec<_>>(), ["2.0.0??"]);
+    assert!(affected.includes("3.0.0"), "a fix that is no version fixes nothing");
+}
+
 #[test]
 fn a_text_that_is_no_record_is_refused_within_bounds() {
     let aliases = vec!["\"A-1\""; MAX_ALIASES + 1].join(",");

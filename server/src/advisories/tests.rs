@@ -2,7 +2,6 @@
 
 use std::io::{Cursor, Write as _};
 use std::path::Path;
-use std::time::Duration;
 
 use policies::package::{Package, Version};
 use tempfile::TempDir;
@@ -298,13 +297,18 @@ async fn a_damaged_record_denies_everything_and_says_so() {
     let garden = Garden::new();
     let (advisories, _) = garden.open().await;
     import(&advisories, "osv", true, zipped(&[npm("A-1", 1, &["1.0.0"])])).await.unwrap();
-    let key = garden.metadata.scan(b"advisory/", None, 1).await.unwrap().remove(0).key;
-    let batch = crate::metadata::Batch::default().put(key, &b"\x01{"[..]);
+    let entry = garden.metadata.scan(b"advisory/", None, 1).await.unwrap().remove(0);
+    let (key, value) = (entry.key, entry.value);
+    let batch = crate::metadata::Batch::default().put(key.clone(), &b"\x01{"[..]);
     garden.metadata.commit(batch).await.unwrap();
-    let (_, rules) = garden.open().await;
+    let (advisories, rules) = garden.open().await;
     let set = rules.current();
     let reason = set.unavailable_reason().map(ToString::to_string).unwrap_or_default();
     assert!(reason.contains("advisories cannot be read"), "{reason}");
+    // Until it can be read again.
+    garden.metadata.commit(crate::metadata::Batch::default().put(key, value)).await.unwrap();
+    advisories.look().await;
+    assert_eq!(known(&rules, "1.0.0"), ["A-1"]);
 }
 
 #[tokio::test]

@@ -93,6 +93,7 @@ async fn an_audit_is_answered_from_what_was_imported_and_its_fix_works() {
 
     // A single record is no database: the upstream is still asked.
     let mut lone = hole();
+    lone["id"] = "ACME-1".into();
     lone["affected"][0]["package"]["name"] = "something-else".into();
     let file = garth.setup().directory().join("lone.json");
     std::fs::write(&file, lone.to_string()).unwrap();
