@@ -49,6 +49,16 @@ pub fn wanted(found: &[(Package, Vec<String>)]) -> Vec<String> {
     ids
 }
 
+/// Without what it says of packages that nobody asked about.
+pub fn narrowed(mut advisory: Advisory, found: &[(Package, Vec<String>)]) -> Advisory {
+    advisory.affected.retain(|affected| {
+        found.iter().any(|(package, ids)| {
+            *package == affected.package && ids.contains(&advisory.id)
+        })
+    });
+    advisory
+}
+
 /// In the form of the npm registry.
 pub fn answer(
     found: &[(Package, Vec<String>)],
