@@ -156,7 +156,7 @@ impl Advisories {
         let importing = tokio::spawn(async move {
             let _turn = this.0.turn.lock().await;
             let imported = import::run(&this.0, &staged, &options).await;
-            if imported.as_ref().is_ok_and(|imported| imported.changed()) {
+            if imported.as_ref().is_ok_and(Imported::changed) {
                 this.reload().await;
             }
             this.clean_later();

@@ -27,11 +27,15 @@ fn affected(ecosystem: &str, affected: &str) -> Affected {
     parsed.advisory.affected.into_iter().next().unwrap()
 }
 
+/// A name, the ecosystem, what is affected, and versions that are and that are not.
+type Row = (&'static str, &'static str, String, &'static [&'static str], &'static [&'static str]);
+
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn versions_are_affected_as_the_specification_says() {
     let introduced_fixed = r#"{ "introduced": "1.0.0" }, { "fixed": "1.0.2" }, { "introduced": "3.0.0" }, { "fixed": "3.2.5" }"#;
     let unsorted = r#"{ "fixed": "3.2.5" }, { "introduced": "3.0.0" }, { "fixed": "1.0.2" }, { "introduced": "1.0.0" }"#;
-    let rows: [(&str, &str, String, &[&str], &[&str]); 17] = [
+    let rows: [Row; 17] = [
         (
             "unfixed",
             "npm",

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use policies::advisories::{MAX_RECORD, osv, parse};
@@ -83,7 +84,7 @@ pub fn read(
 }
 
 fn room_of(size: u64) -> u64 {
-    size.saturating_mul(MAX_RATIO).max(LITTLE).min(MAX_UNPACKED)
+    size.saturating_mul(MAX_RATIO).clamp(LITTLE, MAX_UNPACKED)
 }
 
 fn read_up_to(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -182,8 +183,9 @@ impl Reading<'_> {
 /// A file of records, by its name alone; hidden ones and macOS's shadows are none.
 pub fn is_record(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
-    (file.ends_with(".json") && !file.starts_with('.') && !name.starts_with("__MACOSX/"))
-        || rustsec::is_record(name)
+    let is_json = Path::new(file).extension().is_some_and(|extension| extension == "json");
+    let is_hidden = file.starts_with('.') || name.starts_with("__MACOSX/");
+    (is_json && !is_hidden) || rustsec::is_record(name)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::upstream::{
     Deadlines, DocumentAnswer, Limits, Upstream, UpstreamError, UpstreamSettings, Validators,
 };
 
-const TOTAL: Duration = Duration::from_mins(60);
+const TOTAL: Duration = Duration::from_hours(1);
 /// How soon what failed is tried again, if that is not its turn anyway.
 const AGAIN: Duration = Duration::from_mins(10);
 /// No page, and no record by itself.

@@ -13,7 +13,8 @@ use rustsec::osv::ranges_for_advisory;
 /// A file of the database; the template for new ones is none.
 pub fn is_record(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
-    file.starts_with("RUSTSEC-") && file.ends_with(".md") && file != "RUSTSEC-0000-0000.md"
+    let id = file.strip_suffix(".md").filter(|id| id.starts_with("RUSTSEC-"));
+    id.is_some_and(|id| id != "RUSTSEC-0000-0000")
 }
 
 /// What is not about a crate, but about Rust itself, speaks of no package.
@@ -54,10 +55,12 @@ fn affected_of(record: &Record, package: Package) -> Affected {
         events.extend(range.fixed.map(|version| Event::Fixed(version.to_string())));
         events
     });
+    let vector = record.metadata.cvss.as_ref();
+    let severity = if let Some(vector) = vector { Some(vector.score()) } else { notice };
     Affected {
         package,
-        severity: record.metadata.cvss.as_ref().map(|vector| vector.score()).or(notice),
-        vector: record.metadata.cvss.as_ref().map(ToString::to_string),
+        severity,
+        vector: vector.map(ToString::to_string),
         ranges: ranges.collect(),
         versions: Vec::new(),
     }

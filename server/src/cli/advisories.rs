@@ -215,7 +215,9 @@ fn told_list(asked: &str, list: &AdvisoryList) -> String {
     if list.advisories.is_empty() {
         return format!("No advisory speaks of {asked}.\n");
     }
-    list.advisories.iter().map(|known| format!("{}\n", line(known))).collect()
+    let mut lines: Vec<String> = list.advisories.iter().map(line).collect();
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 fn line(known: &KnownView) -> String {

@@ -22,7 +22,7 @@ pub use run_file::RunFile;
 const CONNECT: Duration = Duration::from_secs(5);
 const TOTAL: Duration = Duration::from_secs(30);
 /// What is large is sent, and worked on, for longer.
-const UPLOAD: Duration = Duration::from_secs(60 * 60);
+const UPLOAD: Duration = Duration::from_hours(1);
 /// Answers of the API are pages; more than this is not one of garth.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 

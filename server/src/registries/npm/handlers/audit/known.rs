@@ -52,9 +52,9 @@ pub fn wanted(found: &[(Package, Vec<String>)]) -> Vec<String> {
 /// Without what it says of packages that nobody asked about.
 pub fn narrowed(mut advisory: Advisory, found: &[(Package, Vec<String>)]) -> Advisory {
     advisory.affected.retain(|affected| {
-        found.iter().any(|(package, ids)| {
-            *package == affected.package && ids.contains(&advisory.id)
-        })
+        found
+            .iter()
+            .any(|(package, ids)| *package == affected.package && ids.contains(&advisory.id))
     });
     advisory
 }
