@@ -20,6 +20,7 @@ pub mod forget;
 pub mod format;
 pub mod freshness;
 pub mod observe;
+pub mod original;
 pub mod own;
 pub mod plain;
 pub mod room;
@@ -94,6 +95,9 @@ pub enum PullError {
         "the bytes of {0}, which was published here, are damaged or gone: they have to come from a backup"
     )]
     Lost(String),
+    /// What was to be read is not there any more: it has to be asked for anew.
+    #[error("what is kept of this document has changed meanwhile")]
+    Outdated,
     #[error(transparent)]
     Blobs(#[from] BlobError),
     #[error(transparent)]

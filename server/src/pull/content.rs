@@ -1,6 +1,7 @@
 //! One state of a document, and the name that views go by.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use policies::package::{Digest, Version};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +13,8 @@ pub struct Content<P> {
     pub id: ContentId,
     pub parsed: P,
     /// First-seen dates and pinned digests.
-    pub versions: HashMap<Version, VersionRecord>,
+    pub versions: Arc<HashMap<Version, VersionRecord>>,
+    /// Of its text, which need not be in memory.
     pub size: usize,
 }
 

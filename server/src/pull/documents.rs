@@ -9,8 +9,10 @@
 //! [`fetching`] brings what is held to the upstream's state; here is who gets what of it.
 //!
 //! To serve a stored view takes a [`Document`], which is small: its state, and no text. The parsed
-//! [`Content`] has its own place in memory, and is read again from the store where it is asked for
-//! and had to make room. So a document larger than all of the memory is a stored view like others.
+//! [`Content`] has its own place in memory, and that of a large document a second one without the
+//! text, of which there are many: what a view takes of the text is read from the store. A content
+//! that had to make room is read again as a whole. So a document larger than all of the memory is a
+//! stored view like others.
 //!
 //! What a document *means* is the format's business ([`DocumentFormat`]); who may see which
 //! version is the gate's. Nothing here is filtered, so nothing here may be sent as it is.
@@ -32,6 +34,7 @@ use super::flights::Flights;
 use super::format::{DocumentFormat, Promise};
 use super::freshness::Judgement;
 use super::observe::promised;
+use super::original::{Original, Stored};
 use super::room::Room;
 use super::store::{PullStore, Saved};
 use super::{CacheOutcome, PullError, Source};
@@ -131,7 +134,7 @@ impl<P> Clone for Asked<P> {
 
 #[derive(Clone, Copy, Debug)]
 pub struct DocumentsSettings {
-    /// Bounds the bytes of documents that are kept parsed.
+    /// Bounds what is kept of documents.
     pub memory: u64,
     /// Bounds the bytes of documents that are on their way.
     pub room: u64,
@@ -165,6 +168,8 @@ pub struct Documents<F: DocumentFormat> {
     store: PullStore,
     loaded: Cache<DocumentKey, Document>,
     contents: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
+    /// Those of large documents, without their texts.
+    outlines: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
     known: Cache<(DocumentKey, Version), Arc<Known>>,
     /// Packages, and versions, that the upstream truly does not have, for a short time.
     absent: Cache<(DocumentKey, Option<Version>), ()>,
@@ -206,6 +211,16 @@ enum Verdict {
     Ask,
 }
 
+/// Of what is read in no time the text is kept as long as the rest.
+const SMALL_TEXT: usize = 64 << 10;
+/// What is remembered of a version takes in memory, about.
+const VERSION_SIZE: usize = 160;
+
+/// What it takes in memory without its text, about.
+fn weight<F: DocumentFormat>(content: &Content<F::Parsed>) -> usize {
+    F::weight(&content.parsed) + content.versions.len() * VERSION_SIZE + 1024
+}
+
 /// What a document's state and a version's promise take in memory, about.
 const STATE_SIZE: u32 = 1024;
 
@@ -214,10 +229,16 @@ impl<F: DocumentFormat> Documents<F> {
         let DocumentsSettings { memory, absent_age, .. } = settings;
         let contents = Cache::builder()
             .weigher(|_, content: &Arc<Content<F::Parsed>>| {
-                // The spans of a parsed document take about as much again as its bytes.
-                u32::try_from(content.size.saturating_mul(2) + 1024).unwrap_or(u32::MAX)
+                u32::try_from(content.size + weight::<F>(content)).unwrap_or(u32::MAX)
             })
-            .max_capacity(memory / 4 * 3)
+            .max_capacity(memory / 8 * 3)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        let outlines = Cache::builder()
+            .weigher(|_, content: &Arc<Content<F::Parsed>>| {
+                u32::try_from(weight::<F>(content)).unwrap_or(u32::MAX)
+            })
+            .max_capacity(memory / 8 * 3)
             .eviction_policy(EvictionPolicy::lru())
             .build();
         let small = memory / 8;
@@ -232,6 +253,7 @@ impl<F: DocumentFormat> Documents<F> {
             store,
             loaded,
             contents,
+            outlines,
             known,
             absent,
         })
@@ -342,6 +364,44 @@ impl<F: DocumentFormat> Documents<F> {
         at_hand(&found).ok_or(PullError::Internal)
     }
 
+    /// What was read of it does not hold any more: it is read again.
+    pub fn forget_content(
+        &self,
+        source: &Arc<Source>,
+        request: &DocumentRequest,
+        content: ContentId,
+    ) {
+        let key = key_of(source, request);
+        for cache in [&self.contents, &self.outlines] {
+            if cache.get(&key).is_some_and(|known| known.id == content) {
+                cache.invalidate(&key);
+            }
+        }
+    }
+
+    /// Keeps it in memory, as far as there is room.
+    fn remember(
+        &self,
+        key: DocumentKey,
+        content: Content<F::Parsed>,
+        saved: &Saved,
+    ) -> Arc<Content<F::Parsed>> {
+        // The bytes of an own document go with the change that replaces it.
+        if content.size > SMALL_TEXT && !saved.is_own() {
+            let PullStore { blobs, runtime, .. } = &self.store;
+            let stored = Stored::new(blobs.clone(), runtime.clone(), saved);
+            let outline = Content {
+                parsed: F::read_from(&content.parsed, Original::Stored(Box::new(stored))),
+                versions: Arc::clone(&content.versions),
+                ..content
+            };
+            self.outlines.insert(key.clone(), Arc::new(outline));
+        }
+        let content = Arc::new(content);
+        self.contents.insert(key, Arc::clone(&content));
+        content
+    }
+
     pub(super) fn store(&self) -> &PullStore {
         &self.store
     }
@@ -361,6 +421,7 @@ impl<F: DocumentFormat> Documents<F> {
             unconfirmed: None,
             outcome: CacheOutcome::Hit,
         };
+        self.outlines.invalidate(&key);
         self.contents.insert(key.clone(), content);
         self.loaded.insert(key, document);
     }
@@ -369,6 +430,7 @@ impl<F: DocumentFormat> Documents<F> {
     pub(super) fn drop_from_memory(&self, key: &DocumentKey) {
         self.loaded.invalidate(key);
         self.contents.invalidate(key);
+        self.outlines.invalidate(key);
         self.absent.invalidate(&(key.clone(), None));
     }
 
@@ -377,7 +439,9 @@ impl<F: DocumentFormat> Documents<F> {
         key: &DocumentKey,
         document: &Document,
     ) -> Option<Arc<Content<F::Parsed>>> {
-        self.contents.get(key).filter(|content| content.id == document.content)
+        let of_document = |content: &Arc<Content<_>>| content.id == document.content;
+        let whole = self.contents.get(key).filter(of_document);
+        whole.or_else(|| self.outlines.get(key).filter(of_document))
     }
 
     /// Whether what another one's flight brought into memory is good enough.

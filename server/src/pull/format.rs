@@ -7,6 +7,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use policies::package::{Digest, Package, Version};
 
+use super::PullError;
+use super::original::Original;
 use crate::metadata::records::SummaryRecord;
 
 /// A format's documents. Pure: bytes in, meaning out.
@@ -38,8 +40,15 @@ pub trait DocumentFormat: Send + Sync + 'static {
     /// What is shown of the package in a list, within bounds: an upstream's words.
     fn summary(parsed: &Self::Parsed) -> SummaryRecord;
 
-    /// A document of these versions alone, for [`DocumentFormat::parse`]'s `retained`.
-    fn retain(parsed: &Self::Parsed, versions: &HashSet<Version>) -> Bytes;
+    /// A document of these versions alone, for [`DocumentFormat::parse`]'s `retained`. Blocks where
+    /// the text is not in memory.
+    fn retain(parsed: &Self::Parsed, versions: &HashSet<Version>) -> Result<Bytes, PullError>;
+
+    /// The same, with its text where that is said to be.
+    fn read_from(parsed: &Self::Parsed, original: Original) -> Self::Parsed;
+
+    /// What it takes in memory besides its text, about.
+    fn weight(parsed: &Self::Parsed) -> usize;
 }
 
 /// A version that is not offered, because it can not be checked or can not be ours. Its texts come

@@ -320,7 +320,12 @@ struct Written {
 impl Written {
     fn with<F: DocumentFormat>(self, parsed: F::Parsed) -> Changed<F> {
         let Self { id, versions, size, saved, released, unfinished } = self;
-        Changed { content: Content { id, parsed, versions, size }, saved, released, unfinished }
+        Changed {
+            content: Content { id, parsed, versions: versions.into(), size },
+            saved,
+            released,
+            unfinished,
+        }
     }
 }
 

@@ -303,18 +303,29 @@ impl PullStore {
             .filter_map(|(_, record)| Version::new(&record.version).ok())
             .collect();
         gone.retain(|version| held.contains(version));
-        let source = update.before.as_deref().map(|before| &before.parsed);
-        let source = source.or(update.remains.as_ref());
+        let before = update.before.as_ref();
+        let source = before.map(|before| &before.parsed).or(update.remains.as_ref());
         let foreign =
             update.saved.as_ref().is_some_and(|saved| saved.record.upstream != update.upstream);
         match source {
             _ if gone.is_empty() || foreign => Ok(Retained::Nothing),
-            Some(source) if gone.iter().all(|version| F::offers(source, version)) => {
-                Ok(Retained::New(F::retain(source, &gone)))
-            }
             // What is written down of a version is not given up because it can not be read now.
-            Some(source) if update.saved.as_ref().is_none_or(|saved| saved.retained.is_none()) => {
-                Ok(Retained::New(F::retain(source, &gone)))
+            Some(source)
+                if gone.iter().all(|version| F::offers(source, version))
+                    || update.saved.as_ref().is_none_or(|saved| saved.retained.is_none()) =>
+            {
+                let retained = match before.cloned() {
+                    None => F::retain(source, &gone),
+                    Some(before) => {
+                        let retaining = move || F::retain(&before.parsed, &gone);
+                        let retained = tokio::task::spawn_blocking(retaining).await;
+                        retained.map_err(|_| PullError::Internal)?
+                    }
+                };
+                match retained {
+                    Err(PullError::Outdated) => Ok(Retained::AsBefore),
+                    retained => Ok(Retained::New(retained?)),
+                }
             }
             _ => Ok(Retained::AsBefore),
         }

@@ -102,9 +102,8 @@ impl<F: DocumentFormat> Documents<F> {
                     own::complete(&mut versions, &F::claims(&parsed), saved.record.fetched);
                 }
                 let id = ContentId::of(&saved.record.blob, retained_blob, &versions);
-                let content = Arc::new(Content { id, parsed, versions, size });
-                self.contents.insert(key_of(source, request), Arc::clone(&content));
-                Ok(Some(content))
+                let content = Content { id, parsed, versions: versions.into(), size };
+                Ok(Some(self.remember(key_of(source, request), content, saved)))
             }
             Err(cause) if saved.is_own() => {
                 tracing::error!(registry = %source.registry, %package, cause, "an own document can not be read");
@@ -232,8 +231,8 @@ impl<F: DocumentFormat> Documents<F> {
             (None, Some(parsed)) => parsed,
             (retained, _) => self.read(package, bytes, retained).await.map_err(broken)?,
         };
-        let content = Arc::new(Content { id, parsed, versions: kept.versions, size });
-        self.contents.insert(key_of(source, request), Arc::clone(&content));
+        let content = Content { id, parsed, versions: kept.versions.into(), size };
+        let content = self.remember(key_of(source, request), content, &kept.saved);
         let document = Document {
             content: id,
             size,

@@ -20,6 +20,7 @@ use crate::observability::Metrics;
 use crate::pull::documents::{DocumentRequest, DocumentsSettings, Need};
 use crate::pull::format::{LeftOut, Promise};
 use crate::pull::freshness::Freshness;
+use crate::pull::original::Original;
 use crate::pull::summaries::Summaries;
 
 /// A document is its versions, a line each.
@@ -57,8 +58,16 @@ impl DocumentFormat for Lines {
         SummaryRecord::default()
     }
 
-    fn retain(_: &Self::Parsed, _: &HashSet<Version>) -> Bytes {
-        Bytes::new()
+    fn retain(_: &Self::Parsed, _: &HashSet<Version>) -> Result<Bytes, PullError> {
+        Ok(Bytes::new())
+    }
+
+    fn read_from(parsed: &Self::Parsed, _: Original) -> Self::Parsed {
+        parsed.clone()
+    }
+
+    fn weight(_: &Self::Parsed) -> usize {
+        0
     }
 }
 

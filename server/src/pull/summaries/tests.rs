@@ -14,6 +14,7 @@ use crate::metadata::sled::{Sled, SledOptions};
 use crate::metadata::{Batch, Entry};
 use crate::observability::Metrics;
 use crate::pull::format::{LeftOut, Promise, VersionClaim};
+use crate::pull::original::Original;
 
 fn summary(description: &str, keywords: &[&str], author: &str) -> SummaryRecord {
     let words = WordsRecord {
@@ -208,8 +209,16 @@ impl DocumentFormat for Sentences {
         summary(parsed, &[], "Ann")
     }
 
-    fn retain(_: &String, _: &HashSet<Version>) -> Bytes {
-        Bytes::new()
+    fn retain(_: &String, _: &HashSet<Version>) -> Result<Bytes, PullError> {
+        Ok(Bytes::new())
+    }
+
+    fn read_from(parsed: &String, _: Original) -> String {
+        parsed.clone()
+    }
+
+    fn weight(_: &String) -> usize {
+        0
     }
 }
 
