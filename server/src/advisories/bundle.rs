@@ -255,7 +255,7 @@ mod tests {
         let bad: (&str, &[u8]) = ("npm/B-1.json", b"{ \"id\": 7 }");
         let mut cut = zipped(&[good]);
         cut.truncate(cut.len() - 10);
-        let mut flipped = zipped(&[("npm/A-1.json", a.repeat(1).as_bytes())]);
+        let mut flipped = zipped(&[("npm/A-1.json", a.as_bytes())]);
         flipped[60] ^= 0xff;
         for (name, bytes, told) in [
             ("a zip", zipped(&[good, bad]), "npm/B-1.json: it is no OSV record"),

@@ -28,7 +28,7 @@ pub fn ids(
         let mut ids: Vec<String> = versions
             .iter()
             .flat_map(|version| known.affecting(version))
-            .filter(|advisory| !advisory.withdrawn && !(own && advisory.malicious))
+            .filter(|advisory| !(advisory.withdrawn || own && advisory.malicious))
             .map(|advisory| advisory.id.to_string())
             .collect();
         ids.sort_unstable();
