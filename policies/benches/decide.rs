@@ -36,13 +36,7 @@ fn rules(named: usize, shared: usize) -> RuleSet {
 }
 
 fn benches(criterion: &mut Criterion) {
-    let facts = Facts {
-        now: Timestamp::UNIX_EPOCH,
-        published: None,
-        first_seen: None,
-        own: false,
-        compared: None,
-    };
+    let facts = Facts::at(Timestamp::UNIX_EPOCH);
     let package: Package = "npm:left-pad".parse().expect("a good name");
     let versions = VERSIONS.map(|version| Version::new(version).expect("a good version"));
     for (name, set) in [

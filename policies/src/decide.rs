@@ -1,7 +1,8 @@
 //! (rules, version, facts) → [`Decision`]; and the same in words, rule by rule.
 //!
 //! Deny beats hold beats allow, and what no rule allows is denied, unless it was published here. An
-//! expired rule says nothing.
+//! expired rule says nothing. What an advisory calls malicious is denied whatever the rules say,
+//! unless it was published here: the advisory speaks of somebody else's package of that name.
 //! Rules only ever expire, so a decision can change by itself only when the rule that made it does.
 
 use std::sync::Arc;
@@ -9,13 +10,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, DecisionCode, Effect};
-use crate::facts::Facts;
+use crate::facts::{Facts, KnownAdvisory};
 use crate::package::{Package, PackageVersion, Version};
 use crate::rules::{PackageRules, Rule, RuleSet};
 use crate::versions::Parsed;
 
 /// Decides one version; `rules` are those of its package.
-pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts) -> Decision {
+pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts<'_>) -> Decision {
     let revision = rules.set().revision().clone();
     if let Some(reason) = rules.set().unavailable_reason() {
         return Decision {
@@ -23,6 +24,16 @@ pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts) -> Dec
             code: DecisionCode::RulesUnavailable,
             rule: None,
             reason: reason.clone(),
+            revision,
+            until: None,
+        };
+    }
+    if let Some(malicious) = known_malice(facts) {
+        return Decision {
+            effect: Effect::Deny,
+            code: DecisionCode::Malicious,
+            rule: None,
+            reason: format!("the advisory {} says that it is malicious", malicious.id).into(),
             revision,
             until: None,
         };
@@ -63,6 +74,11 @@ pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts) -> Dec
     }
 }
 
+fn known_malice<'a>(facts: &Facts<'a>) -> Option<&'a KnownAdvisory> {
+    let known = facts.advisories.filter(|_| !facts.own)?;
+    known.iter().find(|advisory| advisory.malicious && !advisory.withdrawn)
+}
+
 fn reason_of(rule: &Rule) -> Arc<str> {
     match &rule.reason {
         Some(reason) => reason.clone(),
@@ -71,7 +87,11 @@ fn reason_of(rule: &Rule) -> Arc<str> {
 }
 
 /// The most useful thing to say where nothing matched.
-fn nobody_allows(rules: &PackageRules<'_>, version: Option<&Parsed<'_>>, facts: &Facts) -> String {
+fn nobody_allows(
+    rules: &PackageRules<'_>,
+    version: Option<&Parsed<'_>>,
+    facts: &Facts<'_>,
+) -> String {
     let mut allows = rules.iter().filter(|rule| rule.effect == Effect::Allow).peekable();
     if allows.peek().is_none() {
         return "no rule allows this package yet".to_owned();
@@ -110,7 +130,7 @@ pub struct Considered {
 }
 
 /// The decision on one version, and what each rule had to say.
-pub fn explain(set: &RuleSet, asked: &PackageVersion, facts: &Facts) -> Explanation {
+pub fn explain(set: &RuleSet, asked: &PackageVersion, facts: &Facts<'_>) -> Explanation {
     let rules = set.for_package(&asked.package);
     let parsed = Parsed::new(rules.ecosystem(), asked.version.as_str());
     let considered: Vec<Considered> =
@@ -131,7 +151,7 @@ pub struct Overview {
 }
 
 /// The rules that name the package. `matched` says that the rule is in force, whatever its range.
-pub fn overview(set: &RuleSet, package: &Package, facts: &Facts) -> Overview {
+pub fn overview(set: &RuleSet, package: &Package, facts: &Facts<'_>) -> Overview {
     let rules = set.for_package(package);
     let considered: Vec<Considered> = rules
         .iter()
@@ -162,7 +182,7 @@ fn consider(
     rule: &Rule,
     package: &Package,
     version: Option<&Parsed<'_>>,
-    facts: &Facts,
+    facts: &Facts<'_>,
 ) -> Considered {
     let included = rule.includes(package.ecosystem(), version);
     let ended = rule.is_expired(facts.now);

@@ -84,6 +84,8 @@ pub enum DecisionCode {
     OwnPackage,
     /// No rule speaks of this version; a garden refuses what nobody approved.
     NoRuleAllows,
+    /// An advisory says that the version was made to do harm.
+    Malicious,
     /// The rules cannot be read at the moment; nobody knows what they say, so all is refused.
     RulesUnavailable,
 }
@@ -96,6 +98,7 @@ impl DecisionCode {
             Self::DeniedByRule => "denied-by-rule",
             Self::OwnPackage => "own-package",
             Self::NoRuleAllows => "no-rule-allows",
+            Self::Malicious => "malicious",
             Self::RulesUnavailable => "rules-unavailable",
         }
     }

@@ -3,6 +3,7 @@
 //! Pure by construction: no file, no network, no clock, no async, no logging. The caller gathers
 //! facts (`now` included), and gets the same decision for the same input for ever.
 
+pub mod advisories;
 pub mod decide;
 pub mod decision;
 pub mod facts;

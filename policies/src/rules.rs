@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::advisories::Index as Advisories;
 use crate::decision::{Effect, Revision};
 use crate::package::{Ecosystem, Package};
 use crate::versions::{Parsed, Range};
@@ -102,6 +103,8 @@ pub struct RuleSet {
     index: index::Index,
     revision: Revision,
     unavailable: Option<Arc<str>>,
+    /// What is known of packages, beside what somebody decided about them.
+    advisories: Arc<Advisories>,
 }
 
 impl RuleSet {
@@ -126,7 +129,7 @@ impl RuleSet {
         }
         let revision = revision::of(&rules, None);
         let index = index::Index::new(&rules);
-        Ok(Self { rules, index, revision, unavailable: None })
+        Ok(Self { rules, index, revision, unavailable: None, advisories: Arc::default() })
     }
 
     /// No rules at all: everything is denied because nobody has allowed it.
@@ -136,6 +139,7 @@ impl RuleSet {
             index: index::Index::new(&[]),
             revision: revision::of(&[], None),
             unavailable: None,
+            advisories: Arc::default(),
         }
     }
 
@@ -143,6 +147,19 @@ impl RuleSet {
     pub fn unavailable(reason: &str) -> Self {
         let revision = revision::of(&[], Some(reason));
         Self { unavailable: Some(reason.into()), revision, ..Self::empty() }
+    }
+
+    /// The same rules beside these advisories: another revision, unless nothing was ever imported.
+    pub fn with_advisories(mut self, advisories: Arc<Advisories>) -> Self {
+        if !advisories.revision().is_empty() {
+            self.revision = revision::beside(&self.revision, advisories.revision());
+        }
+        self.advisories = advisories;
+        self
+    }
+
+    pub fn advisories(&self) -> &Advisories {
+        &self.advisories
     }
 
     pub fn revision(&self) -> &Revision {

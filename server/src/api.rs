@@ -4,6 +4,7 @@
 //! after that, so that nobody without the token learns which paths there are. Handlers are thin:
 //! they read, call [`Rules`] or [`policies`], and answer JSON or a [`problem`].
 
+pub mod advisories;
 pub mod decisions;
 pub mod forget;
 pub mod problem;
@@ -19,6 +20,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpResponse, web};
 
 use crate::access::{Access, Caller};
+use crate::advisories::Advisories;
 use crate::clock::Clock;
 use crate::config::Mode;
 use crate::registries::Registry;
@@ -34,6 +36,7 @@ pub const MAX_BODY: usize = 2 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Api {
     pub rules: Rules,
+    pub advisories: Advisories,
     pub access: Access,
     pub memory: Memory,
     pub registries: Arc<[(Ecosystem, Arc<Registry>)]>,
@@ -41,9 +44,17 @@ pub struct Api {
     pub mode: Mode,
 }
 
+const BASES: [&str; 2] = ["/api/v1", "/api"];
+const IMPORT: &str = "/advisories/import";
+
+/// Whether large bodies are taken at this path.
+pub fn takes_import(path: &str) -> bool {
+    BASES.iter().any(|base| path.strip_prefix(base) == Some(IMPORT))
+}
+
 /// Mounts the API. `web::Data<Api>` must be there.
 pub fn routes(cfg: &mut web::ServiceConfig) {
-    for base in ["/api/v1", "/api"] {
+    for base in BASES {
         cfg.service(
             web::scope(base)
                 .wrap(from_fn(admit))
@@ -63,6 +74,26 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
                 .service(
                     web::resource("/decisions")
                         .get(decisions::show)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/advisories")
+                        .get(advisories::list)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/advisories/status")
+                        .get(advisories::status)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource(IMPORT)
+                        .post(advisories::import)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/advisories/{id}")
+                        .get(advisories::show)
                         .default_service(web::to(wrong_method)),
                 )
                 .service(
@@ -92,8 +123,9 @@ async fn admit(
 }
 
 async fn no_such_path() -> HttpResponse {
-    Problem::not_found("no-such-path", "the API has /rules, /rules/{name}, /decisions and /forget")
-        .response()
+    const DETAIL: &str = "the API has /rules, /rules/{name}, /decisions, /forget, /advisories, \
+                          /advisories/status, /advisories/import and /advisories/{id}";
+    Problem::not_found("no-such-path", DETAIL).response()
 }
 
 async fn wrong_method() -> HttpResponse {

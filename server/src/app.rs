@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 
 use crate::access::Access;
 use crate::access::admin_token::AdminToken;
+use crate::advisories::{Advisories, Fetching, Remote};
 use crate::api::seen::Memory;
 use crate::api::{self, Api};
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
@@ -94,6 +95,7 @@ pub struct App {
     garden: Arc<Garden>,
     upkeep: Upkeep,
     scrub: Scrub,
+    fetching: Fetching,
     metadata: Arc<dyn Metadata>,
     token_file: PathBuf,
     has_rules: bool,
@@ -113,7 +115,15 @@ impl App {
         let rules = Rules::open(rules, Arc::clone(&engines.metadata), clock.clone())
             .await
             .map_err(|fault| StartError::Failed(fault.to_string()))?;
+        let advisories = Advisories::open(
+            Arc::clone(&engines.metadata),
+            blobs.clone(),
+            rules.clone(),
+            clock.clone(),
+        )
+        .await;
         rules.watch();
+        advisories.watch();
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = PullStore {
             metadata: Arc::clone(&engines.metadata),
@@ -155,7 +165,9 @@ impl App {
             .filter_map(|(format, registry)| Some((format.ecosystem()?, Arc::clone(registry))))
             .collect();
         let mode = config.mode;
-        let api = Api { rules, access, memory, registries: of_ecosystems, clock, mode };
+        let remotes = open_remotes(config, &clock)?;
+        let fetching = advisories.fetch_regularly(remotes, config.advisories.every);
+        let api = Api { rules, advisories, access, memory, registries: of_ecosystems, clock, mode };
         let routes = routes(health, metrics.clone(), registries, api);
         let settings = settings::edge(config, lifecycle);
         let edge = edge::serve(settings, metrics, routes).await.map_err(|fault| match fault {
@@ -163,7 +175,7 @@ impl App {
             EdgeError::Tls(fault) => StartError::Failed(fault.to_string()),
         })?;
         let scrub = Scrub::start(blobs, ScrubSettings::default());
-        Ok(Self { edge, garden, upkeep, scrub, metadata, token_file, has_rules })
+        Ok(Self { edge, garden, upkeep, scrub, fetching, metadata, token_file, has_rules })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -191,6 +203,7 @@ impl App {
         let _ = tokio::time::timeout(LANDING, comparing).await;
         self.garden.npm_documents.give_up();
         drop(self.upkeep);
+        drop(self.fetching);
         drop(self.scrub);
         if tokio::time::timeout(CLOSING, self.metadata.close()).await.is_err() {
             tracing::warn!(
@@ -246,6 +259,11 @@ fn open_upstreams(config: &Config, clock: &Clock) -> Result<Vec<Option<Upstream>
                 .map_err(|fault| StartError::Failed(fault.to_string()))
         })
         .collect()
+}
+
+fn open_remotes(config: &Config, clock: &Clock) -> Result<Vec<Remote>, StartError> {
+    let urls = config.advisories.urls.iter();
+    urls.map(|url| Remote::new(url, clock.clone()).map_err(StartError::Failed)).collect()
 }
 
 fn open_registries(

@@ -2,6 +2,7 @@
 //!
 //! A command prints its result to stdout and what went wrong to stderr, and ends with an [`Exit`].
 
+mod advisories;
 pub mod allow;
 pub mod banner;
 mod check;
@@ -61,6 +62,7 @@ enum Command {
     Why(why::Why),
     Rules(rules::RulesCommand),
     Forget(forget::Forget),
+    Advisories(advisories::AdvisoriesCommand),
     Check(check::Check),
 }
 
@@ -77,6 +79,7 @@ impl Command {
             Self::Why(command) => command.run(&env),
             Self::Rules(command) => command.run(&env),
             Self::Forget(command) => command.run(&env),
+            Self::Advisories(command) => command.run(&env),
             Self::Check(command) => command.run(env, &Clock::system()),
         }
     }

@@ -5,6 +5,7 @@
 //! are reported at once. Nothing here talks to the network, and no secret is ever part of a fault.
 #![allow(clippy::disallowed_methods, reason = "read before the executor runs")]
 
+mod advisories;
 mod env;
 mod faults;
 mod files;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use url::{Host, Url};
 
+pub use advisories::AdvisoriesConfig;
 pub use env::EnvSnapshot;
 pub use faults::{ConfigFault, Place};
 pub use files::read_text;
@@ -68,6 +70,7 @@ pub struct Config {
     pub registries: Vec<RegistryConfig>,
     pub upstream: UpstreamConfig,
     pub limits: LimitsConfig,
+    pub advisories: AdvisoriesConfig,
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
 }
@@ -181,6 +184,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
         registries,
         upstream: upstream::read(reader),
         limits: limits::read(reader),
+        advisories: advisories::read(reader),
         tls: tls::read(reader),
         log: log::read(reader),
     };

@@ -8,9 +8,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use moka::sync::Cache;
+use policies::advisories::PackageAdvisories;
 use policies::decide::decide;
 use policies::decision::{Decision, Effect};
-use policies::facts::Facts;
+use policies::facts::{Facts, KnownAdvisory};
 use policies::package::{Package, PackageVersion, Version};
 use policies::rules::RuleSet;
 
@@ -116,11 +118,21 @@ pub struct Gate {
     rules: Rules,
     mode: Mode,
     clock: Clock,
+    /// Of packages that advisories speak of, by the advisories' revision: reading them out of the
+    /// index takes longer than deciding.
+    known: Cache<(Package, Arc<str>), Arc<PackageAdvisories>>,
 }
+
+/// Bytes of advisories that are kept ready, as they are written down.
+const READY: u64 = 8 << 20;
 
 impl Gate {
     pub fn new(rules: Rules, mode: Mode, clock: Clock) -> Self {
-        Self { rules, mode, clock }
+        let weigh = |_: &_, known: &Arc<PackageAdvisories>| {
+            u32::try_from(known.weight()).unwrap_or(u32::MAX)
+        };
+        let known = Cache::builder().weigher(weigh).max_capacity(READY).build();
+        Self { rules, mode, clock, known }
     }
 
     pub fn mode(&self) -> Mode {
@@ -140,13 +152,29 @@ impl Gate {
         remembered: Option<&VersionRecord>,
     ) -> Result<Admitted, Box<Refused>> {
         let rules = self.rules();
-        let facts = gather_facts(self.clock.now(), remembered);
+        let known = self.known(&rules, &subject.package);
+        let said = Said::of(known.as_deref(), &subject.version);
+        let facts = gather_facts(self.clock.now(), remembered, &said);
         let decision = decide(&rules.for_package(&subject.package), &subject.version, &facts);
         if lets_through(self.mode, &decision) {
             Ok(Admitted { subject, decision })
         } else {
             Err(Box::new(Refused { subject, decision }))
         }
+    }
+
+    fn known(&self, rules: &RuleSet, package: &Package) -> Option<Arc<PackageAdvisories>> {
+        let index = rules.advisories();
+        if !index.speaks_of(package) {
+            return index.of(package).map(Arc::new);
+        }
+        let key = (package.clone(), Arc::clone(index.revision()));
+        if let Some(known) = self.known.get(&key) {
+            return Some(known);
+        }
+        let known = Arc::new(index.of(package)?);
+        self.known.insert(key, Arc::clone(&known));
+        Some(known)
     }
 
     /// Whether [`Self::screen`] could let any version of it through: a look without its versions.
@@ -164,9 +192,11 @@ impl Gate {
     ) -> Screened {
         let now = self.clock.now();
         let of_package = rules.for_package(package);
+        let known = self.known(rules, package);
         let decided: Vec<(Version, Decision)> = versions
             .map(|(version, remembered)| {
-                let facts = gather_facts(now, remembered);
+                let said = Said::of(known.as_deref(), version);
+                let facts = gather_facts(now, remembered, &said);
                 (version.clone(), decide(&of_package, version, &facts))
             })
             .collect();
@@ -175,16 +205,37 @@ impl Gate {
     }
 }
 
+/// What advisories say of one version. The default is that nothing is known.
+#[derive(Debug, Default)]
+pub struct Said {
+    advisories: Option<Vec<KnownAdvisory>>,
+    fixes: Option<bool>,
+}
+
+impl Said {
+    pub fn of(known: Option<&PackageAdvisories>, version: &Version) -> Self {
+        let Some(known) = known else { return Self::default() };
+        let version = version.as_str();
+        Self { advisories: known.fact(version), fixes: known.fixing_fact(version) }
+    }
+}
+
 /// What is not remembered is unknown; `policies` sees to it that the unknown opens nothing.
-pub fn gather_facts(now: Timestamp, remembered: Option<&VersionRecord>) -> Facts {
+pub fn gather_facts<'a>(
+    now: Timestamp,
+    remembered: Option<&VersionRecord>,
+    said: &'a Said,
+) -> Facts<'a> {
     Facts {
-        now,
         published: remembered.and_then(|record| record.published),
         first_seen: remembered.map(|record| record.first_seen),
         own: remembered.is_some_and(|record| record.own && record.vanished.is_none()),
         compared: remembered
             .and_then(|record| record.compared.as_ref())
             .map(|compared| compared.found),
+        advisories: said.advisories.as_deref(),
+        fixes_advisory: said.fixes,
+        ..Facts::at(now)
     }
 }
 
@@ -231,7 +282,7 @@ mod tests {
 
     #[test]
     fn what_came_of_a_comparison_is_a_fact() {
-        let now = Timestamp::UNIX_EPOCH;
+        let (now, said) = (Timestamp::UNIX_EPOCH, Said::default());
         let mut record = VersionRecord {
             first_seen: now,
             published: None,
@@ -241,10 +292,10 @@ mod tests {
             own: false,
             compared: None,
         };
-        assert_eq!(gather_facts(now, Some(&record)).contradicts(), None);
+        assert_eq!(gather_facts(now, Some(&record), &said).contradicts(), None);
         let found = Comparison::Contradicts;
         record.compared = Some(Compared { found, said: String::new() });
-        assert_eq!(gather_facts(now, Some(&record)).contradicts(), Some(true));
-        assert_eq!(gather_facts(now, None).compared, None);
+        assert_eq!(gather_facts(now, Some(&record), &said).contradicts(), Some(true));
+        assert_eq!(gather_facts(now, None, &said).compared, None);
     }
 }

@@ -4,6 +4,7 @@
 //! `pull` → `upstream` and `blobs`.
 
 pub mod access;
+pub mod advisories;
 pub mod api;
 pub mod app;
 pub mod blobs;

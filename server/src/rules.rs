@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::RwLock;
+use policies::advisories::Index;
 use policies::decision::Revision;
 use policies::rules::{Fault, Rule, RuleSet};
 use tokio::sync::Mutex;
@@ -48,7 +49,6 @@ struct Inner {
 }
 
 /// What the current set was compiled from.
-#[derive(Default)]
 struct Parts {
     /// The last good ones.
     files: Vec<Rule>,
@@ -56,7 +56,11 @@ struct Parts {
     file_faults: Vec<Fault>,
     made: Vec<Rule>,
     fingerprint: files::Fingerprint,
+    /// In force beside the rules, or why they can not be read.
+    advisories: Beside,
 }
+
+type Beside = Result<Arc<Index>, String>;
 
 /// For `/readyz`, the log and the metrics.
 #[derive(Clone, Debug)]
@@ -87,6 +91,18 @@ fn told(faults: &[Fault]) -> String {
 impl std::fmt::Debug for Rules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rules").field("revision", self.current().revision()).finish()
+    }
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            file_faults: Vec::new(),
+            made: Vec::new(),
+            fingerprint: files::Fingerprint::default(),
+            advisories: Ok(Arc::default()),
+        }
     }
 }
 
@@ -152,6 +168,15 @@ impl Rules {
         parts.file_faults.clone()
     }
 
+    /// Puts these advisories in force beside the rules, or denies everything because nobody can
+    /// say what they are.
+    pub async fn put_beside(&self, advisories: Result<Arc<Index>, String>) {
+        let mut parts = self.0.parts.lock().await;
+        parts.advisories = advisories;
+        let stored = self.read_made(&mut parts).await;
+        self.put_in_force(&parts, stored.err());
+    }
+
     /// Replaces `parts.files` if all files are good, together and beside the rules made.
     async fn read_files(&self, parts: &mut Parts) {
         let Some(dir) = self.0.config.dir.clone() else {
@@ -197,6 +222,13 @@ impl Rules {
                     told.extend(clashes.iter().map(ToString::to_string));
                     RuleSet::unavailable("two rules have one name; see the log of the server")
                 }),
+        };
+        let set = match &parts.advisories {
+            Ok(advisories) => set.with_advisories(Arc::clone(advisories)),
+            Err(cause) => {
+                told.push(cause.clone());
+                RuleSet::unavailable(&format!("the advisories cannot be read: {cause}"))
+            }
         };
         self.publish(set, told);
     }

@@ -1,6 +1,7 @@
 //! npm, from outside: the real client and raw requests, against the real binary and a scripted
 //! upstream.
 
+mod advisories;
 mod audit;
 mod client_names;
 mod clients;

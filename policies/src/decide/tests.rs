@@ -8,14 +8,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::rules::{Draft, Origin, parse};
 
-fn facts(now: &str) -> Facts {
-    Facts {
-        now: now.parse().unwrap(),
-        published: None,
-        first_seen: None,
-        own: false,
-        compared: None,
-    }
+fn facts(now: &str) -> Facts<'static> {
+    Facts::at(now.parse().unwrap())
 }
 
 fn set(text: &str) -> RuleSet {

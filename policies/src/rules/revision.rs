@@ -29,6 +29,14 @@ pub(super) fn of(rules: &[Rule], unavailable: Option<&str>) -> Revision {
     Revision(digits.into())
 }
 
+/// Rules together with advisories.
+pub(super) fn beside(rules: &Revision, advisories: &str) -> Revision {
+    let mut hash = Sha256::new();
+    part(&mut hash, rules.as_str());
+    part(&mut hash, advisories);
+    Revision(hex::encode(&hash.finalize()[..8]).into())
+}
+
 /// With its length in front, so that no two lists of parts are one text.
 fn part(hash: &mut Sha256, text: &str) {
     hash.update((text.len() as u64).to_be_bytes());

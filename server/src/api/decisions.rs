@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::rules::query;
 use super::seen::{Recalled, Seen};
 use crate::config::Mode;
-use crate::gate::gather_facts;
+use crate::gate::{Said, gather_facts};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,7 +71,10 @@ fn view(
 ) -> DecisionView {
     let set = api.rules.current();
     let record = known.iter().find_map(|recalled| recalled.record.as_ref());
-    let facts = gather_facts(api.clock.now(), record);
+    let advisories = set.advisories().of(&package);
+    let said = version.as_ref().map(|version| Said::of(advisories.as_ref(), version));
+    let said = said.unwrap_or_default();
+    let facts = gather_facts(api.clock.now(), record, &said);
     let seen = known.into_iter().map(Seen::from).collect();
     let observing = api.mode == Mode::Observe;
     let faults = api.rules.status().faults;

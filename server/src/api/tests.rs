@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::access::admin_token::AdminToken;
+use crate::advisories;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::RulesConfig;
@@ -29,9 +30,12 @@ async fn api() -> (TempDir, Api) {
     let metadata: Arc<dyn Metadata> = Arc::new(metadata);
     let rules = RulesConfig { dir: Some(dir) };
     let rules = Rules::open(rules, Arc::clone(&metadata), clock.clone()).await.unwrap();
+    let advisories =
+        advisories::tests::opened(home.path(), Arc::clone(&metadata), rules.clone()).await;
     let memory = Memory { metadata, registries: Arc::new([("npm".into(), Ecosystem::Npm)]) };
     let access = Access::new(AdminToken::of(TOKEN));
-    (home, Api { rules, access, memory, registries: Arc::new([]), clock, mode: Mode::Enforce })
+    let (registries, mode) = (Arc::new([]), Mode::Enforce);
+    (home, Api { rules, advisories, access, memory, registries, clock, mode })
 }
 
 async fn send(

@@ -20,7 +20,12 @@ pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
     let body_limit = move |method: &Method, path: &str| {
         let is_publish =
             method == Method::PUT && registries.iter().any(|base| path.starts_with(base.as_str()));
-        if is_publish { publish_bytes } else { body_bytes }
+        let is_import = method == Method::POST && crate::api::takes_import(path);
+        match (is_publish, is_import) {
+            (true, _) => publish_bytes,
+            (false, true) => crate::advisories::MAX_IMPORT,
+            (false, false) => body_bytes,
+        }
     };
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     EdgeSettings {

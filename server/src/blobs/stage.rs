@@ -421,3 +421,16 @@ fn remove(path: &Path, faults: &Faults) {
         tracing::warn!(path = %path.display(), %error, "a staged file could not be removed");
     }
 }
+
+impl io::Seek for StagedFile {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let (base, offset) = match to {
+            io::SeekFrom::Start(offset) => (offset, 0),
+            io::SeekFrom::Current(offset) => (self.offset, offset),
+            io::SeekFrom::End(offset) => (self.file.metadata()?.len(), offset),
+        };
+        let before = || io::Error::new(io::ErrorKind::InvalidInput, "before the beginning");
+        self.offset = base.checked_add_signed(offset).ok_or_else(before)?;
+        Ok(self.offset)
+    }
+}

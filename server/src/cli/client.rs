@@ -21,6 +21,8 @@ pub use run_file::RunFile;
 
 const CONNECT: Duration = Duration::from_secs(5);
 const TOTAL: Duration = Duration::from_secs(30);
+/// What is large is sent, and worked on, for longer.
+const UPLOAD: Duration = Duration::from_hours(1);
 /// Answers of the API are pages; more than this is not one of garth.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
@@ -55,6 +57,8 @@ pub enum ClientError {
     TokenFile { path: PathBuf, source: std::io::Error },
     #[error("{url} does not answer: {cause}\nIs the server running? `garth serve` starts it")]
     Unreachable { url: Url, cause: String },
+    #[error("{} can not be read: {cause}", path.display())]
+    Unreadable { path: PathBuf, cause: String },
     #[error("{0}")]
     Refused(Box<Problem>),
     #[error("{url} answered {status}, and not as garth does: is it a garth server?")]
@@ -115,6 +119,23 @@ impl Client {
         Ok((self.read(&body)?, status == StatusCode::CREATED))
     }
 
+    /// Sends bytes as they come, for as long as it takes.
+    pub async fn upload<A: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: reqwest::Body,
+    ) -> Result<A, ClientError> {
+        let request = self
+            .http
+            .request(Method::POST, self.url(path, query))
+            .timeout(UPLOAD)
+            .header("content-type", "application/octet-stream")
+            .body(body);
+        let (_, body) = self.answer_to(request).await?;
+        self.read(&body)
+    }
+
     pub async fn delete(&self, path: &[&str]) -> Result<(), ClientError> {
         self.send(Method::DELETE, path, &[], None::<&()>).await.map(|_| ())
     }
@@ -131,6 +152,15 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<&B>,
     ) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let mut request = self.http.request(method, self.url(path, query));
+        if let Some(body) = body {
+            let json = serde_json::to_vec(body).unwrap_or_default();
+            request = request.header("content-type", "application/json").body(json);
+        }
+        self.answer_to(request).await
+    }
+
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
@@ -138,16 +168,18 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.http.request(method, url).bearer_auth(&self.token);
-        if let Some(body) = body {
-            let json = serde_json::to_vec(body).unwrap_or_default();
-            request = request.header("content-type", "application/json").body(json);
-        }
+        url
+    }
+
+    async fn answer_to(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(StatusCode, Vec<u8>), ClientError> {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             url: self.base.clone(),
             cause: root_cause(&error),
         };
-        let response = request.send().await.map_err(unreachable)?;
+        let response = request.bearer_auth(&self.token).send().await.map_err(unreachable)?;
         let status = response.status();
         let body = read_bounded(response).await.map_err(unreachable)?;
         if status.is_success() {

@@ -13,6 +13,7 @@ use super::client::RunFile;
 use super::*;
 use crate::access::Access;
 use crate::access::admin_token::AdminToken;
+use crate::advisories;
 use crate::api::seen::Memory;
 use crate::api::{Api, routes};
 use crate::clock::Clock;
@@ -32,11 +33,14 @@ fn start(data: &Path) {
             let config = RulesConfig { dir: None };
             let metadata: Arc<dyn Metadata> = Arc::new(metadata);
             let rules = Rules::open(config, Arc::clone(&metadata), clock.clone()).await.unwrap();
+            let advisories =
+                advisories::tests::opened(&data, Arc::clone(&metadata), rules.clone()).await;
             let (token, token_file) = AdminToken::open(&data).unwrap();
             let memory = Memory { metadata, registries: Arc::new([]) };
             let access = Access::new(token);
             let registries = Arc::new([]);
-            let api = Api { rules, access, memory, registries, clock, mode: Mode::Enforce };
+            let mode = Mode::Enforce;
+            let api = Api { rules, advisories, access, memory, registries, clock, mode };
             let app = move || App::new().app_data(web::Data::new(api.clone())).configure(routes);
             let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", 0)).unwrap();
             let url = format!("http://{}", server.addrs()[0]).parse().unwrap();

@@ -206,11 +206,7 @@ mod tests {
         let set = RuleSet::compile(parse("a.toml", rules).unwrap()).unwrap();
         let asked: PackageVersion = asked.parse().unwrap();
         let now = "2026-06-01T00:00:00Z".parse().unwrap();
-        let explained = explain(
-            &set,
-            &asked,
-            &Facts { now, published: None, first_seen: None, own: false, compared: None },
-        );
+        let explained = explain(&set, &asked, &Facts::at(now));
         let view = DecisionView {
             purl: asked.purl(),
             package: asked.package,

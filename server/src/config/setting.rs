@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{limits, log, registry, root, store, tls, upstream};
+use super::{advisories, limits, log, registry, root, store, tls, upstream};
 
 #[derive(Clone, Copy, Debug)]
 pub struct SettingDoc {
@@ -43,6 +43,7 @@ pub fn settings() -> &'static [SettingDoc] {
             registry::SETTINGS,
             upstream::SETTINGS,
             limits::SETTINGS,
+            advisories::SETTINGS,
             tls::SETTINGS,
             log::SETTINGS,
         ]

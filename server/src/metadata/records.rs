@@ -9,6 +9,8 @@
 //! own/{registry}/{folded name}               OwnRecord        a package that is published here
 //! rule/{name}                                RuleRecord       a rule made through the API
 //! rule-packages/{name}/{n:06}                RulePackages     more of its packages, if they are many
+//! advisory/{id}/{source}/{g:020}/{n:06}      AdvisoryRecord   what an import said of an advisory
+//! advisories/state                           AdvisoriesRecord which imports count
 //! meta/...                                   single values (the store's format, its identity)
 //! ```
 //!
@@ -16,6 +18,7 @@
 //! value is one byte of encoding version followed by JSON; a reader refuses a version that it does
 //! not know, and says so.
 
+mod advisories;
 mod keys;
 mod versions;
 
@@ -28,6 +31,7 @@ use policies::package::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord};
 pub use self::keys::{Key, Prefix, parse_key, show_key};
 pub use self::versions::{
     Compared, SAID, VersionPlaces, VersionRecord, VersionsRecord, read_versions,
@@ -386,6 +390,8 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(OwnRecord::KIND) => typed::<OwnRecord>(key, value),
         Some(RuleRecord::KIND) => typed::<RuleRecord>(key, value),
         Some(RulePackages::KIND) => typed::<RulePackages>(key, value),
+        Some(AdvisoryRecord::KIND) => typed::<AdvisoryRecord>(key, value),
+        Some(AdvisoriesRecord::KIND) => typed::<AdvisoriesRecord>(key, value),
         Some("meta") => Ok(()),
         _ => Err(unknown_key(key)),
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use policies::advisories::Advisory;
 use policies::package::{Digest, Package, Version};
 use tokio::runtime::Handle;
 
@@ -22,6 +23,7 @@ use super::format::DocumentFormat;
 use super::observe::{Changes, Claims, bound_observations, observe};
 use super::summaries::Summaries;
 use super::{PullError, SMALL_WORK, Source};
+use crate::advisories;
 use crate::blobs::{BlobError, Blobs};
 use crate::clock::Clock;
 use crate::metadata::records::{
@@ -100,6 +102,12 @@ pub struct Kept {
 }
 
 impl PullStore {
+    /// What was imported under this id.
+    pub async fn advisory(&self, id: &str) -> Result<Option<Advisory>, MetadataError> {
+        let found = advisories::find(self.metadata.as_ref(), id).await?;
+        Ok(found.map(|(advisory, _)| advisory))
+    }
+
     pub async fn read_saved(
         &self,
         source: &Source,

@@ -66,8 +66,7 @@ fn draft(name: Option<&str>, effect: &str, package: &str) -> Draft {
 
 fn decision(rules: &Rules, asked: &str) -> policies::decision::Decision {
     let asked: PackageVersion = asked.parse().unwrap();
-    let facts =
-        Facts { now: clock().now(), published: None, first_seen: None, own: false, compared: None };
+    let facts = Facts::at(clock().now());
     let set = rules.current();
     decide(&set.for_package(&asked.package), &asked.version, &facts)
 }

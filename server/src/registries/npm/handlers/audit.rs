@@ -1,15 +1,16 @@
 //! `npm audit`: which of a project's packages have known holes.
 //!
-//! The upstream is asked, without anything of ours ([`questions`]); what it answers is
-//! passed on. What is denied here is asked about like the rest: it is in use in that project.
-//! Where nobody can be asked, that is said: nothing known is not nothing found. What is in flight,
-//! questions and answers together, has a room of so many bytes; who finds it full is told to come
-//! again. Nothing is kept, because tomorrow's answer is another one. Advisories of our own will join the
-//! upstream's in [`bulk`] and [`tree`].
+//! Where npm's advisories were imported, they are the answer ([`known`]), and nobody else hears of
+//! the question. Else the upstream is asked, without anything of ours ([`questions`]); what it
+//! answers is passed on. What is denied here is asked about like the rest: it is in use in that
+//! project. Where nobody can be asked, that is said: nothing known is not nothing found. What is in
+//! flight, questions and answers together, has a room of so many bytes; who finds it full is told to
+//! come again. Nothing is kept, because tomorrow's answer is another one.
 
+mod known;
 mod questions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
@@ -22,6 +23,7 @@ use serde_json::value::RawValue;
 use self::questions::{Bulk, Tree, empty_tree_answer, public_bulk, public_tree};
 use super::super::refusal::Refusal;
 use super::body::{JsonBound, receive};
+use crate::metadata::MetadataError;
 use crate::pull::PullError;
 use crate::registries::Registry;
 use crate::registries::bodies::{BodyPlace, HeldBody};
@@ -48,6 +50,14 @@ pub async fn bulk(
 ) -> Result<HttpResponse, Refusal> {
     let received = receive(req, body, QUESTION_AT_MOST, &registry.garden.audit_room).await?;
     let own = registry.own_names();
+    if registry.garden.gate.rules().advisories().knows(Ecosystem::Npm) {
+        let asked = reading(registry, move || {
+            let asked: Bulk = received.read_json(QUESTION)?;
+            Ok((asked, received.into_place()))
+        });
+        let (asked, place) = asked.await?;
+        return answer_by_ourselves(registry, asked, place).await;
+    }
     let (question, place) = reading(registry, move || {
         let asked: Bulk = received.read_json(QUESTION)?;
         let is_empty = asked.is_empty();
@@ -70,6 +80,29 @@ pub async fn bulk(
         Ok(to_bytes(&known))
     })
     .await?;
+    sized_json(registry, answer, place)
+}
+
+/// By the advisories that were imported; nothing of the question leaves the house.
+async fn answer_by_ourselves(
+    registry: &Registry,
+    asked: Bulk,
+    place: BodyPlace,
+) -> Result<HttpResponse, Refusal> {
+    let (rules, own) = (registry.garden.gate.rules(), registry.own_names());
+    let found = reading(registry, move || {
+        Ok(known::ids(rules.advisories(), &asked, |package| own.matches(package)))
+    })
+    .await?;
+    let mut advisories = HashMap::new();
+    for id in known::wanted(&found) {
+        let failed = |fault: MetadataError| refusal(fault.into());
+        if let Some(advisory) = registry.garden.store.advisory(&id).await.map_err(failed)? {
+            advisories.insert(id, known::narrowed(advisory, &found));
+        }
+    }
+    let answer =
+        reading(registry, move || Ok(to_bytes(&known::answer(&found, &advisories)))).await?;
     sized_json(registry, answer, place)
 }
 

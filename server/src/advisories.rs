@@ -1,0 +1,232 @@
+//! Advisories: imported, kept, and in force beside the rules.
+//!
+//! An import is staged whole, then read record by record ([`bundle`]), and written beside what is
+//! in force ([`import`]): one commit at its end makes it count, so a crash or a broken record
+//! changes nothing. What counts is read into an index in memory ([`stored`]), which goes into force
+//! with the rules as one revision: views and decisions follow at the next request.
+
+pub mod bundle;
+mod cleaning;
+mod fetching;
+mod import;
+mod rustsec;
+mod stored;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policies::advisories::{Advisory, Index};
+use policies::package::Ecosystem;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::blobs::{BlobError, Blobs, Stage};
+use crate::clock::Clock;
+use crate::metadata::records::SourceRecord;
+use crate::metadata::{Metadata, MetadataError};
+use crate::rules::Rules;
+
+pub use bundle::Fault;
+pub use fetching::{Fetching, Remote};
+pub use import::Imported;
+
+/// The largest file that is imported.
+pub const MAX_IMPORT: u64 = 4 << 30;
+const MAX_SOURCE: usize = 64;
+const ASK_STORE: Duration = Duration::from_secs(15);
+/// Sources that are remembered.
+const MAX_SOURCES: usize = 100;
+
+/// The advisories of this garden. Cheap to clone.
+#[derive(Clone)]
+pub struct Advisories(Arc<Inner>);
+
+struct Inner {
+    metadata: Arc<dyn Metadata>,
+    blobs: Blobs,
+    rules: Rules,
+    clock: Clock,
+    /// Held by whoever changes what is stored.
+    turn: Arc<Mutex<()>>,
+}
+
+/// What an import is to do.
+#[derive(Clone, Debug)]
+pub struct ImportOptions {
+    /// Under this name it is remembered; the next import of the same name goes on from it.
+    pub source: String,
+    /// It is all that the source has: what it has no more is taken away.
+    pub complete: bool,
+}
+
+/// By what the caller answers.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// What was sent is broken. Nothing changed.
+    #[error("nothing was imported: {0}")]
+    Broken(Fault),
+    #[error("{0}")]
+    BadSource(String),
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    #[error("the import failed: {0}")]
+    Internal(String),
+}
+
+/// What is in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdvisoriesStatus {
+    pub advisories: usize,
+    pub packages: usize,
+    /// Those for which advisories were imported. Of the others nothing is known.
+    pub ecosystems: Vec<Ecosystem>,
+    /// Bytes of the index in memory.
+    pub memory: usize,
+    /// Empty before the first import.
+    pub revision: String,
+    pub sources: BTreeMap<String, SourceRecord>,
+}
+
+impl std::fmt::Debug for Advisories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Advisories").finish_non_exhaustive()
+    }
+}
+
+impl Advisories {
+    /// Puts what is stored in force. What can not be read denies everything, as rules do that can
+    /// not be read: it may say that something is malicious.
+    pub async fn open(
+        metadata: Arc<dyn Metadata>,
+        blobs: Blobs,
+        rules: Rules,
+        clock: Clock,
+    ) -> Self {
+        let turn = Arc::new(Mutex::new(()));
+        let advisories = Self(Arc::new(Inner { metadata, blobs, rules, clock, turn }));
+        advisories.reload().await;
+        advisories.clean_later();
+        advisories
+    }
+
+    /// Keeps what is in force true to the store, which another process may have written, until the
+    /// last clone of [`Advisories`] is gone. So what could not be read is also tried again.
+    pub fn watch(&self) {
+        let inner = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(ASK_STORE).await;
+                let Some(inner) = inner.upgrade() else { return };
+                Self(inner).look().await;
+            }
+        });
+    }
+
+    async fn look(&self) {
+        // An import of our own ends with its own look.
+        let _turn = self.0.turn.lock().await;
+        let Ok(state) = stored::read_state(self.0.metadata.as_ref()).await else { return };
+        let revision = state.map(|state| state.record.revision).unwrap_or_default();
+        if **self.0.rules.current().advisories().revision() != *revision {
+            self.reload().await;
+        }
+    }
+
+    /// A place for what is to be imported.
+    pub async fn stage(&self) -> Result<Stage, BlobError> {
+        self.0.blobs.stage(&[]).await
+    }
+
+    /// Imports what was staged, whole or not at all.
+    pub async fn import(
+        &self,
+        mut staged: Stage,
+        options: ImportOptions,
+    ) -> Result<Imported, ImportError> {
+        check_source(&options.source)?;
+        staged.finish().await?;
+        let this = self.clone();
+        // To its end, also where the one who asked has left.
+        let importing = tokio::spawn(async move {
+            let _turn = this.0.turn.lock().await;
+            let imported = import::run(&this.0, &staged, &options).await;
+            if imported.as_ref().is_ok_and(Imported::changed) {
+                this.reload().await;
+            }
+            this.clean_later();
+            imported
+        });
+        importing.await.unwrap_or_else(|fault| Err(ImportError::Internal(fault.to_string())))
+    }
+
+    /// Reads the store anew and puts in force what it says.
+    async fn reload(&self) {
+        let metadata = self.0.metadata.as_ref();
+        let read = async {
+            match stored::read_state(metadata).await? {
+                None => Ok(Index::default()),
+                Some(state) => stored::load(metadata, &state.record).await,
+            }
+        };
+        let read: Result<Index, MetadataError> = read.await;
+        match read {
+            Ok(index) => {
+                tracing::info!(
+                    advisories = index.len(),
+                    packages = index.packages(),
+                    revision = &**index.revision(),
+                    "advisories in force"
+                );
+                self.0.rules.put_beside(Ok(Arc::new(index))).await;
+            }
+            Err(fault) => {
+                self.0.rules.put_beside(Err(fault.to_string())).await;
+            }
+        }
+    }
+
+    pub async fn status(&self) -> Result<AdvisoriesStatus, MetadataError> {
+        let state = stored::read_state(self.0.metadata.as_ref()).await?;
+        let set = self.0.rules.current();
+        let index = set.advisories();
+        Ok(AdvisoriesStatus {
+            advisories: index.len(),
+            packages: index.packages(),
+            ecosystems: index.ecosystems().to_vec(),
+            memory: index.bytes(),
+            revision: index.revision().to_string(),
+            sources: state.map(|state| state.record.sources).unwrap_or_default(),
+        })
+    }
+
+    /// One advisory by its id, with the sources that have it.
+    pub async fn find(&self, id: &str) -> Result<Option<(Advisory, Vec<String>)>, MetadataError> {
+        find(self.0.metadata.as_ref(), id).await
+    }
+}
+
+/// Like [`Advisories::find`], for whoever has the store alone.
+pub async fn find(
+    metadata: &dyn Metadata,
+    id: &str,
+) -> Result<Option<(Advisory, Vec<String>)>, MetadataError> {
+    let Some(state) = stored::read_state(metadata).await? else { return Ok(None) };
+    stored::find(metadata, &state.record, id).await
+}
+
+/// A source's name stands in keys, in URLs and in front of people.
+fn check_source(source: &str) -> Result<(), ImportError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if source.is_empty() || source.len() > MAX_SOURCE || !source.bytes().all(plain) {
+        return Err(ImportError::BadSource(format!(
+            "the name of a source has 1 to {MAX_SOURCE} letters, digits and - _ ."
+        )));
+    }
+    Ok(())
+}

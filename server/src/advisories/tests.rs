@@ -1,0 +1,373 @@
+#![allow(clippy::unwrap_used)]
+
+use std::io::{Cursor, Write as _};
+use std::path::Path;
+
+use policies::package::{Package, Version};
+use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
+
+use super::*;
+use crate::blobs::BlobsOptions;
+use crate::blobs::disk::{DiskBlobs, DiskOptions};
+use crate::gate::{Said, gather_facts};
+use crate::metadata::records::{self, AdvisoriesRecord, AdvisoryRecord, Prefix};
+use crate::metadata::sled::{Sled, SledOptions};
+use crate::rules::RulesConfig;
+
+struct Garden {
+    _home: TempDir,
+    metadata: Arc<dyn Metadata>,
+    blobs: Blobs,
+}
+
+fn clock() -> Clock {
+    Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap())
+}
+
+impl Garden {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let metadata = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
+        let blobs = blobs_in(home.path());
+        Self { _home: home, metadata: Arc::new(metadata), blobs }
+    }
+
+    async fn open(&self) -> (Advisories, Rules) {
+        let rules =
+            Rules::open(RulesConfig::default(), self.metadata.clone(), clock()).await.unwrap();
+        let advisories =
+            Advisories::open(self.metadata.clone(), self.blobs.clone(), rules.clone(), clock());
+        (advisories.await, rules)
+    }
+
+    /// How many records of advisories lie in the store, in force or not.
+    async fn stored(&self) -> usize {
+        let all = Prefix::<AdvisoryRecord>::all();
+        records::scan(self.metadata.as_ref(), &all, None, 100_000).await.unwrap().len()
+    }
+
+    async fn state(&self) -> AdvisoriesRecord {
+        let key = AdvisoriesRecord::key();
+        records::read(self.metadata.as_ref(), &key).await.unwrap().unwrap()
+    }
+
+    async fn until_stored(&self, count: usize) {
+        for _ in 0..200 {
+            if self.stored().await == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{} records lie there instead of {count}", self.stored().await);
+    }
+}
+
+fn blobs_in(home: &Path) -> Blobs {
+    let engine = DiskBlobs::open(home, DiskOptions::default()).unwrap();
+    let alarm = Arc::new(|_: &policies::package::Digest, _: &str| {});
+    Blobs::open(Arc::new(engine), home.join("stage"), alarm, BlobsOptions::default()).unwrap()
+}
+
+/// For tests of what stands above.
+pub async fn opened(home: &Path, metadata: Arc<dyn Metadata>, rules: Rules) -> Advisories {
+    Advisories::open(metadata, blobs_in(home), rules, clock()).await
+}
+
+fn record(id: &str, modified: &str, ecosystem: &str, name: &str, versions: &[&str]) -> String {
+    serde_json::json!({
+        "id": id, "modified": modified, "summary": "x",
+        "affected": [{ "package": { "ecosystem": ecosystem, "name": name }, "versions": versions }],
+    })
+    .to_string()
+}
+
+fn npm(id: &str, day: u8, versions: &[&str]) -> String {
+    record(id, &format!("2026-01-{day:02}T00:00:00Z"), "npm", "left-pad", versions)
+}
+
+fn zipped(records: &[String]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (number, text) in records.iter().enumerate() {
+        zip.start_file(format!("{number}.json"), SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+async fn import(
+    advisories: &Advisories,
+    source: &str,
+    complete: bool,
+    bytes: Vec<u8>,
+) -> Result<Imported, ImportError> {
+    let mut stage = advisories.stage().await.unwrap();
+    stage.write(bytes.into()).await.unwrap();
+    advisories.import(stage, ImportOptions { source: source.to_owned(), complete }).await
+}
+
+/// The advisories that speak of this version of left-pad.
+fn known(rules: &Rules, version: &str) -> Vec<String> {
+    let set = rules.current();
+    let package: Package = "npm:left-pad".parse().unwrap();
+    let of_package = set.advisories().of(&package);
+    let version = Version::new(version).unwrap();
+    let said = Said::of(of_package.as_ref(), &version);
+    let found = gather_facts(clock().now(), None, &said).advisories.unwrap_or_default();
+    let mut ids: Vec<String> = found.iter().map(|known| known.id.to_string()).collect();
+    ids.sort();
+    ids
+}
+
+#[tokio::test]
+async fn what_was_imported_is_in_force_at_once_and_after_a_start() {
+    let garden = Garden::new();
+    let (advisories, rules) = garden.open().await;
+    assert_eq!(rules.current().advisories().of(&"npm:left-pad".parse().unwrap()).map(|_| ()), None);
+    let before = rules.current().revision().clone();
+    let other = record("PY-1", "2026-01-01T00:00:00Z", "PyPI", "left-pad", &["1.0.0"]);
+    let bundle = zipped(&[npm("A-1", 1, &["1.0.0"]), npm("MAL-1", 1, &["1.1.0"]), other]);
+    let imported = import(&advisories, "osv", true, bundle.clone()).await.unwrap();
+    assert_eq!(
+        (imported.read, imported.written, imported.ignored, imported.malicious),
+        (3, 2, 1, 1)
+    );
+    let revision = rules.current().revision().clone();
+    assert_ne!(revision, before);
+    assert_eq!(known(&rules, "1.0.0"), ["A-1"]);
+
+    let again = import(&advisories, "osv", true, bundle).await.unwrap();
+    assert_eq!((again.written, again.unchanged, again.removed), (0, 2, 0));
+    assert_eq!(*rules.current().revision(), revision, "nothing changed, so no view has to");
+
+    let status = advisories.status().await.unwrap();
+    assert_eq!((status.advisories, status.packages), (2, 1));
+    assert_eq!(status.sources["osv"].advisories, 2);
+    let (found, sources) = advisories.find("A-1").await.unwrap().unwrap();
+    assert_eq!((found.id.as_str(), sources), ("A-1", vec!["osv".to_owned()]));
+    assert!(advisories.find("A-2").await.unwrap().is_none());
+
+    let (_, rules) = garden.open().await;
+    assert_eq!(
+        (known(&rules, "1.0.0"), known(&rules, "1.1.0")),
+        (vec!["A-1".to_owned()], vec!["MAL-1".to_owned()])
+    );
+    assert_eq!(*rules.current().revision(), revision);
+}
+
+#[tokio::test]
+async fn a_later_import_goes_on_from_the_one_before() {
+    let garden = Garden::new();
+    let (advisories, rules) = garden.open().await;
+    let first =
+        zipped(&[npm("A-1", 1, &["1.0.0"]), npm("A-2", 5, &["1.0.0"]), npm("A-3", 1, &["1.0.0"])]);
+    import(&advisories, "osv", false, first).await.unwrap();
+
+    // One newer, one older than what is held, and one that is not in it.
+    let second = || zipped(&[npm("A-1", 2, &["2.0.0"]), npm("A-2", 4, &["2.0.0"])]);
+    let imported = import(&advisories, "osv", false, second()).await.unwrap();
+    assert_eq!((imported.written, imported.unchanged, imported.removed), (1, 1, 0));
+    assert_eq!(known(&rules, "1.0.0"), ["A-2", "A-3"]);
+    assert_eq!(known(&rules, "2.0.0"), ["A-1"]);
+    garden.until_stored(3).await;
+
+    let imported = import(&advisories, "osv", true, second()).await.unwrap();
+    assert_eq!(imported.removed, 1, "the source has it no more");
+    assert_eq!(known(&rules, "1.0.0"), ["A-2"]);
+    garden.until_stored(2).await;
+
+    // It speaks of another ecosystem now.
+    let moved = record("A-2", "2026-02-01T00:00:00Z", "PyPI", "left-pad", &["1.0.0"]);
+    import(&advisories, "osv", false, moved.into_bytes()).await.unwrap();
+    assert_eq!(known(&rules, "1.0.0"), Vec::<String>::new());
+    garden.until_stored(1).await;
+    let (_, rules) = garden.open().await;
+    assert_eq!(known(&rules, "2.0.0"), ["A-1"]);
+}
+
+#[tokio::test]
+async fn of_two_sources_the_later_record_counts_and_each_goes_on_from_its_own() {
+    let garden = Garden::new();
+    let (advisories, rules) = garden.open().await;
+    import(&advisories, "one", true, zipped(&[npm("A-1", 1, &["1.0.0"])])).await.unwrap();
+    import(&advisories, "two", true, zipped(&[npm("A-1", 2, &["2.0.0"])])).await.unwrap();
+    assert_eq!((known(&rules, "1.0.0").len(), known(&rules, "2.0.0").len()), (0, 1));
+    let (_, sources) = advisories.find("A-1").await.unwrap().unwrap();
+    assert_eq!(sources, ["one", "two"]);
+    import(&advisories, "two", true, zipped(&[npm("B-1", 1, &["3.0.0"])])).await.unwrap();
+    assert_eq!((known(&rules, "1.0.0").len(), known(&rules, "2.0.0").len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_broken_record_changes_nothing_and_is_named() {
+    let garden = Garden::new();
+    let (advisories, rules) = garden.open().await;
+    import(&advisories, "osv", true, zipped(&[npm("A-1", 1, &["1.0.0"])])).await.unwrap();
+    let revision = rules.current().revision().clone();
+    let mut many: Vec<String> = (0..2000).map(|n| npm(&format!("B-{n}"), 1, &["1.0.0"])).collect();
+    many.push("{ \"id\": ".to_owned());
+    let fault = import(&advisories, "osv", true, zipped(&many)).await.unwrap_err();
+    assert!(matches!(fault, ImportError::Broken(_)), "{fault:?}");
+    assert!(fault.to_string().contains("2000.json: "), "{fault}");
+    assert_eq!(known(&rules, "1.0.0"), ["A-1"]);
+    assert_eq!(*rules.current().revision(), revision);
+    garden.until_stored(1).await;
+    for _ in 0..100 {
+        if garden.state().await.unfinished.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(garden.state().await.unfinished, Vec::<u64>::new());
+    import(&advisories, "osv", false, zipped(&[npm("B-1", 1, &["1.0.0"])])).await.unwrap();
+    assert_eq!(known(&rules, "1.0.0"), ["A-1", "B-1"]);
+}
+
+/// As a crash leaves it: records are written, and the commit that makes them count is not.
+#[tokio::test]
+async fn what_a_crash_left_of_an_import_never_counts() {
+    let garden = Garden::new();
+    let (advisories, _) = garden.open().await;
+    import(&advisories, "osv", true, zipped(&[npm("A-1", 1, &["1.0.0"])])).await.unwrap();
+    drop(advisories);
+    let mut state = garden.state().await;
+    state.begun += 1;
+    state.unfinished.push(state.begun);
+    let advisory =
+        policies::advisories::parse(npm("A-1", 9, &["9.0.0"]).as_bytes()).unwrap().advisory;
+    let place = records::AdvisoryPlace {
+        id: "A-1".to_owned(),
+        source: "osv".to_owned(),
+        generation: state.begun,
+        part: 0,
+    };
+    let left = AdvisoryRecord { parts: 1, advisory: Some(advisory) };
+    let batch = crate::metadata::Batch::default()
+        .put_record(&AdvisoriesRecord::key(), &state)
+        .put_record(&AdvisoryRecord::key(&place), &left);
+    garden.metadata.commit(batch).await.unwrap();
+
+    let (advisories, rules) = garden.open().await;
+    assert_eq!((known(&rules, "1.0.0").len(), known(&rules, "9.0.0").len()), (1, 0));
+    garden.until_stored(1).await;
+    import(&advisories, "osv", false, zipped(&[npm("B-1", 1, &["1.0.0"])])).await.unwrap();
+    assert_eq!(known(&rules, "1.0.0"), ["A-1", "B-1"], "and no later import makes it count");
+    assert_eq!(known(&rules, "9.0.0"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_large_advisory_is_stored_in_parts_and_read_as_one() {
+    let garden = Garden::new();
+    let (advisories, rules) = garden.open().await;
+    let versions: Vec<String> = (0..10_000).map(|n| format!("1.0.{n}")).collect();
+    let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
+    import(&advisories, "osv", true, npm("A-1", 1, &versions).into_bytes()).await.unwrap();
+    assert!(garden.stored().await > 5);
+    assert_eq!(
+        (known(&rules, "1.0.0"), known(&rules, "1.0.9999")),
+        (vec!["A-1".to_owned()], vec!["A-1".to_owned()])
+    );
+    assert_eq!(advisories.status().await.unwrap().advisories, 1);
+    let (whole, _) = advisories.find("A-1").await.unwrap().unwrap();
+    assert_eq!(whole.affected.iter().map(|one| one.versions.len()).sum::<usize>(), 10_000);
+    // And shorter again.
+    import(&advisories, "osv", true, npm("A-1", 2, &["1.0.0"]).into_bytes()).await.unwrap();
+    garden.until_stored(1).await;
+    assert_eq!(known(&rules, "1.0.1"), Vec::<String>::new());
+}
+
+/// The same id twice in one import, the shorter one behind the longer.
+#[tokio::test]
+async fn of_one_id_in_one_import_the_later_record_counts() {
+    let garden = Garden::new();
+    let (advisories, rules) = garden.open().await;
+    let versions: Vec<String> = (0..5000).map(|n| format!("1.0.{n}")).collect();
+    let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
+    let bundle =
+        zipped(&[npm("A-1", 1, &versions), npm("A-1", 2, &["2.0.0"]), npm("A-1", 1, &["3.0.0"])]);
+    let imported = import(&advisories, "osv", true, bundle).await.unwrap();
+    assert_eq!((imported.written, imported.unchanged), (1, 1));
+    assert_eq!(known(&rules, "2.0.0"), ["A-1"]);
+    assert_eq!(known(&rules, "1.0.1"), Vec::<String>::new());
+    assert_eq!(garden.stored().await, 1);
+}
+
+#[tokio::test]
+async fn a_damaged_record_denies_everything_and_says_so() {
+    let garden = Garden::new();
+    let (advisories, _) = garden.open().await;
+    import(&advisories, "osv", true, zipped(&[npm("A-1", 1, &["1.0.0"])])).await.unwrap();
+    let entry = garden.metadata.scan(b"advisory/", None, 1).await.unwrap().remove(0);
+    let (key, value) = (entry.key, entry.value);
+    let batch = crate::metadata::Batch::default().put(key.clone(), &b"\x01{"[..]);
+    garden.metadata.commit(batch).await.unwrap();
+    let (advisories, rules) = garden.open().await;
+    let set = rules.current();
+    let reason = set.unavailable_reason().map(ToString::to_string).unwrap_or_default();
+    assert!(reason.contains("advisories cannot be read"), "{reason}");
+    // Until it can be read again.
+    garden.metadata.commit(crate::metadata::Batch::default().put(key, value)).await.unwrap();
+    advisories.look().await;
+    assert_eq!(known(&rules, "1.0.0"), ["A-1"]);
+}
+
+#[tokio::test]
+async fn a_source_has_a_plain_name() {
+    let garden = Garden::new();
+    let (advisories, _) = garden.open().await;
+    for source in ["", "a/b", "a b", "ä", &"a".repeat(65)] {
+        let refused = import(&advisories, source, false, npm("A-1", 1, &[]).into_bytes()).await;
+        assert!(matches!(refused, Err(ImportError::BadSource(_))), "{source:?}");
+    }
+}
+
+/// Not a test of anything: figures for docs/advisories.md.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn figures_of_a_large_import() {
+    const COUNT: usize = 200_000;
+    let garden = Garden::new();
+    let (advisories, rules) = garden.open().await;
+    let records: Vec<String> = (0..COUNT)
+        .map(|n| {
+            serde_json::json!({
+                "schema_version": "1.7.4", "id": format!("MAL-2026-{n}"),
+                "modified": "2026-01-01T00:00:00Z", "published": "2026-01-01T00:00:00Z",
+                "summary": format!("Malicious code in package-{n} (npm)"),
+                "details": "This package was found to contain malicious code. ".repeat(10),
+                "affected": [{
+                    "package": { "ecosystem": "npm", "name": format!("package-{n}") },
+                    "ranges": [{ "type": "SEMVER", "events": [{ "introduced": "0" }] }],
+                    "versions": ["1.0.0", "1.0.1", "1.0.2"],
+                }],
+                "references": [{ "type": "ADVISORY", "url": "https://advisories.example/x" }],
+            })
+            .to_string()
+        })
+        .collect();
+    let bundle = zipped(&records);
+    drop(records);
+    let size = bundle.len();
+    let begun = tokio::time::Instant::now();
+    let imported = import(&advisories, "osv", true, bundle.clone()).await.unwrap();
+    let took = begun.elapsed();
+    assert_eq!(imported.written, COUNT as u64);
+    let begun = tokio::time::Instant::now();
+    import(&advisories, "osv", true, bundle).await.unwrap();
+    let again = begun.elapsed();
+    let begun = tokio::time::Instant::now();
+    advisories.reload().await;
+    let loaded = begun.elapsed();
+    let index = rules.current();
+    let begun = tokio::time::Instant::now();
+    for n in 0..10_000 {
+        let package: Package = format!("npm:package-{n}").parse().unwrap();
+        assert!(!index.advisories().of(&package).unwrap().affecting("1.0.0").is_empty());
+    }
+    let asked = begun.elapsed() / 10_000;
+    println!(
+        "{COUNT} records, zip {size} bytes: import {took:?}, again {again:?}, load {loaded:?}, \
+         index {} bytes, look-up and reading {asked:?}",
+        index.advisories().bytes()
+    );
+}
