@@ -3,9 +3,14 @@
 //! Pure by construction: no file, no network, no clock, no async, no logging. The caller gathers
 //! facts (`now` included), and gets the same decision for the same input for ever.
 
+pub mod asker;
+pub mod condition;
 pub mod decide;
 pub mod decision;
+pub mod expect;
 pub mod facts;
+pub mod licence;
 pub mod package;
 pub mod rules;
+mod tri;
 pub mod versions;

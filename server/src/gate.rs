@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use policies::asker::Asker;
 use policies::decide::decide;
 use policies::decision::{Decision, Effect};
 use policies::facts::Facts;
@@ -98,6 +99,9 @@ impl Screened {
     }
 }
 
+/// Nobody's team is known yet; to such an asker denies and holds for teams apply, and allows do not.
+pub const NOBODY: Asker<'static> = Asker { team: None, environment: None };
+
 #[derive(Clone, Debug)]
 pub struct Gate {
     rules: Rules,
@@ -128,7 +132,8 @@ impl Gate {
     ) -> Result<Admitted, Box<Refused>> {
         let rules = self.rules();
         let facts = gather_facts(self.clock.now(), remembered);
-        let decision = decide(&rules.for_package(&subject.package), &subject.version, &facts);
+        let decision =
+            decide(&rules.for_package(&subject.package), &subject.version, &facts, &NOBODY);
         if lets_through(self.mode, &decision) {
             Ok(Admitted { subject, decision })
         } else {
@@ -154,7 +159,7 @@ impl Gate {
         let decided = versions
             .map(|(version, remembered)| {
                 let facts = gather_facts(now, remembered);
-                (version.clone(), decide(&of_package, version, &facts))
+                (version.clone(), decide(&of_package, version, &facts, &NOBODY))
             })
             .collect();
         Screened { package: package.clone(), decided, mode: self.mode }
@@ -162,12 +167,12 @@ impl Gate {
 }
 
 /// What is not remembered is unknown; `policies` sees to it that the unknown opens nothing.
-pub fn gather_facts(now: Timestamp, remembered: Option<&VersionRecord>) -> Facts {
+pub fn gather_facts(now: Timestamp, remembered: Option<&VersionRecord>) -> Facts<'_> {
     Facts {
-        now,
         published: remembered.and_then(|record| record.published),
         first_seen: remembered.map(|record| record.first_seen),
         own: remembered.is_some_and(|record| record.own && record.vanished.is_none()),
+        ..Facts::at(now)
     }
 }
 

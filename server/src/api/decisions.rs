@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::rules::query;
 use super::seen::{Recalled, Seen};
 use crate::config::Mode;
-use crate::gate::gather_facts;
+use crate::gate::{NOBODY, gather_facts};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,7 +72,6 @@ fn view(
     let set = api.rules.current();
     let record = known.iter().find_map(|recalled| recalled.record.as_ref());
     let facts = gather_facts(api.clock.now(), record);
-    let seen = known.into_iter().map(Seen::from).collect();
     let observing = api.mode == Mode::Observe;
     let faults = api.rules.status().faults;
     let revision = set.revision().clone();
@@ -80,6 +79,7 @@ fn view(
         let purl = package.purl();
         let overview = overview(&set, &package, &facts);
         let (considered, others) = (overview.considered, overview.others);
+        let seen = known.into_iter().map(Seen::from).collect();
         let (version, decision) = (None, None);
         return DecisionView {
             package,
@@ -96,7 +96,8 @@ fn view(
         };
     };
     let asked = PackageVersion { package, version };
-    let explanation = explain(&set, &asked, &facts);
+    let explanation = explain(&set, &asked, &facts, &NOBODY);
+    let seen = known.into_iter().map(Seen::from).collect();
     DecisionView {
         purl: asked.purl(),
         package: asked.package,

@@ -66,9 +66,9 @@ fn draft(name: Option<&str>, effect: &str, package: &str) -> Draft {
 
 fn decision(rules: &Rules, asked: &str) -> policies::decision::Decision {
     let asked: PackageVersion = asked.parse().unwrap();
-    let facts = Facts { now: clock().now(), published: None, first_seen: None, own: false };
+    let facts = Facts::at(clock().now());
     let set = rules.current();
-    decide(&set.for_package(&asked.package), &asked.version, &facts)
+    decide(&set.for_package(&asked.package), &asked.version, &facts, &crate::gate::NOBODY)
 }
 
 fn effect(rules: &Rules, asked: &str) -> Effect {
