@@ -29,6 +29,15 @@ impl RuleSet {
             .collect()
     }
 
+    /// The waivers that lift nothing, which somebody relies on in vain.
+    pub fn idle_waivers(&self) -> Vec<Fault> {
+        self.rules()
+            .iter()
+            .filter_map(|rule| self.idle_waiver(rule, rule.waives.as_ref()?))
+            .take(MAX_FINDINGS)
+            .collect()
+    }
+
     fn finding(&self, rule: &Rule, wide: &[&Rule], now: Timestamp) -> Option<Fault> {
         let name = &rule.name;
         let told = |message: String, remedy: &str| Some(Fault::of_rule(rule, message, remedy));

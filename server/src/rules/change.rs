@@ -173,7 +173,8 @@ fn free_name(draft: &Draft, parts: &Parts) -> String {
         }
     }
     let words: Vec<&str> = slug.split('-').filter(|word| !word.is_empty()).collect();
-    let base = format!("{}-{}", effect.unwrap_or("rule"), words.join("-"));
+    let kind = if draft.waives.is_some() { "waiver" } else { effect.unwrap_or("rule") };
+    let base = format!("{kind}-{}", words.join("-"));
     let base = base.trim_end_matches('-');
     let taken: HashSet<&str> = parts.all().map(|rule| &*rule.name).collect();
     if !taken.contains(base) {
