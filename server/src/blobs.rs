@@ -234,6 +234,23 @@ impl Blobs {
         published
     }
 
+    /// Complete bytes, durable when this returns, with the side files that `sides` gives for their
+    /// name: a stage for what need not be read while it arrives, and cheaper.
+    pub async fn put_bytes(
+        &self,
+        bytes: Bytes,
+        sides: impl FnOnce(&Digest) -> Vec<Side>,
+    ) -> Result<Digest, BlobError> {
+        let staged = self.0.stages.write_whole(bytes).await?;
+        let gone = || BlobError::Unavailable("the stage has no file".to_owned());
+        let path = staged.path().ok_or_else(gone)?;
+        let digest = staged.digest.clone();
+        let mark = self.0.engine.publish(path, &digest, &sides(&digest)).await?;
+        self.0.verified.insert(&digest, mark);
+        staged.published();
+        Ok(digest)
+    }
+
     /// Remembers beside the blob that the record `key` with this value refers to it.
     pub async fn put_side(
         &self,

@@ -21,7 +21,7 @@ use policies::package::Digest;
 use serde::Serialize;
 
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
-use crate::blobs::{BlobEngine, BlobError, Listed, verify_blob};
+use crate::blobs::{BlobEngine, BlobError, Listed, Side, verify_blob};
 use crate::metadata::records::{check_value, referred_blob, show_key};
 use crate::metadata::sled::{OpenError, Sled, SledOptions};
 use crate::metadata::{Entry, Metadata, MetadataError};
@@ -51,6 +51,10 @@ pub enum Finding {
 pub enum Leftover {
     /// No record refers to it. A crash between the blob and its record leaves such a one.
     UnreferredBlob { digest: Digest, bytes: u64 },
+    /// It says that a record refers to the blob, which it does not any more. A crash between the
+    /// commit that removed the record and the removal of what lies beside leaves such a one; a
+    /// rebuild would bring the record back.
+    UnreferredSideFile { record: String, digest: Digest },
     /// A transfer that a crash cut off. The next start removes it.
     StagedFile { path: PathBuf },
 }
@@ -198,7 +202,7 @@ impl Survey {
             let Some(end) = page.last() else { return Ok(()) };
             last = Some(end.key.clone());
             for entry in page {
-                self.read_record(&entry, engine).await?;
+                self.read_record(store, &entry, engine).await?;
                 self.report.records += 1;
             }
             progress(self.report.records, self.report.blobs);
@@ -207,6 +211,7 @@ impl Survey {
 
     async fn read_record(
         &mut self,
+        store: &dyn Metadata,
         entry: &Entry,
         engine: &dyn BlobEngine,
     ) -> Result<(), CheckError> {
@@ -225,15 +230,21 @@ impl Survey {
                 return Ok(());
             }
         };
-        self.referred.insert(digest.clone());
+        let is_first = self.referred.insert(digest.clone());
         let Some(found) = self.length_of(&digest) else {
             self.report.findings.push(Finding::MissingBlob { record, digest });
             return Ok(());
         };
         let beside = match engine.sides(&digest).await {
-            Ok(sides) if sides.iter().any(|side| side.key == entry.key) => None,
-            Ok(_) => {
-                Some(Finding::MissingSideFile { record: record.clone(), digest: digest.clone() })
+            Ok(sides) => {
+                if is_first {
+                    self.report.leftovers.extend(unreferred_sides(store, &digest, &sides).await?);
+                }
+                let is_there = sides.iter().any(|side| side.key == entry.key);
+                (!is_there).then(|| Finding::MissingSideFile {
+                    record: record.clone(),
+                    digest: digest.clone(),
+                })
             }
             Err(error) => Some(Finding::UnreadableSideFiles {
                 record: record.clone(),
@@ -262,6 +273,30 @@ impl Survey {
         );
         self.report
     }
+}
+
+/// Those of the side files whose record is gone, or refers to another blob by now.
+async fn unreferred_sides(
+    store: &dyn Metadata,
+    digest: &Digest,
+    sides: &[Side],
+) -> Result<Vec<Leftover>, CheckError> {
+    let mut found = Vec::new();
+    for side in sides {
+        let value = store.get(&side.key).await?;
+        let refers = value.map(|value| referred_blob(&side.key, &value));
+        // One that can not be read is a finding of its own, and may refer to it.
+        let stands = match refers {
+            None => false,
+            Some(Ok(referred)) => referred.is_some_and(|(other, _)| other == *digest),
+            Some(Err(_)) => true,
+        };
+        if !stands {
+            let (record, digest) = (show_key(&side.key), digest.clone());
+            found.push(Leftover::UnreferredSideFile { record, digest });
+        }
+    }
+    Ok(found)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a command of its own; nobody else waits")]
@@ -304,6 +339,9 @@ impl fmt::Display for Leftover {
         match self {
             Self::UnreferredBlob { digest, bytes } => {
                 write!(f, "no record refers to {digest} of {bytes} bytes")
+            }
+            Self::UnreferredSideFile { record, digest } => {
+                write!(f, "{record} refers no more to {digest}, beside which a side file says so")
             }
             Self::StagedFile { path } => {
                 write!(f, "{} is left of a transfer; the next start removes it", path.display())

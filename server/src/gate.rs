@@ -51,10 +51,23 @@ pub struct Screened {
     package: Package,
     /// In the order in which they were asked about.
     decided: Vec<(Version, Decision)>,
+    until: Option<Timestamp>,
     mode: Mode,
 }
 
 impl Screened {
+    /// This version alone, chosen because of what was decided of all: so it holds no longer than
+    /// they do.
+    pub fn chosen(mut self, version: &Version) -> Self {
+        self.decided.retain(|(decided, _)| decided == version);
+        self
+    }
+
+    /// In the order in which they were asked about.
+    pub fn versions(&self) -> impl Iterator<Item = &Version> {
+        self.decided.iter().map(|(version, _)| version)
+    }
+
     /// Whether the version at this place may be shown.
     pub fn shows(&self, index: usize) -> bool {
         self.decided.get(index).is_some_and(|(_, decision)| lets_through(self.mode, decision))
@@ -62,7 +75,7 @@ impl Screened {
 
     /// When one of the decisions may change by itself.
     pub fn until(&self) -> Option<Timestamp> {
-        self.decided.iter().filter_map(|(_, decision)| decision.until).min()
+        self.until
     }
 
     /// The mildest effect among the versions: what the document as a whole comes to.
@@ -156,13 +169,14 @@ impl Gate {
     ) -> Screened {
         let now = self.clock.now();
         let of_package = rules.for_package(package);
-        let decided = versions
+        let decided: Vec<(Version, Decision)> = versions
             .map(|(version, remembered)| {
                 let facts = gather_facts(now, remembered);
                 (version.clone(), decide(&of_package, version, &facts, &NOBODY))
             })
             .collect();
-        Screened { package: package.clone(), decided, mode: self.mode }
+        let until = decided.iter().filter_map(|(_, decision)| decision.until).min();
+        Screened { package: package.clone(), decided, until, mode: self.mode }
     }
 }
 
@@ -181,5 +195,37 @@ fn lets_through(mode: Mode, decision: &Decision) -> bool {
         Mode::Enforce => decision.effect == Effect::Allow,
         // What would have been refused is in the decision, and so in the log and the metrics.
         Mode::Observe => true,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use policies::decision::{DecisionCode, Revision};
+    use policies::package::Ecosystem;
+
+    use super::*;
+
+    #[test]
+    fn a_chosen_version_holds_no_longer_than_all_among_which_it_was_chosen() {
+        let version = |text: &str| Version::new(text).unwrap();
+        let soon: Timestamp = "2024-01-01T00:00:00Z".parse().unwrap();
+        let decision = Decision {
+            effect: Effect::Allow,
+            code: DecisionCode::OwnPackage,
+            rule: None,
+            reason: "published here".into(),
+            revision: Revision("r".into()),
+            until: None,
+        };
+        let screened = Screened {
+            package: Package::new(Ecosystem::Npm, "left-pad").unwrap(),
+            decided: ["1.0.0", "2.0.0"].map(|text| (version(text), decision.clone())).into(),
+            until: Some(soon),
+            mode: Mode::Enforce,
+        };
+        let chosen = screened.chosen(&version("1.0.0"));
+        assert_eq!(chosen.versions().collect::<Vec<_>>(), [&version("1.0.0")]);
+        assert_eq!(chosen.until(), Some(soon));
     }
 }

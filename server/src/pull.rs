@@ -40,6 +40,10 @@ use crate::upstream::credentials::without_userinfo;
 use crate::upstream::{Upstream, UpstreamError};
 use freshness::Freshness;
 
+/// So many bytes of JSON are read, compared or packed in less time than another thread takes to be
+/// woken for it: such work is done at once.
+pub const SMALL_WORK: usize = 16 << 10;
+
 /// Where a registry's packages come from.
 #[derive(Debug)]
 pub struct Source {

@@ -58,15 +58,13 @@ pub struct GardenSettings {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// Each holds some megabytes for as long as its upstream takes to answer.
-const AUDITS_AT_ONCE: usize = 32;
-/// While its question is read, an audit may hold a hundred megabytes.
+/// While its question or its answer is read, an audit may hold a hundred megabytes.
 const AUDIT_READINGS_AT_ONCE: usize = 2;
 /// Each reads and decides for as long as it is let, and anybody may ask.
 const SEARCHES_AT_ONCE: usize = 4;
 
-/// Bytes of questions that arrive or wait for their turn, packed as they come.
-const AUDIT_ROOM: usize = 32 << 20;
+/// Bytes of audits, questions and answers together: from when they arrive until they are sent on.
+const AUDIT_ROOM: usize = 64 << 20;
 /// Bytes of logins. Apart, so that whoever sends audits keeps nobody from logging in.
 const LOGIN_ROOM: usize = 4 << 20;
 
@@ -85,9 +83,7 @@ pub struct Garden {
     pub signing: SigningKey,
     pub audit_room: BodyRoom,
     pub login_room: BodyRoom,
-    /// One for each audit that is under way.
-    pub audits: Semaphore,
-    /// One for each whose question is being read.
+    /// One for each audit whose question or answer is being read.
     pub audit_readings: Semaphore,
     /// One for each search that is under way.
     pub searches: Arc<Semaphore>,
@@ -122,7 +118,6 @@ impl Garden {
             store,
             audit_room: BodyRoom::new(AUDIT_ROOM),
             login_room: BodyRoom::new(LOGIN_ROOM),
-            audits: Semaphore::new(AUDITS_AT_ONCE),
             audit_readings: Semaphore::new(AUDIT_READINGS_AT_ONCE),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             public_url: settings.public_url,

@@ -1,6 +1,10 @@
 //! Against the registry that this machine's npm is set to: no configuration, a real package.
 //!
 //! Only `./dev live` runs these: they need that registry, and fail when it does.
+//!
+//! `npm audit signatures` is not among them. It needs more of the network than that registry: npm asks
+//! a service of the public sigstore first. And it needs a registry with keys and signatures, which a
+//! mirror may have left out. So it is tested in [`crate::npm`], against an upstream that signs.
 
 use support::npm::Npm;
 use support::package_managers::{Kind, PackageManager};

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at files, and at the time, themselves")]
 
 mod contract;
+mod docs;
 mod edge;
 mod full_disk;
 mod live;

@@ -97,25 +97,12 @@ impl Stages {
         Ok(Self { directory, space, faults, next: AtomicU64::new(0), turns })
     }
 
-    #[allow(clippy::disallowed_methods, reason = "runs off the executor")]
     pub async fn create(self: &Arc<Self>, also: &[Algorithm]) -> Result<Stage, BlobError> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned())
-            .await
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(|| BlobError::Unavailable("too many transfers at once".to_owned()))?;
-        let path = self.directory.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
-        let stages = Arc::clone(self);
-        let creating = path.clone();
+        let turn = self.turn().await?;
+        let path = self.next_path();
+        let (stages, creating) = (Arc::clone(self), path.clone());
         let file = off_executor(move || {
-            stages
-                .space
-                .check(0)
-                .and_then(|()| stages.faults.check(Operation::Create))
-                .and_then(|()| {
-                    File::options().read(true).write(true).create_new(true).open(&creating)
-                })
-                .map_err(|error| BlobError::io("staging", &error))
+            stages.create_file(&creating, 0).map_err(|error| BlobError::io("staging", &error))
         })
         .await?;
         let file = Arc::new(file);
@@ -139,6 +126,61 @@ impl Stages {
             progress,
             _turn: turn,
         })
+    }
+
+    /// All bytes at once, durably, by one thread: nobody follows them.
+    pub async fn write_whole(self: &Arc<Self>, bytes: Bytes) -> Result<WholeStage, BlobError> {
+        let turn = self.turn().await?;
+        let on_disk = OnDisk { path: Some(self.next_path()), stages: Arc::clone(self) };
+        off_executor(move || {
+            let written = on_disk.path.as_deref().map_or(Ok(()), |path| {
+                let mut file = on_disk.stages.create_file(path, bytes.len() as u64)?;
+                on_disk.stages.faults.check(Operation::Write)?;
+                file.write_all(&bytes)?;
+                on_disk.stages.faults.check(Operation::SyncFile)?;
+                file.sync_data()
+            });
+            written.map_err(|error| BlobError::io("staging", &error))?;
+            Ok(WholeStage { digest: Digest::sha256_of(&bytes), on_disk, _turn: turn })
+        })
+        .await
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, BlobError> {
+        tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| BlobError::Unavailable("too many transfers at once".to_owned()))
+    }
+
+    fn next_path(&self) -> PathBuf {
+        self.directory.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "runs off the executor")]
+    fn create_file(&self, path: &Path, length: u64) -> io::Result<File> {
+        self.space.check(length)?;
+        self.faults.check(Operation::Create)?;
+        File::options().read(true).write(true).create_new(true).open(path)
+    }
+}
+
+/// A complete file that is on disk. One that did not become a blob is removed when this is dropped.
+pub struct WholeStage {
+    pub digest: Digest,
+    on_disk: OnDisk,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl WholeStage {
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.on_disk.path.as_deref()
+    }
+
+    /// The name belongs to the blob now.
+    pub(super) fn published(mut self) {
+        self.on_disk.path = None;
     }
 }
 

@@ -17,7 +17,9 @@ use super::{
 use crate::blobs::{BlobEngine, BlobError, Listed, verify_blob};
 use crate::disk::faults::Faults;
 use crate::disk::sync_directory;
-use crate::metadata::records::{FORMAT_KEY, check_value, commit_in_parts, fetched, referred_blob};
+use crate::metadata::records::{
+    FORMAT_KEY, check_value, commit_in_parts, encode, fetched, own_name, referred_blob,
+};
 use crate::metadata::sled::OpenError;
 use crate::metadata::{Batch, Change, Metadata};
 
@@ -204,6 +206,14 @@ fn merge(mut records: Records, beside: &Beside, rebuilt: &mut Rebuilt) -> Record
         if !records.contains_key(key) {
             rebuilt.recovered += 1;
             records.insert(key.clone(), value.clone());
+        }
+    }
+    // An own document keeps its name against others.
+    let names = records.iter().filter_map(|(key, value)| own_name(key, value).ok().flatten());
+    for (key, record) in names.collect::<Vec<_>>() {
+        if !records.contains_key(key.as_bytes()) {
+            rebuilt.recovered += 1;
+            records.insert(key.to_bytes(), encode(&record));
         }
     }
     records

@@ -6,7 +6,7 @@ use super::*;
 use crate::blobs::{Blobs, BlobsOptions, Side};
 use crate::metadata::Batch;
 use crate::metadata::records::{
-    ArtifactRecord, DocumentRecord, Key, Record, RuleRecord, encode, read,
+    ArtifactRecord, DocumentRecord, Key, OwnRecord, Record, RuleRecord, encode, read,
 };
 use jiff::Timestamp;
 use policies::decision::Effect;
@@ -121,6 +121,7 @@ fn document(blob: Digest, size: u64, fetched: &str) -> DocumentRecord {
         fetched: time(fetched),
         checked: time(fetched),
         own: false,
+        folded: None,
     }
 }
 
@@ -232,6 +233,30 @@ async fn what_a_crash_leaves_is_no_finding() {
     );
 }
 
+/// As after the end of a process that was about to remove what lies beside the blobs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_beside_a_blob_for_a_record_that_is_gone_is_named() {
+    let data = Data::new();
+    data.furnish().await;
+    let open = data.open().await;
+    let gone = ArtifactRecord::key("npm", "b", "b.tgz");
+    let moved = DocumentRecord::key("npm", "a", "full");
+    // Another blob, to which the old one's side file does not belong.
+    open.store.commit(Batch::default().remove_record(&gone)).await.unwrap();
+    open.keep(&ArtifactRecord::key("npm", "c", "c.tgz"), b"{}", artifact).await;
+    open.keep(&moved, b"{ }", |blob, size| document(blob, size, "2026-11-09T00:00:00Z")).await;
+    open.store.close().await;
+
+    let report = data.check().await;
+    assert_eq!(report.findings, vec![]);
+    let named = |key: &[u8], bytes| Leftover::UnreferredSideFile {
+        record: show_key(key),
+        digest: digest_of(bytes),
+    };
+    let expected = [named(gone.as_bytes(), b"tarball"), named(moved.as_bytes(), b"{}")];
+    assert_eq!(report.leftovers, expected);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn running_server_keeps_check_and_rebuild_out() {
     let data = Data::new();
@@ -258,6 +283,31 @@ async fn lost_store_is_rebuilt_from_beside_the_blobs() {
     assert_eq!(found, artifact(digest_of(b"tarball"), 7));
     let key = DocumentRecord::key("npm", "a", "full");
     assert!(read(&open.store, &key).await.unwrap().is_some());
+}
+
+/// Its record has no blob, so nothing lies beside one for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_name_of_an_own_package_is_kept_again() {
+    let data = Data::new();
+    let open = data.open().await;
+    let date = "2026-11-01T00:00:00Z";
+    let own = |blob, size| DocumentRecord {
+        own: true,
+        folded: Some("leftpad".to_owned()),
+        ..document(blob, size, date)
+    };
+    open.keep(&DocumentRecord::key("npm", "left-pad", "newest"), b"{}", own).await;
+    open.keep(&DocumentRecord::key("npm", "foreign", "newest"), b"[]", |blob, size| {
+        document(blob, size, date)
+    })
+    .await;
+    open.store.close().await;
+    std::fs::remove_dir_all(store_directory(data.path())).unwrap();
+    assert_eq!(data.rebuild().await.recovered, 3);
+    assert_eq!(data.rebuild().await.recovered, 0, "it is there now");
+    let open = data.open().await;
+    let found = read(&open.store, &OwnRecord::key("npm", "leftpad")).await.unwrap();
+    assert_eq!(found, Some(OwnRecord { package: "left-pad".to_owned(), since: time(date) }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

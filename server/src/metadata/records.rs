@@ -78,6 +78,9 @@ pub struct DocumentRecord {
     /// It was made here, of what was published.
     #[serde(default)]
     pub own: bool,
+    /// Then, its name without what names should not differ by alone: that of its [`OwnRecord`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folded: Option<String>,
 }
 
 /// A cached or published file.
@@ -103,7 +106,8 @@ pub struct OwnRecord {
     pub since: Timestamp,
 }
 
-/// What is shown of a package where many are listed, as its newest document has it.
+/// What a package says of itself, version by version, as its newest document has it: what a search
+/// goes by, and what is shown where many are listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SummaryRecord {
@@ -113,20 +117,35 @@ pub struct SummaryRecord {
     /// The version that is meant where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latest: Option<String>,
-    /// Whose words these are, where it is another version.
+    /// Its places in `words` and `people`, if it is in the document.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub described: Option<String>,
+    pub of_latest: Option<(usize, usize)>,
+    /// Of all others, the newest first; of the oldest of very many nothing is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<WordsStep>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<WordsRecord>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<PeopleRecord>,
+}
+
+/// Versions next to each other that say the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WordsStep {
+    /// The oldest of them.
+    pub from: String,
+    /// Places in [`SummaryRecord::words`] and [`SummaryRecord::people`].
+    pub words: usize,
+    pub people: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WordsRecord {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub author: Option<Somebody>,
-    /// Who published that version.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub publisher: Option<Somebody>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub maintainers: Vec<Somebody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,6 +154,18 @@ pub struct SummaryRecord {
     pub repository: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bugs: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeopleRecord {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<Somebody>,
+    /// Who published it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<Somebody>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub maintainers: Vec<Somebody>,
 }
 
 /// A person as an upstream names one.
@@ -408,6 +439,23 @@ pub fn fetched(key: &[u8], value: &[u8]) -> Result<Option<Timestamp>, MetadataEr
         }
         _ => Ok(None),
     }
+}
+
+/// The record that keeps others from a name like that of the own document under `key`. It refers to
+/// no blob, so this is where a rebuild has it from.
+pub fn own_name(
+    key: &[u8],
+    value: &[u8],
+) -> Result<Option<(Key<OwnRecord>, OwnRecord)>, MetadataError> {
+    let Some(parts) = Key::<DocumentRecord>::parse(key).map(|key| key.parts()) else {
+        return Ok(None);
+    };
+    let document = decode::<DocumentRecord>(key, value)?;
+    let ([registry, package, _], Some(folded)) = (parts.as_slice(), document.folded) else {
+        return Ok(None);
+    };
+    let record = OwnRecord { package: package.clone(), since: document.fetched };
+    Ok(Some((OwnRecord::key(registry, &folded), record)))
 }
 
 fn unknown_key(key: &[u8]) -> MetadataError {

@@ -44,7 +44,7 @@ impl ContentId {
         pinned.sort_by_key(|(version, _)| *version);
         for (version, record) in pinned {
             add(version.as_str());
-            for digest in &record.digests {
+            for digest in record.digests.iter() {
                 add(&digest.to_string());
             }
         }

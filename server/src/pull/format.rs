@@ -1,6 +1,7 @@
 //! What a format tells the flow about its documents.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -55,7 +56,7 @@ pub struct VersionClaim {
     pub version: Version,
     pub published: Option<Timestamp>,
     /// What is promised about its bytes.
-    pub digests: Vec<Digest>,
+    pub digests: Arc<[Digest]>,
     pub deprecated: bool,
 }
 
@@ -64,5 +65,5 @@ pub struct VersionClaim {
 pub struct Promise {
     /// Where the upstream keeps it, as written there.
     pub source: String,
-    pub digests: Vec<Digest>,
+    pub digests: Arc<[Digest]>,
 }

@@ -5,6 +5,7 @@
 //! first digests, and is reported as a conflict.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use policies::package::{Digest, Version};
@@ -74,7 +75,7 @@ impl Changes {
         let record = VersionRecord {
             first_seen: now,
             published: claim.published,
-            digests: claim.digests.clone(),
+            digests: Arc::clone(&claim.digests),
             vanished: None,
             conflict: None,
             own: false,
@@ -97,8 +98,8 @@ impl Changes {
             newer.conflict = Some(now);
             self.conflicts.push(claim.version.clone());
             let what = ObservationKind::BytesChanged {
-                from: record.digests.clone(),
-                to: claim.digests.clone(),
+                from: record.digests.to_vec(),
+                to: claim.digests.to_vec(),
             };
             self.note(now, Some(&claim.version), what);
         }
@@ -222,7 +223,7 @@ fn agrees(pinned: &[Digest], claimed: &[Digest]) -> bool {
 /// since by algorithms that were not. The latter is no pin: who says it may be wrong for a day.
 pub fn promised(record: Option<&VersionRecord>, claimed: &[Digest]) -> Vec<Digest> {
     let Some(record) = record else { return claimed.to_vec() };
-    let mut promised = record.digests.clone();
+    let mut promised = record.digests.to_vec();
     if record.conflict.is_none() {
         let is_pinned = |digest: &&Digest| {
             record.digests.iter().any(|pinned| pinned.algorithm() == digest.algorithm())
@@ -262,7 +263,7 @@ mod tests {
         VersionClaim {
             version: Version::new(version).unwrap(),
             published: None,
-            digests: digests.to_vec(),
+            digests: digests.into(),
             deprecated: false,
         }
     }
@@ -347,7 +348,7 @@ mod tests {
         assert_eq!(changes.conflicts, [Version::new("1.0.0").unwrap()]);
         let record = &changes.records[0].1;
         assert_eq!(record.digests, first[0].digests);
-        assert_eq!(promised(Some(record), &widened[0].digests), first[0].digests);
+        assert_eq!(promised(Some(record), &widened[0].digests), first[0].digests.to_vec());
     }
 
     #[test]

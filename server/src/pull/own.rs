@@ -150,8 +150,8 @@ impl<F: DocumentFormat> Documents<F> {
             .read(&target.package, edit.document.clone(), None)
             .await
             .map_err(|cause| E::from(unreadable(target, &cause).into()))?;
-        let summary = F::summary(&parsed);
-        let changed = write(store, target, &before, arrivals, edit, &summary).await;
+        let (claims, summary) = (F::claims(&parsed), F::summary(&parsed));
+        let changed = write(store, target, &before, arrivals, edit, (&claims, &summary)).await;
         let changed = changed.map_err(E::from)?;
         if changed.is_some() {
             let registry = &target.source.registry;
@@ -199,7 +199,8 @@ impl Arrivals {
     ) -> Result<&[(Key<ArtifactRecord>, ArtifactRecord, Version)], PullError> {
         if let Self::Staged(staged) = self {
             let staged = std::mem::take(staged);
-            // Each is known as soon as it is put: where the next one fails, it is given up.
+            // Each is known before it is put: where that fails half way, or the next one does, it
+            // is given up.
             *self = Self::Kept(Vec::with_capacity(staged.len()));
             for arrival in staged {
                 let key = target.artifact(&arrival.file);
@@ -212,10 +213,10 @@ impl Arrivals {
                     fetched: now,
                     own: true,
                 };
-                store.put_artifact(&key, arrival.stage, &record).await?;
                 if let Self::Kept(kept) = self {
-                    kept.push((key, record, arrival.version));
+                    kept.push((key.clone(), record.clone(), arrival.version));
                 }
+                store.put_artifact(&key, arrival.stage, &record).await?;
             }
         }
         match self {
@@ -330,7 +331,7 @@ async fn write(
     before: &Before,
     arrivals: &mut Arrivals,
     edit: Edit,
-    summary: &SummaryRecord,
+    (claims, summary): (&[VersionClaim], &SummaryRecord),
 ) -> Result<Option<Written>, OwnError> {
     let now = before.state.now;
     let mut versions = HashMap::clone(&before.state.versions);
@@ -341,17 +342,11 @@ async fn write(
             // As if somebody else had been faster: the format is asked again, and refuses.
             return Ok(None);
         }
-        let record = VersionRecord {
-            first_seen: now,
-            published: Some(now),
-            digests,
-            vanished: None,
-            conflict: None,
-            own: true,
-        };
+        let record = remembered(now, Some(now), digests.into());
         versions.insert(version.clone(), record.clone());
         published.push((version, record));
     }
+    complete(&mut versions, claims, before.document.as_ref().map_or(now, |old| old.record.fetched));
     let new = published.iter().map(|(version, record)| (version, record));
     let mut batch = store.told(places.put(new))?;
     for (key, record, _) in arrivals.keep(store, target, now).await? {
@@ -365,6 +360,9 @@ async fn write(
     let mut gone = Gone::default();
     if !edit.unpublished.is_empty() {
         gone = Gone::find(store, target, &edit.unpublished).await?;
+        for version in &edit.unpublished {
+            versions.entry(version.clone()).or_insert_with(|| remembered(now, None, Arc::default()));
+        }
         // An earlier change may have come this far with some of them.
         let stands = |version: &&Version| {
             versions.get(*version).is_some_and(|record| record.vanished.is_none())
@@ -383,7 +381,8 @@ async fn write(
 
     let key = target.document();
     let size = edit.document.len();
-    let record = store.put_document(&key, NewDocument::own(edit.document), now).await?;
+    let document = NewDocument::own(edit.document, target.folded.clone());
+    let record = store.put_document(&key, document, now).await?;
     batch = batch.expect_unchanged(&key, before.document.as_ref()).put_record(&key, &record);
     let key_of_summary = SummaryRecord::key(&target.source.registry, target.package.name());
     batch = batch.put_record(&key_of_summary, summary);
@@ -470,13 +469,20 @@ pub(super) fn complete(
     written: Timestamp,
 ) {
     for claim in claims {
-        versions.entry(claim.version.clone()).or_insert_with(|| VersionRecord {
-            first_seen: claim.published.unwrap_or(written),
-            published: claim.published,
-            digests: claim.digests.clone(),
-            vanished: None,
-            conflict: None,
-            own: true,
-        });
+        let first_seen = claim.published.unwrap_or(written);
+        versions
+            .entry(claim.version.clone())
+            .or_insert_with(|| remembered(first_seen, claim.published, Arc::clone(&claim.digests)));
     }
 }
+
+fn remembered(
+    first_seen: Timestamp,
+    published: Option<Timestamp>,
+    digests: Arc<[Digest]>,
+) -> VersionRecord {
+    VersionRecord { first_seen, published, digests, vanished: None, conflict: None, own: true }
+}
+
+#[cfg(test)]
+mod tests;

@@ -249,7 +249,7 @@ impl PlainDocuments {
             last_modified,
             media_type,
             upstream,
-            own: false,
+            folded: None,
         };
         let record = self.keep(key, document).await?;
         let outcome = CacheOutcome::Miss;

@@ -14,6 +14,8 @@ use super::PullError;
 use crate::upstream::{Upstream, UpstreamBody};
 
 const STEP: usize = 1 << 20;
+/// Of an announced length, so much is believed.
+const ANNOUNCED_AT_MOST: u64 = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -52,7 +54,10 @@ impl Room {
         upstream: &Upstream,
         body: &mut UpstreamBody,
     ) -> Result<Collected, PullError> {
-        let (mut collected, mut places) = (BytesMut::new(), Vec::new());
+        // Memory that is not written to costs nothing, so it may be announced in vain.
+        let announced = body.length.unwrap_or(0).min(ANNOUNCED_AT_MOST);
+        let announced = usize::try_from(announced).unwrap_or(0);
+        let (mut collected, mut places) = (BytesMut::with_capacity(announced), Vec::new());
         while let Some(chunk) =
             body.chunk().await.map_err(|fault| PullError::from_upstream(upstream, fault))?
         {

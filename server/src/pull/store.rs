@@ -20,7 +20,7 @@ use super::content::Content;
 use super::format::DocumentFormat;
 use super::observe::{Changes, Claims, bound_observations, observe};
 use super::summaries::Summaries;
-use super::{PullError, Source};
+use super::{PullError, SMALL_WORK, Source};
 use crate::blobs::{BlobError, Blobs};
 use crate::clock::Clock;
 use crate::metadata::records::{
@@ -225,7 +225,7 @@ impl PullStore {
             last_modified: update.last_modified.clone(),
             media_type: update.media_type.clone(),
             upstream: update.upstream.clone(),
-            own: false,
+            folded: None,
         };
         let record = self.put_document(&key(NEWEST), document(update.bytes.clone()), now).await?;
         let mut batch = Batch::default()
@@ -395,6 +395,8 @@ async fn compare<F: DocumentFormat>(
 ) -> Result<(Changes, SummaryRecord), PullError> {
     let (parsed, known) = (Arc::clone(&update.parsed), Arc::clone(&update.known));
     let before = update.before.clone();
+    let size = update.bytes.len() + before.as_ref().map_or(0, |before| before.size);
+    let is_small = size <= SMALL_WORK && known.len() <= 100;
     let comparing = move || {
         let claimed = |parsed: &F::Parsed| (F::claims(parsed), F::tags(parsed));
         let ((versions, tags), left_out) = (claimed(&parsed), F::left_out(&parsed));
@@ -408,5 +410,8 @@ async fn compare<F: DocumentFormat>(
             observe(&known, old, Claims { versions: &versions, left_out, tags: &tags }, now);
         (changes, F::summary(&parsed))
     };
+    if is_small {
+        return Ok(comparing());
+    }
     tokio::task::spawn_blocking(comparing).await.map_err(|_| PullError::Internal)
 }

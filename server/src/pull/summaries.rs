@@ -5,10 +5,14 @@
 //! no search is out of date. Packages whose summary is missing (they were kept by an older garth,
 //! or their record was lost) are told of by [`Summaries::missing`].
 //!
-//! Here is nothing that decides: what is found has to pass the gate before it is shown.
+//! A package is found by what any of its versions says. Here is nothing that decides: what is found
+//! has to pass the gate, and to be met by the words of the version that is shown
+//! ([`Wanted::is_met_by`]).
+
+pub mod words;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,10 +21,13 @@ use parking_lot::{Mutex, RwLock};
 use policies::package::{Ecosystem, Package};
 use tokio::sync::OnceCell;
 
+use self::words::Words;
 use super::PullError;
 use super::format::DocumentFormat;
 use super::store::{NEWEST, PullStore};
-use crate::metadata::records::{self, DocumentRecord, Key, Prefix, SummaryRecord};
+use crate::metadata::records::{
+    self, DocumentRecord, Key, PeopleRecord, Prefix, SummaryRecord, WordsRecord,
+};
 use crate::metadata::{Batch, Metadata, MetadataError};
 
 /// Records that are read at once.
@@ -66,27 +73,41 @@ struct Noted {
 /// One package in small letters.
 #[derive(Clone, Debug)]
 struct Line {
-    /// Description and keywords, a line each.
+    /// Descriptions and keywords, a line each.
     text: Box<str>,
     /// Where the keywords begin in it.
     keywords: usize,
     people: Box<str>,
+    is_own: bool,
+}
+
+/// A package that may be what was looked for.
+#[derive(Debug)]
+pub struct Find {
+    pub name: Box<str>,
+    /// It was published here, whatever the settings call own by now.
+    pub is_own: bool,
 }
 
 impl Line {
+    /// Of all versions.
     fn new(summary: &SummaryRecord) -> Self {
-        let mut text = summary.description.to_lowercase();
-        text.push('\n');
+        let is_own = summary.upstream.is_none();
+        Self { is_own, ..Self::of(&summary.words, &summary.people) }
+    }
+
+    fn of(words: &[WordsRecord], people: &[PeopleRecord]) -> Self {
+        let descriptions = words.iter().map(|words| words.description.as_str());
+        let mut text = lines_of(descriptions);
         let keywords = text.len();
-        for keyword in &summary.keywords {
-            text.extend([keyword.to_lowercase().as_str(), "\n"]);
-        }
-        let mut people = String::new();
-        let named = summary.author.iter().chain(&summary.publisher).chain(&summary.maintainers);
-        for somebody in named {
-            people.extend([somebody.name.to_lowercase().as_str(), "\n"]);
-        }
-        Self { text: text.into(), keywords, people: people.into() }
+        text.push_str(&lines_of(
+            words.iter().flat_map(|words| &words.keywords).map(String::as_str),
+        ));
+        let named = people.iter().flat_map(|people| {
+            people.author.iter().chain(&people.publisher).chain(&people.maintainers)
+        });
+        let people = lines_of(named.map(|somebody| somebody.name.as_str()));
+        Self { text: text.into(), keywords, people: people.into(), is_own: false }
     }
 
     fn has_keyword(&self, keyword: &str) -> bool {
@@ -95,6 +116,30 @@ impl Line {
 
     fn has_person(&self, name: &str) -> bool {
         self.people.lines().any(|known| known == name)
+    }
+}
+
+/// In small letters, each once.
+fn lines_of<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let (mut lines, mut seen) = (String::new(), HashSet::new());
+    for text in texts.filter(|text| !text.is_empty()) {
+        let text = text.to_lowercase();
+        if !seen.contains(&text) {
+            lines.extend([text.as_str(), "\n"]);
+            seen.insert(text);
+        }
+    }
+    lines
+}
+
+impl Wanted {
+    /// By one version, of whose words nothing may be known.
+    pub fn is_met_by(&self, name: &str, words: Option<Words<'_>>) -> bool {
+        let line = words.map_or_else(
+            || Line::of(&[], &[]),
+            |words| Line::of(std::slice::from_ref(words.said), std::slice::from_ref(words.people)),
+        );
+        is_met(name, &line, self) && weigh(name, &line, &self.words, "").is_some()
     }
 }
 
@@ -128,13 +173,13 @@ impl Summaries {
         }
     }
 
-    /// The names that are found, the best first.
+    /// What is found, the best first.
     pub async fn search(
         &self,
         metadata: &Arc<dyn Metadata>,
         registry: &Arc<str>,
         wanted: Wanted,
-    ) -> Result<Vec<Box<str>>, PullError> {
+    ) -> Result<Vec<Find>, PullError> {
         let shelf = self.shelf(metadata, registry).await?;
         let searching = move || {
             shelf.take_in();
@@ -291,23 +336,30 @@ async fn mend<F: DocumentFormat>(
     }
 }
 
-fn find(lines: &BTreeMap<Box<str>, Line>, wanted: &Wanted) -> Vec<Box<str>> {
-    let scopes: Vec<String> = wanted.scopes.iter().map(|scope| format!("@{scope}/")).collect();
+fn find(lines: &BTreeMap<Box<str>, Line>, wanted: &Wanted) -> Vec<Find> {
     let phrase = wanted.words.join(" ");
-    let mut found: Vec<(Reverse<u32>, &str)> = lines
+    let mut found: Vec<(Reverse<u32>, &str, &Line)> = lines
         .iter()
-        .filter(|(name, line)| {
-            scopes.iter().all(|scope| name.starts_with(scope.as_str()))
-                && wanted.people.iter().all(|person| line.has_person(person))
-                && wanted.keywords.iter().all(|any| any.iter().any(|word| line.has_keyword(word)))
-        })
+        .filter(|(name, line)| is_met(name, line, wanted))
         .filter_map(|(name, line)| {
-            Some((Reverse(weigh(name, line, &wanted.words, &phrase)?), &**name))
+            Some((Reverse(weigh(name, line, &wanted.words, &phrase)?), &**name, line))
         })
         .collect();
     // By name where nothing else tells them apart: the map has that order already.
-    found.sort_by_key(|(weight, _)| *weight);
-    found.into_iter().map(|(_, name)| name.into()).collect()
+    found.sort_by_key(|(weight, ..)| *weight);
+    let find = |(_, name, line): (_, &str, &Line)| Find { name: name.into(), is_own: line.is_own };
+    found.into_iter().map(find).collect()
+}
+
+/// All but the words.
+fn is_met(name: &str, line: &Line, wanted: &Wanted) -> bool {
+    let is_in = |scope: &String| {
+        let rest = name.strip_prefix('@').and_then(|name| name.strip_prefix(scope.as_str()));
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    wanted.scopes.iter().all(is_in)
+        && wanted.people.iter().all(|person| line.has_person(person))
+        && wanted.keywords.iter().all(|any| any.iter().any(|word| line.has_keyword(word)))
 }
 
 /// `None` unless every word is met; more for the name than for what is said of it.

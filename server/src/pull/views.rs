@@ -37,9 +37,9 @@ pub use encoding::{Coding, Encoding};
 pub use making::Bindery;
 pub use sections::{SectionKey, Sections};
 
-use super::PullError;
 use super::content::ContentId;
 use super::flights::Flights;
+use super::{PullError, SMALL_WORK};
 use crate::gate::Refused;
 use pieces::Pieces;
 use room::Room;
@@ -53,9 +53,19 @@ pub struct ViewKey {
     pub audience: Cow<'static, str>,
     /// Which of the documents at that address, in the format's own words.
     pub form: Cow<'static, str>,
+    /// Whether it also says why the rest is not shown. That stands in sections without a key, so
+    /// all others are packed once for both.
+    pub with_reasons: bool,
     /// The address that its links begin with.
     pub base: Arc<str>,
     pub coding: Coding,
+}
+
+impl ViewKey {
+    /// The same but for the reasons; where there are none to say it is the same text.
+    fn twin(&self) -> Self {
+        Self { with_reasons: !self.with_reasons, ..self.clone() }
+    }
 }
 
 /// What the client gets.
@@ -168,17 +178,22 @@ impl Views {
             .flights
             .join((key, revision), || async move {
                 let place = room.place(size).await?;
-                let before = kept.get(&storing).map(|kept| kept.answer);
+                let before = [kept.get(&storing), kept.get(&storing.twin())];
+                let before = before.map(|kept| kept.map(|kept| kept.answer));
                 let bindery = Bindery { key: storing.clone(), size, before, pieces };
                 let making = move || {
                     // Until the work is done, though nobody waits for it any more.
                     let _place = place;
                     work(bindery)
                 };
-                // A large view takes milliseconds, which other requests should not wait for.
-                let bound = match tokio::task::spawn_blocking(making).await {
-                    Ok(bound) => bound,
-                    Err(fault) => std::panic::resume_unwind(fault.into_panic()),
+                let bound = if size <= SMALL_WORK && storing.coding.encoding != Encoding::Brotli {
+                    making()
+                } else {
+                    // It takes milliseconds, which other requests should not wait for.
+                    match tokio::task::spawn_blocking(making).await {
+                        Ok(bound) => bound,
+                        Err(fault) => std::panic::resume_unwind(fault.into_panic()),
+                    }
                 };
                 let Bound { until, answer } = bound;
                 kept.insert(storing, Kept { revision: deciding, until, answer: answer.clone() });

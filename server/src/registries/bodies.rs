@@ -1,11 +1,16 @@
-//! Room in memory for what anybody may send along.
+//! Room in memory for what anybody may send along, and for what is answered to it.
 //!
 //! Room is taken for what has arrived and not for what is announced, so that somebody who sends
 //! slowly holds little. Who finds none is refused at once: waiting for each other, half-collected
 //! bodies might wait until their deadlines.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::pull::PullError;
@@ -38,10 +43,82 @@ impl BodyRoom {
     }
 }
 
+impl BodyPlace {
+    /// Gives back what is more than these bytes need.
+    pub fn narrow(&mut self, bytes: usize) {
+        if let Some(held) = &mut self.0 {
+            let spare = held.num_permits().saturating_sub(bytes.div_ceil(STEP));
+            drop(held.split(spare));
+        }
+    }
+}
+
+/// An answer that keeps its place until it is sent, or its reader gone.
+#[derive(Debug)]
+pub struct HeldBody {
+    left: Bytes,
+    place: BodyPlace,
+}
+
+/// The connection copies each piece, and holds few of them.
+const PIECE: usize = 64 << 10;
+
+impl HeldBody {
+    pub fn new(body: Bytes, place: BodyPlace) -> Self {
+        Self { left: body, place }
+    }
+}
+
+impl MessageBody for HeldBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.left.len() as u64)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        if self.left.is_empty() {
+            self.place = BodyPlace::default();
+            return Poll::Ready(None);
+        }
+        let piece = self.left.len().min(PIECE);
+        Poll::Ready(Some(Ok(self.left.split_to(piece))))
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
+
+    #[test]
+    fn an_answer_has_its_place_until_it_is_sent_or_dropped() {
+        let room = BodyRoom::new(200 << 10);
+        let taken = |bytes: usize| {
+            let mut place = BodyPlace::default();
+            room.widen(&mut place, bytes).map(|()| place)
+        };
+        let mut place = taken(200 << 10).unwrap();
+        place.narrow(150 << 10);
+        assert!(taken(51 << 10).is_err() && taken(50 << 10).is_ok());
+        let mut body = HeldBody::new(vec![7; 150 << 10].into(), place);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut sent = Vec::new();
+        while let Poll::Ready(Some(Ok(piece))) = Pin::new(&mut body).poll_next(&mut context) {
+            assert!(taken(51 << 10).is_err(), "the rest is still here");
+            sent.extend_from_slice(&piece);
+        }
+        assert_eq!(sent, vec![7; 150 << 10]);
+        let body = HeldBody::new(Bytes::from_static(b"{}"), taken(200 << 10).unwrap());
+        assert!(taken(1).is_err());
+        drop(body);
+        assert!(taken(200 << 10).is_ok());
+    }
 
     #[test]
     fn bodies_share_a_bounded_room_by_what_has_arrived() {

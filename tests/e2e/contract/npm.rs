@@ -105,6 +105,7 @@ endpoints! {
     Logout [("DELETE", Nothing)] ["/npm/-/user/token/secret"]
     Profile [("GET", NotOffered), ("POST", NotOffered), ("PUT", NotOffered), ("DELETE", NotOffered)] ["/npm/-/npm/v1/user"]
     Tokens [("GET", NotOffered), ("POST", NotOffered), ("PUT", NotOffered), ("DELETE", NotOffered)] ["/npm/-/npm/v1/tokens", "/npm/-/npm/v1/tokens/token/x"]
+    Stage [("GET", NotOffered), ("POST", NotOffered), ("DELETE", NotOffered)] ["/npm/-/stage", "/npm/-/stage/package/@garden%2fseed"]
     AuditBulk [("POST", Nothing)] ["/npm/-/npm/v1/security/advisories/bulk"]
     AuditTree [("POST", Nothing)] ["/npm/-/npm/v1/security/audits", "/npm/-/npm/v1/security/audits/quick"]
     Keys [("GET", Nothing)] ["/npm/-/npm/v1/keys"]

@@ -47,16 +47,19 @@ fn project(kind: Kind, garth: &TestServer) -> PackageManager {
     person
 }
 
-/// Yarn 1 is not among them: it audits at one address, whatever it is set to.
+/// How each installs, and how it audits. Yarn 1 is not among them: it audits at one address,
+/// whatever it is set to.
+const AUDITS: [(Kind, &[&str], &[&str]); 4] = [
+    (Kind::Npm, &["install"], &["audit"]),
+    (Kind::Pnpm, &["install"], &["audit"]),
+    (Kind::Berry, &["install"], &["npm", "audit", "--recursive"]),
+    (Kind::Bun, &["install"], &["audit"]),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_client_audits_and_no_own_name_leaves_the_house() {
     let (up, garth) = garden().await;
-    for (kind, install, audit) in [
-        (Kind::Npm, &["install"][..], &["audit"][..]),
-        (Kind::Pnpm, &["install"], &["audit"]),
-        (Kind::Berry, &["install"], &["npm", "audit", "--recursive"]),
-        (Kind::Bun, &["install"], &["audit"]),
-    ] {
+    for (kind, install, audit) in AUDITS {
         let person = project(kind, &garth);
         person.must(install);
         up.forget_requests();
@@ -140,8 +143,71 @@ async fn own_packages_alone_are_not_asked_about() {
     assert_eq!(up.total_requests(), 0);
 
     let alone = support::server::Setup::new("[registry.npm]\nown = [\"*\"]\n").start();
-    let answer = post(&alone, BULK, &json!({ "left-pad": ["1.1.0"] })).await;
-    assert_eq!((answer.status, answer.json()), (200, json!({})));
+    for (path, asked) in
+        [(BULK, json!({ "left-pad": ["1.1.0"] })), (TREE, tree), (BULK, json!({ "a": [] }))]
+    {
+        let answer = post(&alone, path, &asked).await;
+        assert_eq!(answer.status, 403, "{path} {asked}");
+        assert!(answer.text().contains("nothing was audited: this registry has no upstream"));
+    }
+    let answer = post(&alone, BULK, &json!({})).await;
+    assert_eq!((answer.status, answer.json()), (200, json!({})), "nothing is asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_upstream_every_client_says_that_nothing_was_audited() {
+    let garth = support::server::Setup::new("[registry.npm]\nown = [\"*\"]\n").start();
+    let manifest = json!({ "name": "@acme/ui", "version": "1.0.0" });
+    assert_eq!(Publish::of(&manifest).to(&garth).await.status, 201);
+    for (kind, install, audit) in AUDITS {
+        let person = PackageManager::new(kind, &format!("{}/npm/", garth.url));
+        person.write(
+            "package.json",
+            r#"{ "name": "shop", "version": "1.0.0", "dependencies": { "@acme/ui": "1.0.0" } }"#,
+        );
+        if kind == Kind::Berry {
+            // It takes nothing that is younger than a day, unless it is told to.
+            person.write(".yarnrc.yml", "npmMinimalAgeGate: 0\n");
+        }
+        person.must(install);
+        let failed = person.must_fail(audit);
+        let name = format!("{}_audit_without_an_upstream", kind.name());
+        insta::assert_snapshot!(name, person.redacted(&failed));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_large_audits_has_a_bounded_room_and_is_told_when_it_is_full() {
+    const CROWD: usize = 40;
+    let (up, garth) = garden().await;
+    let large = format!("{{\"left-pad\":[{{\"id\":1,\"title\":\"{}\"}}]}}", "x".repeat(12 << 20));
+    let json_of = |text: String| {
+        let body = support::upstream::Body::Bytes(text.into());
+        support::upstream::Answer::ok("application/json", body)
+    };
+    up.on(BULK.strip_prefix("/npm").unwrap())
+        .after(std::time::Duration::from_millis(300))
+        .answer(json_of(large.clone()));
+    let asked = json!({ "left-pad": ["1.1.0"] });
+    let crowd = futures_util::future::join_all((0..CROWD).map(|_| post(&garth, BULK, &asked)));
+    let (mut answered, mut told) = (0, 0);
+    for answer in crowd.await {
+        match answer.status {
+            200 => {
+                assert!(answer.body.len() >= large.len());
+                answered += 1;
+            }
+            503 => {
+                assert!(answer.header("retry-after").is_some(), "{}", answer.text());
+                assert!(answer.text().contains("the audit"), "{}", answer.text());
+                told += 1;
+            }
+            other => panic!("{other}: {}", answer.text()),
+        }
+    }
+    assert!(answered > 0 && told > 0, "{answered} answered, {told} told");
+    up.heal();
+    assert_eq!(post(&garth, BULK, &asked).await.status, 200, "there is room again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ mod clients;
 mod forgotten;
 mod hostile;
 mod lasting;
+mod stage;
 mod together;
 
 use serde_json::{Value, json};

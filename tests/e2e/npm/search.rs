@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use support::http::Asked;
+use support::publish::Publish;
 use support::server::TestServer;
 use support::upstream::ScriptedUpstream;
 
@@ -75,14 +76,6 @@ async fn npm_finds_what_is_here_and_allowed_in_its_newest_allowed_version() {
     assert!(said.text().contains("No matches found"), "{}", said.text());
     assert_eq!(up.total_requests(), 0, "no upstream is asked");
 
-    // The words are those of the denied latest version, and are not shown with another one.
-    let answer = garth.get("/npm/-/v1/search?text=left-pad").await.json();
-    let shown = &answer["objects"][0]["package"];
-    assert_eq!(shown["version"], "1.2.0", "{answer}");
-    assert!(shown["date"].is_string(), "{answer}");
-    for said in ["description", "license", "author", "publisher"] {
-        assert!(shown[said].is_null() || shown[said] == "", "{said}: {answer}");
-    }
     let said = npm.must(&["search", "left-pad"]);
     assert!(said.text().contains("Version 1.2.0"), "{}", said.text());
 
@@ -92,13 +85,88 @@ async fn npm_finds_what_is_here_and_allowed_in_its_newest_allowed_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_words_are_those_of_the_newest_allowed_version() {
+    let up = upstream().await;
+    let paint = |words: &'static str| {
+        move |version: support::upstream::NpmVersion| {
+            version
+                .field("description", json!(format!("{words} colours")))
+                .field("keywords", json!([words]))
+                .field("author", json!({ "name": format!("{words}-author") }))
+        }
+    };
+    up.npm("paint")
+        .version("1.0.0", paint("calm"))
+        .version("1.1.0", paint("calm"))
+        .version("2.0.0", paint("wild"))
+        .version("3.0.0-rc.1", paint("mad"))
+        .publish();
+    let garth = setup(&up).start();
+    garth.run(&["allow", "npm:paint"]);
+    visit(&garth, &["paint"]).await;
+    let finds = async |word: &str| {
+        let mut found_by = Vec::new();
+        for query in [word.to_owned(), format!("keywords:{word}"), format!("author:{word}-author")]
+        {
+            found_by.push(found(&garth, &format!("text={query}")).await);
+        }
+        assert!(found_by.iter().all(|found| *found == found_by[0]), "{word}: {found_by:?}");
+        found_by.remove(0)
+    };
+    assert_eq!(finds("wild").await, ["paint@2.0.0"]);
+    assert_eq!(finds("calm").await, [""; 0], "nobody would get that version");
+    assert_eq!(finds("mad").await, [""; 0]);
+    let npm = npm(&garth);
+    assert!(npm.must(&["search", "wild"]).text().contains("wild colours"));
+
+    garth.run(&["deny", "npm:paint@2.0.0", "--name", "not-wild"]);
+    // Without the document: a search reads none.
+    let blobs = garth.setup().data().join("blobs");
+    std::fs::rename(&blobs, blobs.with_extension("gone")).unwrap();
+    assert_eq!(finds("wild").await, [""; 0], "a version that is denied says nothing");
+    assert_eq!(finds("calm").await, ["paint@1.1.0"]);
+    let answer = garth.get("/npm/-/v1/search?text=paint").await.json();
+    let shown = &answer["objects"][0]["package"];
+    assert_eq!(shown["description"], "calm colours");
+    assert_eq!(shown["keywords"], json!(["calm"]));
+    assert_eq!(shown["author"]["name"], "calm-author");
+    assert!(!answer.to_string().contains("wild"), "{answer}");
+    let said = npm.must(&["search", "calm"]);
+    insta::assert_snapshot!("npm_search_of_an_older_version", npm.redacted(&said));
+    assert!(npm.must(&["search", "wild"]).text().contains("No matches found"));
+
+    garth.run(&["deny", "npm:paint@<2", "--name", "not-calm"]);
+    assert_eq!(finds("mad").await, ["paint@3.0.0-rc.1"]);
+    for rule in ["not-calm", "not-wild"] {
+        garth.run(&["rules", "remove", rule]);
+    }
+    assert_eq!(finds("wild").await, ["paint@2.0.0"]);
+    std::fs::rename(blobs.with_extension("gone"), &blobs).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_own_package_is_found_after_its_name_was_taken_out_of_the_settings() {
+    let up = described().await;
+    let garth = registry(&up, "own = [\"@acme/*\"]").start();
+    let manifest = json!({ "name": "@acme/ui", "version": "1.0.0", "description": "our buttons" });
+    assert_eq!(Publish::of(&manifest).to(&garth).await.status, 201);
+    assert_eq!(found(&garth, "text=buttons").await, ["@acme/ui@1.0.0"]);
+    let (setup, _) = garth.stop();
+    let garth = setup.with_env("GARTH_REGISTRY_NPM_OWN", "@other/*").start();
+    assert_eq!(garth.get("/npm/@acme%2fui").await.status, 200, "it is still served");
+    assert_eq!(found(&garth, "text=buttons").await, ["@acme/ui@1.0.0"]);
+    let said = npm(&garth).must(&["search", "buttons"]);
+    assert!(said.text().contains("@acme/ui"), "{}", said.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_search_knows_what_came_or_changed_a_moment_ago() {
     let up = described().await;
     let garth = registry(&up, "max_age = \"0s\"\nown = [\"@acme/*\"]").start();
     garth.run(&["allow", "npm:*"]);
     assert_eq!(found(&garth, "text=").await, [""; 0]);
     visit(&garth, &["right-pad"]).await;
-    assert_eq!(found(&garth, "text=package").await, ["right-pad@2.0.0"]);
+    assert_eq!(found(&garth, "text=right").await, ["right-pad@2.0.0"]);
     up.npm("right-pad")
         .version("2.1.0", |version| version.field("keywords", json!(["newer"])))
         .publish();
@@ -138,11 +206,11 @@ async fn what_another_upstream_said_is_not_found() {
     let garth = setup(&up).start();
     garth.run(&["allow", "npm:*"]);
     visit(&garth, &["right-pad"]).await;
-    assert_eq!(found(&garth, "text=package").await, ["right-pad@2.0.0"]);
+    assert_eq!(found(&garth, "text=right").await, ["right-pad@2.0.0"]);
     let (setup, _) = garth.stop();
     let other = upstream().await;
     let garth = setup.with_env("GARTH_REGISTRY_NPM_UPSTREAM", other.url().as_str()).start();
-    assert_eq!(found(&garth, "text=package").await, [""; 0]);
+    assert_eq!(found(&garth, "text=right").await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -194,6 +194,28 @@ async fn tags_and_times_fit_the_versions_that_are_shown() {
     assert_eq!(packument["dist-tags"], tags, "no tag leads to what is left out");
     let times: Vec<_> = packument["time"].as_object().unwrap().keys().collect();
     assert_eq!(times, ["2.0.0-beta.1", "created", "modified"]);
-    assert_eq!(garth.get("/npm/tagged/next").await.status, 403, "refused, and not another one");
+    for _ in 0..2 {
+        assert_eq!(garth.get("/npm/tagged/latest").await.json()["version"], "2.0.0-beta.1");
+        let refused = garth.get("/npm/tagged/next").await;
+        assert_eq!(refused.status, 403, "refused, and not another one");
+        assert!(refused.text().contains("npm:tagged@3.0.0 is denied"), "{}", refused.text());
+        assert!(refused.text().contains("no-three"), "{}", refused.text());
+        assert_eq!(garth.get("/npm/tagged/never").await.status, 404);
+    }
+
+    garth.run(&["rules", "remove", "no-two"]);
+    assert_eq!(garth.get("/npm/tagged/latest").await.json()["version"], "2.0.0");
+    garth.run(&["deny", "npm:tagged", "--name", "none"]);
+    let refused = garth.get("/npm/tagged/latest").await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("npm:tagged@2.0.0 is denied"), "{}", refused.text());
     assert_eq!(garth.get("/npm/tagged/never").await.status, 404);
+
+    for rule in ["none", "no-one", "no-three"] {
+        garth.run(&["rules", "remove", rule]);
+    }
+    assert_eq!(garth.get("/npm/tagged/next").await.json()["version"], "3.0.0");
+    up.npm("tagged").tag("next", "1.0.0").publish();
+    let moved = garth.get("/npm/tagged/next").await.json();
+    assert_eq!(moved["version"], "1.0.0", "the upstream's tag was moved");
 }

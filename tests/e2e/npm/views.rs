@@ -227,11 +227,16 @@ async fn a_packument_of_40_mb_is_a_stored_view_that_follows_the_rules() {
     let most = memory(garth.pid(), "VmHWM");
     assert!(most < 400, "{most} MB for a document of 40 MB");
 
+    let latest = garth.get("/npm/huge/latest").await;
+    assert_eq!(latest.json()["version"], "1.7999.0");
+
     // What has been made is served from memory, without the document.
     let shard = garth.setup().data().join("blobs");
     std::fs::rename(&shard, shard.with_extension("gone")).unwrap();
     for _ in 0..20 {
         assert_eq!(garth.ask(&huge).await.header("etag"), answer.header("etag"));
+        let again = garth.get("/npm/huge/latest").await;
+        assert_eq!((again.status, again.header("etag")), (200, latest.header("etag")));
     }
     std::fs::rename(shard.with_extension("gone"), &shard).unwrap();
     assert_eq!(up.requests("/huge"), 1);

@@ -5,6 +5,7 @@
 //! an entry later. So whatever changes rewrites the records of the changed versions and the last.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -30,7 +31,7 @@ pub struct VersionRecord {
     pub published: Option<Timestamp>,
     /// Pinned at first sight: other bytes under this version are refused.
     #[serde(with = "short")]
-    pub digests: Vec<Digest>,
+    pub digests: Arc<[Digest]>,
     /// Since when the upstream does not list it any more; of an own version, since when it is
     /// unpublished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +137,7 @@ impl VersionPlaces {
     ) -> Result<Batch, MetadataError> {
         let mut changed: BTreeMap<usize, VersionsRecord> = BTreeMap::new();
         for (version, record) in versions {
+            let is_known = self.by_version.contains_key(version);
             let at = self.place(version, record);
             let open = match changed.entry(at) {
                 std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
@@ -143,8 +145,8 @@ impl VersionPlaces {
                     closed.insert(self.records[at].open()?)
                 }
             };
-            let known = open.versions.iter_mut().find(|(known, _)| known == version.as_str());
-            match known {
+            let mut known = open.versions.iter_mut().filter(|_| is_known);
+            match known.find(|(known, _)| known == version.as_str()) {
                 Some((_, known)) => *known = record.clone(),
                 None => open.versions.push((version.to_string(), record.clone())),
             }
@@ -200,6 +202,8 @@ fn size_at_most(version: &str, record: &VersionRecord) -> usize {
 
 /// Digests in the shorter spelling.
 mod short {
+    use std::sync::Arc;
+
     use policies::package::Digest;
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -208,7 +212,7 @@ mod short {
         out.collect_seq(digests.iter().map(Digest::to_sri))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Digest>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[Digest]>, D::Error> {
         Vec::<String>::deserialize(from)?
             .iter()
             .map(|text| match <[Digest; 1]>::try_from(Digest::from_sri(text)) {

@@ -228,8 +228,9 @@ fn open_sled(
     loop {
         match catch_unwind(AssertUnwindSafe(|| config.open())) {
             Ok(Ok(db)) => return Ok(db),
-            // The directory is ours, so this lock is a remnant: a program that the last owner was
-            // starting as it closed the store has the file open until it runs.
+            // The directory is ours, so this lock is a remnant of the last owner: a thread of sled's
+            // own that has not ended, or a program that was being started and has not run yet, which
+            // inherits what is open until then.
             Ok(Err(error)) if is_locked(&error) && Instant::now() < until => {
                 std::thread::sleep(RETRY);
             }

@@ -9,7 +9,7 @@ use super::super::content::{Content, ContentId};
 use super::super::format::DocumentFormat;
 use super::super::freshness::age;
 use super::super::store::{Saved, Update};
-use super::super::{CacheOutcome, PullError, Source, own};
+use super::super::{CacheOutcome, PullError, SMALL_WORK, Source, own};
 use super::{
     Document, DocumentKey, DocumentRequest, Documents, Found, Held, Need, Reading, key_of,
 };
@@ -250,6 +250,9 @@ impl<F: DocumentFormat> Documents<F> {
         bytes: Bytes,
         retained: Option<Bytes>,
     ) -> Result<F::Parsed, String> {
+        if bytes.len() + retained.as_ref().map_or(0, Bytes::len) <= SMALL_WORK {
+            return F::parse(package, bytes, retained);
+        }
         let package = package.clone();
         tokio::task::spawn_blocking(move || F::parse(&package, bytes, retained))
             .await

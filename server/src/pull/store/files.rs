@@ -21,13 +21,21 @@ pub struct NewDocument {
     pub media_type: Option<String>,
     /// The address that they came from.
     pub upstream: Option<String>,
-    pub own: bool,
+    /// Made here: the name of its package without what names must not differ by alone.
+    pub folded: Option<String>,
 }
 
 impl NewDocument {
     /// Made here.
-    pub fn own(bytes: Bytes) -> Self {
-        Self { bytes, etag: None, last_modified: None, media_type: None, upstream: None, own: true }
+    pub fn own(bytes: Bytes, folded: String) -> Self {
+        Self {
+            bytes,
+            etag: None,
+            last_modified: None,
+            media_type: None,
+            upstream: None,
+            folded: Some(folded),
+        }
     }
 }
 
@@ -39,23 +47,23 @@ impl PullStore {
         document: NewDocument,
         now: Timestamp,
     ) -> Result<DocumentRecord, PullError> {
-        let mut stage = self.blobs.stage(&[]).await?;
         let size = document.bytes.len() as u64;
-        stage.write(document.bytes).await?;
-        let record = DocumentRecord {
-            blob: stage.finish().await?.sha256,
+        let record_of = |blob: &Digest| DocumentRecord {
+            blob: blob.clone(),
             size,
-            etag: document.etag,
-            last_modified: document.last_modified,
-            media_type: document.media_type,
-            upstream: document.upstream,
+            etag: document.etag.clone(),
+            last_modified: document.last_modified.clone(),
+            media_type: document.media_type.clone(),
+            upstream: document.upstream.clone(),
             fetched: now,
             checked: now,
-            own: document.own,
+            own: document.folded.is_some(),
+            folded: document.folded.clone(),
         };
-        let side = Side::new(key.as_bytes(), &records::encode(&record));
-        self.blobs.put_with_sides(stage, &record.blob, &[side]).await?;
-        Ok(record)
+        let sides =
+            |blob: &Digest| vec![Side::new(key.as_bytes(), &records::encode(&record_of(blob)))];
+        let blob = self.blobs.put_bytes(document.bytes.clone(), sides).await?;
+        Ok(record_of(&blob))
     }
 
     /// A staged file whose digests were checked, durably; its record is the caller's to write.

@@ -19,8 +19,8 @@ pub struct Bindery {
     pub(super) key: ViewKey,
     /// Of the document.
     pub(super) size: usize,
-    /// What was answered until now.
-    pub(super) before: Option<Answer>,
+    /// What was answered until now, to this and to the twin.
+    pub(super) before: [Option<Answer>; 2],
     pub(super) pieces: Pieces,
 }
 
@@ -39,26 +39,33 @@ impl Bindery {
     ) -> Bound {
         let recipe = self.recipe(sections);
         let effect = screened.effect();
-        let view = match &self.before {
-            Some(Answer::View(before)) if before.recipe == recipe => View {
+        let view = if let Some(before) = self.same(recipe) {
+            View {
                 body: before.body.clone(),
                 encoding: before.encoding,
                 notice,
                 etag: before.etag.clone(),
                 recipe,
                 effect,
-            },
-            _ => {
-                let Packed { body, encoding, crc, length } = self.pack(sections);
-                let etag = etag(&recipe, crc, length, encoding);
-                View { body, encoding, notice, etag, recipe, effect }
             }
+        } else {
+            let Packed { body, encoding, crc, length } = self.pack(sections);
+            let etag = etag(&recipe, crc, length, encoding);
+            View { body, encoding, notice, etag, recipe, effect }
         };
         Bound { until: screened.until(), answer: Answer::View(Arc::new(view)) }
     }
 
+    /// What was answered until now, where its text was this.
+    pub(super) fn same(&self, recipe: [u8; 32]) -> Option<&View> {
+        self.before.iter().flatten().find_map(|before| match before {
+            Answer::View(before) if before.recipe == recipe => Some(before.as_ref()),
+            _ => None,
+        })
+    }
+
     /// Where this is the same, the text is.
-    fn recipe(&self, sections: &dyn Sections) -> [u8; 32] {
+    pub(super) fn recipe(&self, sections: &dyn Sections) -> [u8; 32] {
         let mut hash = Sha256::new();
         let mut add = |kind: u8, part: &[u8]| {
             hash.update([kind]);
@@ -81,7 +88,7 @@ impl Bindery {
         hash.finalize().into()
     }
 
-    fn pack(&self, sections: &dyn Sections) -> Packed {
+    pub(super) fn pack(&self, sections: &dyn Sections) -> Packed {
         let coding = self.key.coding;
         if coding.encoding == Encoding::Gzip {
             let ViewKey { content, form, base, .. } = self.key.clone();
@@ -109,8 +116,8 @@ impl Bindery {
     }
 }
 
-struct Packed {
-    body: Bytes,
+pub(super) struct Packed {
+    pub(super) body: Bytes,
     encoding: Encoding,
     /// Of the text.
     crc: u32,

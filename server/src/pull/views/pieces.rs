@@ -21,7 +21,7 @@ use moka::sync::Cache;
 use super::sections::{SectionKey, Sections};
 use crate::pull::content::ContentId;
 
-/// Whose sections: no two documents, forms or addresses share them.
+/// Whose sections: no two documents, forms or addresses share them. Twins do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TextName {
     pub(super) content: ContentId,
@@ -67,6 +67,13 @@ impl Pieces {
         };
         let kept = Cache::builder().weigher(weigh).max_capacity(memory);
         Self(kept.eviction_policy(EvictionPolicy::lru()).build())
+    }
+
+    /// How many are kept, and their packed bytes.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        let packed: Vec<usize> = self.0.iter().map(|(_, piece)| piece.packed.len()).collect();
+        (packed.len(), packed.iter().sum())
     }
 
     /// `size` is that of the document.

@@ -10,6 +10,7 @@ mod fields;
 mod parse;
 mod render;
 pub mod restrictions;
+mod scan;
 pub mod signatures;
 mod summary;
 mod tags;
@@ -21,15 +22,17 @@ mod hostile_tests;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use policies::package::{Digest, Package, Version};
 
 pub use render::{Form, HOISTED, Offer, Shown, render_manifest};
-pub use tags::offered_tags;
+pub use tags::{latest_offered, leads_somewhere, offered_tags, version_of_tag};
 pub use text::PackumentText;
+
+use fields::Span;
 
 use super::names::tarball_file;
 use crate::metadata::records::SummaryRecord;
@@ -60,20 +63,22 @@ pub struct Packument {
 pub struct Entry {
     pub version: Version,
     /// Where the upstream keeps the tarball, as written there.
-    pub source: String,
+    pub source: Box<str>,
     /// What the upstream promises about the tarball's bytes.
-    pub digests: Vec<Digest>,
+    pub digests: Arc<[Digest]>,
     pub published: Option<Timestamp>,
     pub deprecated: bool,
-    published_text: Option<String>,
+    published_text: Option<Box<str>>,
     raw: Bytes,
     /// Spans within `raw`.
-    dist: Range<usize>,
-    tarball: Range<usize>,
+    dist: Span,
+    tarball: Span,
     /// Where it says that its attestations are.
-    attestations: Option<Range<usize>>,
+    attestations: Option<Span>,
+    /// The same as another version's where it says the same of itself; see [`summary`].
+    words: u64,
     /// The fields of the abbreviated form, in its order; `dist` is not among them.
-    short: Vec<(&'static str, Range<usize>)>,
+    short: Box<[(&'static str, Span)]>,
     has_install_script: bool,
 }
 
@@ -151,7 +156,7 @@ impl DocumentFormat for NpmDocuments {
             .map(|entry| VersionClaim {
                 version: entry.version.clone(),
                 published: entry.published,
-                digests: entry.digests.clone(),
+                digests: Arc::clone(&entry.digests),
                 deprecated: entry.deprecated,
             })
             .collect()
@@ -163,7 +168,7 @@ impl DocumentFormat for NpmDocuments {
 
     fn promise(parsed: &Packument, version: &Version) -> Option<Promise> {
         let entry = parsed.entry(version)?;
-        Some(Promise { source: entry.source.clone(), digests: entry.digests.clone() })
+        Some(Promise { source: entry.source.to_string(), digests: Arc::clone(&entry.digests) })
     }
 
     fn tags(parsed: &Packument) -> Vec<(String, String)> {

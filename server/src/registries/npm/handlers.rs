@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 
 use super::documents::restrictions::{self, Restricted};
 use super::documents::{
-    Entry, Form, NpmDocuments, Offer, Packument, PackumentText, Shown, offered_tags,
-    render_manifest,
+    Entry, Form, NpmDocuments, Offer, Packument, PackumentText, Shown, leads_somewhere,
+    offered_tags, render_manifest, version_of_tag,
 };
 use super::names;
 use super::refusal::Refusal;
@@ -62,24 +62,19 @@ pub async fn packument(
     let found = find_document(registry, req, &package, Need::Fresh).await?;
     let form = requested_form(req);
     let agent = req.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let with_restrictions = agent.is_some_and(restrictions::are_read_by);
-    let label = match (form, with_restrictions) {
-        (Form::Full, false) => "packument",
-        (Form::Full, true) => "packument with restrictions",
-        (Form::Abbreviated, false) => "abbreviated",
-        (Form::Abbreviated, true) => "abbreviated with restrictions",
+    let with_reasons = agent.is_some_and(restrictions::are_read_by);
+    let (label, content_type) = match form {
+        Form::Full => ("packument", "application/json"),
+        Form::Abbreviated => ("abbreviated", ABBREVIATED),
     };
-    let content_type = match form {
-        Form::Full => "application/json",
-        Form::Abbreviated => ABBREVIATED,
-    };
-    let screening = Screening { package, found: &found, form: label.into(), only: None };
+    let screening =
+        Screening { package, found: &found, form: label.into(), with_reasons, part: Part::Whole };
     let view = find_view(registry, req, screening, move |bindery, content, screened, base| {
         let packument = &content.parsed;
         let shown = shown(content, screened);
         let tags = offered_tags(packument, &shown);
         let notice = moved_latest(packument, screened, &tags);
-        let restrictions = with_restrictions
+        let restrictions = with_reasons
             .then(|| restrictions::field(&packument.package, &restricted(screened)))
             .flatten();
         let text = PackumentText::new(Offer { packument, shown, tags }, form, base);
@@ -104,39 +99,23 @@ pub async fn manifest(
         let (found, is_known) = find_version(registry, req, &package, &version).await?;
         known = is_known.map(|_| (found, version));
     }
-    let (found, version) = if let Some(known) = known {
-        known
+    let (found, part, form) = if let Some((found, version)) = known {
+        let form = format!("version {version}");
+        (found, Part::Version(version), form)
     } else {
         let found = find_document(registry, req, &package, Need::Fresh).await?;
-        let content = find_content(registry, &package, &found).await?;
-        let version = version_of_tag(registry, &content, selector);
-        let what = || format!("{package}@{selector}");
-        let no_such =
-            || missing(&content, selector, || unknown(what(), registry.source_of(&package)));
-        (found, version.ok_or_else(no_such)?)
+        (found, Part::Tag(selector.to_owned()), format!("tag {selector}"))
     };
-    let form = format!("version {version}").into();
-    let screening = Screening { package, found: &found, form, only: Some(version.clone()) };
-    let view = find_view(registry, req, screening, move |bindery, content, screened, base| {
+    let form = form.into();
+    let screening = Screening { package, found: &found, form, with_reasons: false, part };
+    let view = find_view(registry, req, screening, |bindery, content, screened, base| {
         let packument = &content.parsed;
-        let entry = packument.entry(&version);
+        let entry = screened.versions().next().and_then(|version| packument.entry(version));
         let text = entry.map(|entry| render_manifest(packument, &show(content, entry), base));
         bindery.bind(screened, None, &text.unwrap_or_default())
     })
     .await?;
     Ok(respond_view(registry, req, &found.document, &view, JSON))
-}
-
-/// A tag that points to what is not offered is refused for that version's reason.
-fn version_of_tag(registry: &Registry, content: &Content<Npm>, tag: &str) -> Option<Version> {
-    let gate = &registry.garden.gate;
-    let screened = screen(gate, &gate.rules(), content, None);
-    let offered = offered_tags(&content.parsed, &shown(content, &screened));
-    let of = |tags: &[(String, String)]| {
-        tags.iter().find(|(name, _)| name == tag).map(|(_, version)| version.clone())
-    };
-    let version = Version::new(&of(&offered).or_else(|| of(&content.parsed.tags))?).ok()?;
-    content.parsed.entry(&version).map(|entry| entry.version.clone())
 }
 
 pub async fn tarball(
@@ -198,7 +177,9 @@ pub async fn tags(
     package: Package,
 ) -> Result<HttpResponse, Refusal> {
     let found = find_document(registry, req, &package, Need::Fresh).await?;
-    let screening = Screening { package, found: &found, form: "dist-tags".into(), only: None };
+    let form = "dist-tags".into();
+    let part = Part::Whole;
+    let screening = Screening { package, found: &found, form, with_reasons: false, part };
     let view = find_view(registry, req, screening, |bindery, content, screened, _| {
         let tags = offered_tags(&content.parsed, &shown(content, screened));
         let tags: serde_json::Map<String, Value> =
@@ -288,8 +269,16 @@ struct Screening<'a> {
     package: Package,
     found: &'a Found<Npm>,
     form: Cow<'static, str>,
-    /// One version alone.
-    only: Option<Version>,
+    with_reasons: bool,
+    part: Part,
+}
+
+/// What of a document is looked at.
+enum Part {
+    Whole,
+    Version(Version),
+    /// The version that this tag leads to here.
+    Tag(String),
 }
 
 /// The stored view, else a new one: `bind` is called when the gate has let something through.
@@ -299,7 +288,7 @@ async fn find_view(
     screening: Screening<'_>,
     bind: impl FnOnce(Bindery, &Content<Npm>, &Screened, &str) -> Bound + Send + 'static,
 ) -> Result<Arc<View>, Refusal> {
-    let Screening { package, found, form, only } = screening;
+    let Screening { package, found, form, with_reasons, part } = screening;
     let garden = &registry.garden;
     let base = registry.base_url(req).map_err(Refusal::Edge)?;
     let accepted = req.headers().get_all(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
@@ -307,6 +296,7 @@ async fn find_view(
         content: found.document.content,
         audience: EVERYBODY.into(),
         form,
+        with_reasons,
         base: Arc::clone(&base),
         coding: Coding::accepted(accepted),
     };
@@ -326,11 +316,19 @@ async fn find_view(
             let source = registry.source_of(&package);
             return Err(unknown(format!("any version of {package}"), source));
         }
+        // Before anything is kept: there is no end of the tags that do not exist.
+        if let Part::Tag(tag) = &part
+            && !leads_somewhere(&content.parsed, tag)
+        {
+            let what = format!("{package}@{tag}");
+            let unknown = || unknown(what, registry.source_of(&package));
+            return Err(missing(&content, tag, unknown));
+        }
         key.content = content.id;
         let (revision, size, gate) = (rules.revision().clone(), content.size, garden.gate.clone());
         let work = move |bindery: Bindery| {
-            let screened = screen(&gate, &rules, &content, only.as_ref());
-            match refusal_of(&content, &screened, only.as_ref()) {
+            let screened = screen_part(&gate, &rules, &content, &part);
+            match refusal_of(&content, &screened) {
                 Some(refused) => bindery.refuse(&screened, refused),
                 None => bind(bindery, &content, &screened, &base),
             }
@@ -353,6 +351,20 @@ pub fn screened(registry: &Registry, content: &Content<Npm>) -> Screened {
     screen(gate, &gate.rules(), content, None)
 }
 
+fn screen_part(gate: &Gate, rules: &RuleSet, content: &Content<Npm>, part: &Part) -> Screened {
+    match part {
+        Part::Whole => screen(gate, rules, content, None),
+        Part::Version(version) => screen(gate, rules, content, Some(version)),
+        Part::Tag(tag) => {
+            let screened = screen(gate, rules, content, None);
+            match version_of_tag(&content.parsed, &shown(content, &screened), tag) {
+                Some(version) => screened.chosen(&version),
+                None => screened,
+            }
+        }
+    }
+}
+
 fn screen(
     gate: &Gate,
     rules: &RuleSet,
@@ -369,15 +381,11 @@ fn screen(
 }
 
 /// Where nothing may be shown: the reason for the newest version, which is what was meant.
-fn refusal_of(
-    content: &Content<Npm>,
-    screened: &Screened,
-    only: Option<&Version>,
-) -> Option<Refused> {
+fn refusal_of(content: &Content<Npm>, screened: &Screened) -> Option<Refused> {
     let packument = &content.parsed;
     let latest = packument.tags.iter().find(|(tag, _)| tag == "latest");
     let newest = latest.and_then(|(_, version)| Version::new(version).ok());
-    screened.refusal(only.or(newest.as_ref()))
+    screened.refusal(newest.as_ref())
 }
 
 fn shown<'a>(content: &'a Content<Npm>, screened: &Screened) -> Vec<Shown<'a>> {
@@ -390,9 +398,8 @@ fn shown<'a>(content: &'a Content<Npm>, screened: &Screened) -> Vec<Shown<'a>> {
 
 fn show<'a>(content: &'a Content<Npm>, entry: &'a Entry) -> Shown<'a> {
     let remembered = content.versions.get(&entry.version);
-    let pinned = remembered
-        .filter(|record| record.conflict.is_some())
-        .map(|record| record.digests.as_slice());
+    let pinned =
+        remembered.filter(|record| record.conflict.is_some()).map(|record| &*record.digests);
     Shown { entry, pinned }
 }
 

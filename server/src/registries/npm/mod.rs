@@ -26,6 +26,10 @@ use self::refusal::Refusal;
 use super::Registry;
 use crate::edge;
 
+/// `npm stage` prints it.
+const NO_STAGE: &str = "this garth keeps no staged packages, and nothing waits for an approval here: \
+                        npm publish publishes at once";
+
 /// All paths below the registry's name come to one place, so that one parser sees them as they
 /// were sent.
 pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
@@ -85,6 +89,7 @@ async fn dispatch(
         ("GET" | "POST" | "PUT" | "DELETE", Endpoint::Profile | Endpoint::Tokens) => {
             Err(account::own_page())
         }
+        ("GET" | "POST" | "DELETE", Endpoint::Stage) => Err(Refusal::NotOffered(NO_STAGE)),
         ("PUT", Endpoint::Packument(package)) => publish::put(registry, req, body, package).await,
         ("PUT", Endpoint::Revision(package, revision)) => {
             publish::put_revision(registry, req, body, package, revision).await

@@ -21,6 +21,7 @@ use crate::registries::refusal::{
     retry_after, status_of, unknown,
 };
 
+const NO_AUDIT: &str = "nothing was audited";
 const NOT_PUBLISHED: &str = "not published here";
 
 #[derive(Debug)]
@@ -36,9 +37,11 @@ pub enum Refusal {
     WrongPassword,
     /// 404: npm registries may have this, and this one does not.
     NotOffered(&'static str),
-    /// 404: nobody can say what is known of these packages.
+    /// 403: nobody can say what is known of these packages. With 404 pnpm would print a text of
+    /// its own in place of ours, and with 500 and above ask for a minute before it does.
     NoAudit {
-        upstream: String,
+        /// Who does not answer audits, where there is somebody.
+        upstream: Option<String>,
     },
     /// 400: what was sent can not be taken, whoever sends it.
     Malformed(String),
@@ -92,6 +95,7 @@ impl Refusal {
                 let line = fault_line(what, fault);
                 shown::also(response, registry, req, &line, &fault_status(fault))
             }
+            Self::NoAudit { .. } => shown::also(response, registry, req, NO_AUDIT, NO_AUDIT),
             // The words of a status are kept for good, and the text is another for each package.
             Self::NotPublished(text) => shown::also(response, registry, req, text, NOT_PUBLISHED),
             _ => response,
@@ -130,13 +134,19 @@ impl Refusal {
                  the file admin-token of the data directory; the name is free",
             ),
             Self::NotOffered(text) => error(StatusCode::NOT_FOUND, text),
-            Self::NoAudit { upstream } => error(
-                StatusCode::NOT_FOUND,
-                &format!(
-                    "the upstream {upstream} does not answer this audit, so nothing is known of \
-                     these packages: that is not the same as nothing found"
-                ),
-            ),
+            Self::NoAudit { upstream } => {
+                let why = match upstream {
+                    Some(upstream) => format!("the upstream {upstream} does not answer audits"),
+                    None => "this registry has no upstream that could be asked".to_owned(),
+                };
+                error(
+                    StatusCode::FORBIDDEN,
+                    &format!(
+                        "{NO_AUDIT}: {why}, so nothing is known of these packages. That is not \
+                         the same as nothing found"
+                    ),
+                )
+            }
             Self::Malformed(text) => error(StatusCode::BAD_REQUEST, text),
             Self::Forbidden(text) => error(StatusCode::FORBIDDEN, text),
             Self::Conflict(text) => error(StatusCode::CONFLICT, text),

@@ -1,6 +1,7 @@
 //! What is changed afterwards: deprecations, tags, and what is taken back.
 
 use serde_json::json;
+use support::package_managers::{Kind, PackageManager};
 use support::publish::{Publish, change, put};
 use support::server::Setup;
 
@@ -85,6 +86,34 @@ async fn npm_moves_tags() {
     }
 }
 
+/// Berry prints the words of the status line, the others the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changes_what_is_not_there_is_told_so_by_every_client() {
+    let garth = own().start();
+    assert_eq!(Publish::new("x", "1.0.0").to(&garth).await.status, 201);
+    for (kind, add) in [
+        (Kind::Npm, &["dist-tag", "add"][..]),
+        (Kind::Pnpm, &["dist-tag", "add"]),
+        (Kind::Yarn, &["tag", "add"]),
+        (Kind::Berry, &["npm", "tag", "add"]),
+    ] {
+        let person = PackageManager::new(kind, &format!("{}/npm/", garth.url));
+        super::log_in(&person, &garth);
+        if kind == Kind::Berry {
+            let token = garth.admin_token();
+            person.write(".yarnrc.yml", &format!("npmAuthToken: \"{token}\"\n"));
+            person.write("yarn.lock", "");
+        }
+        let add: Vec<&str> = add.iter().copied().chain(["x@9.9.9", "next"]).collect();
+        let printed = person.must_fail(&add);
+        let told = match kind {
+            Kind::Berry => "Response Code: 404 (not published here)",
+            _ => "npm:x@9.9.9 is not published here",
+        };
+        assert!(printed.text().contains(told), "{kind:?}: {}", printed.text());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_taken_back_unless_the_settings_allow_it() {
     let garth = own().start();
@@ -134,7 +163,83 @@ async fn what_is_taken_back_is_gone_and_nothing_takes_its_place() {
     let (setup, _) = garth.stop();
     let check = setup.command(&["check"]).output().unwrap();
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
-    assert!(check.status.success() && !said.contains("no record refers"), "{said}");
+    assert!(check.status.success() && !said.contains("leftover: "), "{said}");
+}
+
+/// pnpm sends one packument without all of them, and then asks for each file's end.
+#[tokio::test(flavor = "multi_thread")]
+async fn pnpm_takes_back_one_version_several_and_all() {
+    let garth = forgiving().start();
+    let pnpm = PackageManager::new(Kind::Pnpm, &format!("{}/npm/", garth.url));
+    super::log_in(&pnpm, &garth);
+    for name in ["x", "@acme/ui"] {
+        for version in ["1.0.0", "1.1.0", "1.2.0", "2.0.0", "3.0.0", "4.0.0-beta.1"] {
+            assert_eq!(Publish::new(name, version).to(&garth).await.status, 201);
+        }
+        garth.run(&["deny", &format!("npm:{name}@3.0.0"), "--name", "no-three"]);
+        pnpm.must(&["unpublish", &format!("{name}@2.0.0")]);
+        let before = revisions(&packument(&garth, name).await);
+        let printed = pnpm.must(&["unpublish", &format!("{name}@<=1.1.0")]);
+        assert!(printed.text().contains("2 version(s)"), "{}", printed.text());
+        garth.run(&["rules", "remove", "no-three"]);
+        let stored = packument(&garth, name).await;
+        assert_eq!(revisions(&stored), before + 1, "both in one change");
+        let versions: Vec<_> = stored["versions"].as_object().unwrap().keys().collect();
+        assert_eq!(versions, ["1.2.0", "3.0.0", "4.0.0-beta.1"]);
+        for version in ["1.0.0", "1.1.0", "2.0.0"] {
+            let file = format!("/npm/{name}/-/{}-{version}.tgz", name.rsplit('/').next().unwrap());
+            assert_eq!(garth.get(&file).await.status, 404, "{file}");
+            assert_eq!(Publish::new(name, version).to(&garth).await.status, 409, "{version}");
+        }
+        pnpm.must(&["unpublish", name, "--force"]);
+        assert_eq!(garth.get(&format!("/npm/{name}")).await.status, 404);
+    }
+    let (setup, _) = garth.stop();
+    let check = setup.command(&["check"]).output().unwrap();
+    let said = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(check.status.success() && !said.contains("leftover: "), "{said}");
+}
+
+/// How often a package was changed.
+fn revisions(packument: &serde_json::Value) -> u64 {
+    let revision = packument["_rev"].as_str().unwrap();
+    revision.split_once('-').unwrap().0.parse().unwrap()
+}
+
+/// Whoever takes something back has not seen what a rule has come to show since then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_sender_has_not_seen_is_not_taken_back() {
+    let garth = forgiving().start();
+    for version in ["1.0.0", "2.0.0", "3.0.0", "4.0.0"] {
+        assert_eq!(Publish::new("x", version).to(&garth).await.status, 201);
+    }
+    garth.run(&["deny", "npm:x@3.0.0", "--name", "no-three"]);
+    let seen = packument(&garth, "x").await;
+    garth.run(&["rules", "remove", "no-three"]);
+    let path = format!("/npm/x/-rev/{}", seen["_rev"].as_str().unwrap());
+    let without = |versions: &[&str]| {
+        let mut body = seen.clone();
+        for version in versions {
+            body["versions"].as_object_mut().unwrap().remove(*version);
+        }
+        body
+    };
+    let mut unknown = without(&["1.0.0"]);
+    unknown["versions"]["9.9.9"] = json!({});
+    let mut undated = without(&["1.0.0", "2.0.0"]);
+    undated.as_object_mut().unwrap().remove("time");
+    for (what, body) in [("nothing", seen.clone()), ("unknown", unknown), ("undated", undated)] {
+        let answer = put(&garth, &path, &body.to_string()).await;
+        assert_eq!(answer.status, 409, "{what}: {}", answer.text());
+    }
+    assert_eq!(packument(&garth, "x").await["versions"].as_object().unwrap().len(), 4);
+    let answer = put(&garth, &path, &without(&["1.0.0", "2.0.0"]).to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let stored = packument(&garth, "x").await;
+    let versions: Vec<_> = stored["versions"].as_object().unwrap().keys().collect();
+    assert_eq!(versions, ["3.0.0", "4.0.0"]);
+    let again = put(&garth, &path, &without(&["1.0.0", "2.0.0"]).to_string()).await;
+    assert_eq!(again.status, 409, "{}", again.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

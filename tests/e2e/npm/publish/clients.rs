@@ -46,6 +46,22 @@ async fn each_client_publishes_a_package_with_everything_that_is_compared() {
         "engines": { "node": ">=10" },
         "os": ["linux", "darwin"],
         "cpu": ["x64", "arm64"],
+        "keywords": "one, two",
+        "homepage": "example.com/ui",
+        "bugs": "https://example.com/bugs",
+        "repository": "acme/ui",
+        "author": "Ann <ann@example.com> (https://example.com)",
+        "contributors": ["Bob <bob@example.com>", { "name": "Cy", "mail": "cy@example.com" }],
+        "main": "./index.js",
+        "exports": { ".": { "import": "./index.mjs", "default": "./index.js" }, "./x": null },
+        "imports": { "#x": "./x.js" },
+        "type": "commonjs",
+        "config": { "port": "80" },
+        "funding": "https://example.com/fund",
+        "man": "./ui.1",
+        "directories": { "lib": "lib" },
+        "publishConfig": { "access": "public" },
+        "sideEffects": false,
     });
     let npm = publisher(&garth);
     for dependency in ["dep", "extra", "peer"] {
@@ -58,6 +74,9 @@ async fn each_client_publishes_a_package_with_everything_that_is_compared() {
         let name = format!("@acme/by-{}", kind.name());
         package(&person, &name, "1.0.0", &full);
         person.write("cli.js", "#!/usr/bin/env node\nconsole.log('cli')\n");
+        for file in ["index.mjs", "x.js", "ui.1", "server.js", "index.d.ts", "LICENSE", "AUTHORS"] {
+            person.write(file, "// Eve\n");
+        }
         publish(&person, &garth.url, &garth.admin_token());
         let stored = packument(&garth, &name).await;
         let version = &stored["versions"]["1.0.0"];
@@ -65,6 +84,13 @@ async fn each_client_publishes_a_package_with_everything_that_is_compared() {
         assert_eq!(version["hasInstallScript"], true, "{name}");
         assert_eq!(version["_npmUser"]["name"], "admin", "{name}");
         assert_eq!(stored["dist-tags"]["latest"], "1.0.0", "{name}");
+        // What is shown is the same whoever published it.
+        let mut shown = version.clone();
+        for field in ["_id", "_nodeVersion", "_npmVersion", "dist", "gitHead", "name", "bin"] {
+            shown.as_object_mut().unwrap().remove(field);
+        }
+        insta::assert_json_snapshot!("the_manifest_of_each_client", shown);
+        assert_eq!(stored["readme"], format!("# {name} 1.0.0\n"), "{name}");
 
         let reader = PackageManager::new(kind, &format!("{}/npm/", garth.url));
         let no_scripts = match kind {
@@ -80,6 +106,22 @@ async fn each_client_publishes_a_package_with_everything_that_is_compared() {
         let again = publish_again(&person, &garth.url, &garth.admin_token());
         assert!(!again.success, "{name} was published twice: {}", again.text());
     }
+}
+
+/// Yarn classic names a licence that it finds in the files where the manifest has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_licence_of_a_package_is_the_one_in_its_manifest() {
+    let garth = own().start();
+    let yarn = PackageManager::new(Kind::Yarn, &format!("{}/npm/", garth.url));
+    log_in(&yarn, &garth);
+    package(&yarn, "x", "1.0.0", &json!({}));
+    let house = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mit = std::fs::read_to_string(house.join("LICENSE-MIT")).unwrap();
+    yarn.write("LICENSE", &mit);
+    publish(&yarn, &garth.url, &garth.admin_token());
+    let stored = packument(&garth, "x").await;
+    assert_eq!(stored["versions"]["1.0.0"].get("license"), None, "{stored}");
+    assert_eq!(stored.get("license"), None, "{stored}");
 }
 
 fn publish(person: &PackageManager, url: &str, token: &str) {

@@ -242,6 +242,112 @@ async fn an_archive_that_leaves_its_place_is_refused() {
     assert_eq!(answer.status, 201, "{}", answer.text());
 }
 
+/// Whoever reads a packument, and every rule that decides by it, goes by what the archive says.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_and_rules_go_by_has_to_stand_in_the_archive_too() {
+    let garth = own().start();
+    let archived = json!({
+        "name": "x", "version": "1.0.0", "license": "GPL-3.0-only", "description": "good",
+        "repository": "acme/x", "exports": "./index.js", "author": "Ann",
+    });
+    let rows = [
+        ("license", json!("MIT")),
+        ("license", Value::Null),
+        ("description", json!("bad")),
+        ("repository", json!({ "type": "git", "url": "git+https://github.com/evil/x.git" })),
+        ("exports", json!({ ".": "./evil.js" })),
+        ("exports", Value::Null),
+        ("author", json!({ "name": "Eve" })),
+        ("main", json!("./evil.js")),
+        ("module", json!("./evil.js")),
+        ("imports", json!({ "#x": "./evil.js" })),
+        ("type", json!("module")),
+        ("keywords", json!(["popular"])),
+        ("overrides", json!({ "a": "1" })),
+        ("resolutions", json!({ "a": "1" })),
+        ("publishConfig", json!({ "access": "public" })),
+        ("funding", json!("https://evil.example")),
+        ("config", json!({ "port": 1 })),
+        ("files", json!(["evil.js"])),
+        ("libc", json!(["musl"])),
+        ("devDependencies", json!({ "evil": "1" })),
+        ("deprecated", json!("use evil instead")),
+        ("scripts", json!({ "test": "evil" })),
+        ("_scripts\u{1b}", json!("evil")),
+    ];
+    for (field, value) in rows {
+        let mut publish = Publish::of(&archived);
+        publish.manifest[field] = value;
+        if field.starts_with('_') {
+            publish.manifest["no\u{1b}[31mbody"] = json!(1);
+        }
+        let answer = publish.to(&garth).await;
+        assert_eq!(answer.status, 400, "{field}: {}", answer.text());
+        assert!(!answer.text().contains('\u{1b}'), "{}", answer.text());
+        assert!(field.starts_with('_') || answer.text().contains(field), "{}", answer.text());
+    }
+    assert_nothing_is_published(&garth).await;
+
+    // Clients fill these in, so they are no reason to refuse, and have no effect.
+    let plain = json!({ "name": "x", "version": "1.0.0" });
+    let mut publish = Publish::of(&plain);
+    for (field, value) in [
+        ("description", json!("bad")),
+        ("homepage", json!("https://evil.example")),
+        ("bugs", json!({ "url": "https://evil.example" })),
+        ("contributors", json!([{ "name": "Eve" }])),
+        ("maintainers", json!([{ "name": "Eve" }])),
+        ("types", json!("./evil.d.ts")),
+        ("man", json!(["./evil.1"])),
+        ("scripts", json!({ "start": "node server.js" })),
+        ("license", json!("MIT")),
+        ("licenseText", json!("evil")),
+        ("readme", json!("evil")),
+        ("hasInstallScript", json!(true)),
+        ("gitHead", json!("evil<script>")),
+        ("_npmUser", json!({ "name": "eve" })),
+        ("_evil", json!(1)),
+    ] {
+        publish.manifest[field] = value;
+    }
+    let mut body = publish.body();
+    for field in ["description", "homepage", "license", "readme", "readmeFilename", "time"] {
+        body[field] = "evil".into();
+    }
+    let answer = put(&garth, "/npm/x", &body.to_string()).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let mut stored = packument(&garth, "x").await;
+    let human = json!({ "name": "admin", "email": "" });
+    let shown = stored["versions"]["1.0.0"].as_object_mut().unwrap();
+    shown.remove("dist");
+    let expected = json!({
+        "name": "x", "version": "1.0.0", "_id": "x@1.0.0", "_hasShrinkwrap": false,
+        "_npmUser": human, "maintainers": [human],
+    });
+    assert_eq!(Value::Object(shown.clone()), expected);
+    assert!(!stored.to_string().contains("evil"), "{stored}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_is_the_one_in_the_archive() {
+    let garth = own().start();
+    let manifest = json!({ "name": "x", "version": "1.0.0" });
+    let archive = TarGz::new()
+        .file("package/package.json", manifest.to_string().as_bytes())
+        .file("package/readme", b"plain")
+        .file("package/Readme.md", b"# good\n\xff")
+        .file("package/README.txt", b"text")
+        .file("package/docs/README.md", b"deeper")
+        .finish();
+    let mut body = Publish::of(&manifest).archive(archive).body();
+    body["readme"] = "evil".into();
+    body["versions"]["1.0.0"]["readme"] = "evil".into();
+    assert_eq!(put(&garth, "/npm/x", &body.to_string()).await.status, 201);
+    let stored = packument(&garth, "x").await;
+    assert_eq!(stored["readme"], "# good\n\u{fffd}");
+    assert_eq!(stored["readmeFilename"], "Readme.md");
+}
+
 /// Memory and time stay what they are for a good one.
 #[tokio::test(flavor = "multi_thread")]
 async fn bombs_are_refused_within_bounds() {

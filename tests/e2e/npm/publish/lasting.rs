@@ -88,6 +88,17 @@ async fn a_rebuild_from_what_lies_beside_the_blobs_brings_own_packages_back() {
         assert_eq!(answer.status, 409, "{version}: {}", answer.text());
     }
     assert_eq!(Publish::new("@acme/ui", "4.0.0").to(&garth).await.status, 201);
+    for name in ["@acme/u_i", "@acme/u.i"] {
+        let answer = Publish::new(name, "1.0.0").to(&garth).await;
+        assert_eq!(answer.status, 409, "{name}: {}", answer.text());
+        assert!(answer.text().contains("@acme/ui"), "{}", answer.text());
+    }
+    let reader = super::super::npm(&garth);
+    reader.must(&["install", "@acme/ui@3.0.0"]);
+    assert_eq!(reader.installed("@acme/ui").as_deref(), Some("3.0.0"));
+    let npm = publisher(&garth);
+    npm.must(&["unpublish", "@acme/ui@3.0.0"]);
+    assert_eq!(garth.get("/npm/@acme/ui/-/ui-3.0.0.tgz").await.status, 404);
 }
 
 /// Nobody has it but us: damage is said, and is not absence.

@@ -34,7 +34,7 @@ fn record(n: usize) -> VersionRecord {
         first_seen: "2026-11-20T10:00:00.123456789Z".parse().unwrap(),
         published: Some("2026-11-20T09:00:00.123456789Z".parse().unwrap()),
         // Not in the order of their strength: it is kept.
-        digests: vec![digest(Algorithm::Sha1), digest(Algorithm::Sha512)],
+        digests: [digest(Algorithm::Sha1), digest(Algorithm::Sha512)].into(),
         vanished: None,
         conflict: None,
         own: n.is_multiple_of(7),

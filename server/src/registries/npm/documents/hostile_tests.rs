@@ -19,6 +19,55 @@ fn parse(text: impl Into<Bytes>) -> Result<Packument, String> {
     Packument::parse(&Package::new(Ecosystem::Npm, NAME).unwrap(), &text.into())
 }
 
+/// Whether it is read in one pass; then both ways read the same.
+fn is_read_at_once(text: &str) -> bool {
+    let (package, bytes) =
+        (Package::new(Ecosystem::Npm, NAME).unwrap(), Bytes::from(text.to_owned()));
+    let Some(at_once) = Packument::parse_at_once(&package, &bytes, text) else { return false };
+    let with_care = Packument::parse_with_care(&package, &bytes, text).unwrap();
+    let parts = |of: &Packument| {
+        let whole = (&of.entries, &of.left_out, &of.tags, &of.fields, &of.created, &of.modified);
+        (format!("{whole:#?}"), of.places.clone(), of.foreign_files.clone())
+    };
+    assert_eq!(parts(&at_once), parts(&with_care), "{text}");
+    true
+}
+
+#[test]
+fn what_is_usual_is_read_in_one_pass_and_the_rest_with_care() {
+    let plain = json!({
+        "name": NAME,
+        "dist-tags": {"latest": "2.0.0"},
+        "versions": {
+            "1.0.0": {"version": "1.0.0", "name": "another", "dist": {"shasum": shasum()}},
+            "2.0.0": version_of("2.0.0"),
+            "3.0.0": {"dist": {"tarball": "a.tgz"}, "version": "3.0.0", "name": NAME},
+        },
+        "time": {"2.0.0": "2024-01-01T00:00:00Z", "modified": "2024-01-01T00:00:00Z"},
+        "readme": "# left-pad",
+    });
+    let packed = plain.to_string();
+    for (usual, text) in [
+        (true, packed.clone()),
+        (true, serde_json::to_string_pretty(&plain).unwrap()),
+        (true, packed.replace("{\"", "{ \t\r\n\"").replace('}', " \n}")),
+        (true, packed.replace("\"readme\"", "\"name\":\"left-pad\",\"readme\"")),
+        (false, packed.replace("\"readme\"", "\"versions\":{},\"readme\"")),
+        (false, packed.replace("\"3.0.0\":{", "\"2.0.0\":{")),
+        (false, packed.replace("\"3.0.0\":{", "\"4.0.0\":7,\"3.0.0\":{")),
+        (false, packed.replace("\"3.0.0\":{", "\"4.0.0\":{},\"3.0.0\":{")),
+        (false, packed.replace("\"3.0.0\":{", "\"4.0.0\":{\"name\":1},\"3.0.0\":{")),
+        (false, packed.replace("\"dist\"", "\"d\\u0069st\"")),
+        (false, packed.replace("\"dist\":{", "\"dist\":{},\"dist\":{")),
+        (false, packed.replace("\"dist\":{", "\"dist\":{},\"other\":{")),
+        (false, packed.replace("\"name\"", "\"nam\"")),
+        (false, format!("{packed},")),
+        (false, packed.replace("# left", "\u{1}")),
+    ] {
+        assert_eq!(is_read_at_once(&text), usual, "{text}");
+    }
+}
+
 fn shasum() -> String {
     "0".repeat(40)
 }
@@ -263,6 +312,7 @@ proptest! {
             let end = (at + removed).min(text.len());
             text.replace_range(at..end, PIECES[piece]);
         }
+        is_read_at_once(&text);
         let Ok(packument) = parse(text.clone()) else { return Ok(()) };
         for view in views(&packument) {
             let raw: Result<&serde_json::value::RawValue, _> = serde_json::from_str(&view);

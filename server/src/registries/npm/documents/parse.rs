@@ -1,13 +1,16 @@
 //! Upstream bytes → [`Packument`]: where each version stands, and what is promised about it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
 
 use bytes::Bytes;
-use policies::package::{Digest, Package, Version};
-use serde_json::value::RawValue;
+use policies::package::{Algorithm, Digest, Package, Version};
 use url::Url;
 
-use super::fields::{Fields, span};
+use super::fields::{Fields, Span, span, text_of};
+use super::scan::{Manifest, scan};
+use super::summary::hash_words;
 use super::{Entry, Packument};
 use crate::observability::escape::bounded;
 use crate::pull::format::LeftOut;
@@ -26,7 +29,7 @@ const TOLD_OF_CAUSE: usize = 300;
 
 /// The fields of the abbreviated form, as its documentation lists them; `dist`, which is
 /// rewritten, and `hasInstallScript`, which is computed, come beside.
-const SHORT_FIELDS: &[&str] = &[
+const SHORT_FIELDS: [&str; 19] = [
     "name",
     "version",
     "deprecated",
@@ -60,47 +63,89 @@ impl Packument {
     /// An error says why this is no packument of `package`; nothing of it may be kept then.
     pub fn parse(package: &Package, bytes: &Bytes) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        match Self::parse_at_once(package, bytes, text) {
+            Some(packument) => Ok(packument),
+            None => Self::parse_with_care(package, bytes, text),
+        }
+    }
+
+    /// One that is written as nearly all are; `None` where it has to be read with care.
+    pub(super) fn parse_at_once(package: &Package, bytes: &Bytes, text: &str) -> Option<Self> {
+        let mut entries = Vec::new();
+        let mut left_out = Vec::new();
+        let top = scan(text, MAX_VERSIONS, &mut |manifest| {
+            let Manifest { version, text: of_version, fields, dist } = manifest;
+            let raw = bytes.slice(span(text, of_version));
+            match read_entry(package, version, of_version, raw, fields, Some(dist)) {
+                Ok(entry) => entries.push(entry),
+                Err(why) => left_out.push(told(version, &why)),
+            }
+        })?;
+        // As if it had been read with care.
+        left_out.reverse();
+        let (mut packument, times) = Self::read_top(package, bytes, text, &top).ok()?;
+        (packument.entries, packument.left_out) = (entries, left_out);
+        packument.date(&times);
+        packument.index_places();
+        Some(packument)
+    }
+
+    /// One object after the other, so that a fault is told, and spoils no more than it has to.
+    pub(super) fn parse_with_care(
+        package: &Package,
+        bytes: &Bytes,
+        text: &str,
+    ) -> Result<Self, String> {
         let top = Fields::parse(text).map_err(|fault| format!("it is no JSON object: {fault}"))?;
+        let (mut packument, times) = Self::read_top(package, bytes, text, &top)?;
+        if let Some(versions) = top.get("versions") {
+            packument.parse_versions(versions, text, bytes)?;
+        }
+        packument.date(&times);
+        packument.index_places();
+        Ok(packument)
+    }
+
+    /// All but the versions, and when they were published.
+    fn read_top<'a>(
+        package: &Package,
+        bytes: &Bytes,
+        text: &str,
+        top: &Fields<'a>,
+    ) -> Result<(Self, Times<'a>), String> {
         match top.text("name") {
             Some(name) if name == package.name() => {}
             Some(name) => return Err(format!("it is the document of {name:?}")),
             None => return Err("it has no name".to_owned()),
         }
         let times = Times::parse(top.get("time"))?;
-        let mut packument = Self {
-            package: package.clone(),
-            entries: Vec::new(),
-            tags: parse_tags(top.get("dist-tags"))?,
-            left_out: Vec::new(),
-            places: HashMap::new(),
-            foreign_files: HashMap::new(),
-            left_out_places: HashMap::new(),
-            fields: Vec::new(),
-            created: times.text("created"),
-            modified: times.text("modified").or_else(|| top.text("modified")),
-        };
+        let tags = parse_tags(top.get("dist-tags"))?;
+        let mut fields = Vec::new();
         for (key, value) in &top.0 {
             let is_made_anew =
                 matches!(key.as_ref(), "versions" | "dist-tags" | "time" | "name" | "modified");
             if !is_made_anew && !UPSTREAMS_OWN.contains(&key.as_ref()) {
-                packument.fields.push((key.to_string(), bytes.slice(span(text, value))));
+                fields.push((key.to_string(), bytes.slice(span(text, value))));
             }
         }
-        if let Some(versions) = top.get("versions") {
-            packument.parse_versions(versions, text, bytes, &times)?;
-        }
-        packument.index_places();
-        Ok(packument)
+        let modified = times.text("modified").map(str::to_owned);
+        let packument = Self {
+            package: package.clone(),
+            entries: Vec::new(),
+            tags,
+            left_out: Vec::new(),
+            places: HashMap::new(),
+            foreign_files: HashMap::new(),
+            left_out_places: HashMap::new(),
+            fields,
+            created: times.text("created").map(str::to_owned),
+            modified: modified.or_else(|| top.text("modified").map(Cow::into_owned)),
+        };
+        Ok((packument, times))
     }
 
-    fn parse_versions(
-        &mut self,
-        versions: &RawValue,
-        text: &str,
-        bytes: &Bytes,
-        times: &Times,
-    ) -> Result<(), String> {
-        let versions = Fields::parse(versions.get())
+    fn parse_versions(&mut self, versions: &str, text: &str, bytes: &Bytes) -> Result<(), String> {
+        let versions = Fields::parse(versions)
             .map_err(|fault| format!("its versions are no object: {fault}"))?;
         if versions.0.len() > MAX_VERSIONS {
             return Err(format!("it has more than {MAX_VERSIONS} versions"));
@@ -113,16 +158,22 @@ impl Packument {
                 continue;
             }
             let raw = bytes.slice(span(text, value));
-            match parse_entry(&self.package, version, value.get(), raw, times) {
+            match parse_entry(&self.package, version, value, raw) {
                 Ok(entry) => self.entries.push(entry),
-                Err(why) => self.left_out.push(LeftOut {
-                    version: bounded(version, TOLD_OF_VERSION).into_owned(),
-                    why: bounded(&why, TOLD_OF_CAUSE).into_owned(),
-                }),
+                Err(why) => self.left_out.push(told(version, &why)),
             }
         }
         self.entries.reverse();
         Ok(())
+    }
+
+    /// The dates of versions stand beside them.
+    fn date(&mut self, times: &Times<'_>) {
+        for entry in &mut self.entries {
+            let published = times.text(entry.version.as_str());
+            entry.published = published.and_then(|text| text.parse().ok());
+            entry.published_text = published.map(Into::into);
+        }
     }
 
     /// Adds versions that the upstream no longer lists and that we still hold.
@@ -134,56 +185,115 @@ impl Packument {
     }
 }
 
-fn parse_entry(
+fn told(version: &str, why: &str) -> LeftOut {
+    LeftOut {
+        version: bounded(version, TOLD_OF_VERSION).into_owned(),
+        why: bounded(why, TOLD_OF_CAUSE).into_owned(),
+    }
+}
+
+fn parse_entry(package: &Package, version: &str, text: &str, raw: Bytes) -> Result<Entry, String> {
+    let fields = Fields::parse(text).map_err(|fault| format!("it is no object: {fault}"))?;
+    read_entry(package, version, text, raw, &fields, None)
+}
+
+/// The fields of a version that mean something to us, of each the last.
+#[derive(Default)]
+struct Known<'a> {
+    name: Option<&'a str>,
+    version: Option<&'a str>,
+    dist: Option<&'a str>,
+    deprecated: Option<&'a str>,
+    scripts: Option<&'a str>,
+    has_install_script: Option<&'a str>,
+    has_resolved: bool,
+    /// The first three stand once at most.
+    repeats: bool,
+    short: [Option<&'a str>; SHORT_FIELDS.len()],
+}
+
+impl<'a> Known<'a> {
+    fn of(fields: &Fields<'a>) -> Self {
+        let mut known = Self::default();
+        for (key, value) in &fields.0 {
+            let key: &str = key;
+            match key {
+                "name" => known.repeats |= known.name.replace(value).is_some(),
+                "version" => known.repeats |= known.version.replace(value).is_some(),
+                "dist" => known.repeats |= known.dist.replace(value).is_some(),
+                "deprecated" => known.deprecated = Some(value),
+                "scripts" => known.scripts = Some(value),
+                "hasInstallScript" => known.has_install_script = Some(value),
+                RESOLVED => known.has_resolved = true,
+                _ => {}
+            }
+            if let Some(at) = SHORT_FIELDS.iter().position(|name| *name == key) {
+                known.short[at] = Some(value);
+            }
+        }
+        known
+    }
+}
+
+/// `dist` where it was read already.
+fn read_entry(
     package: &Package,
     version: &str,
     text: &str,
     raw: Bytes,
-    times: &Times,
+    fields: &Fields<'_>,
+    dist: Option<&Fields<'_>>,
 ) -> Result<Entry, String> {
-    let fields = Fields::parse(text).map_err(|fault| format!("it is no object: {fault}"))?;
-    if fields.get(RESOLVED).is_some() {
+    let known = Known::of(fields);
+    if known.has_resolved {
         let raw = Bytes::from(fields.without(RESOLVED));
         let text = std::str::from_utf8(&raw).map_err(|_| "it is not UTF-8".to_owned())?;
-        return parse_entry(package, version, text, raw.clone(), times);
+        return parse_entry(package, version, text, raw.clone());
     }
-    if fields.repeats(&["name", "version", "dist"]) {
+    if known.repeats {
         return Err("its name, version or dist stands twice".to_owned());
     }
-    if fields.text("name").as_deref() != Some(package.name()) {
+    if known.name.and_then(text_of).as_deref() != Some(package.name()) {
         return Err("it bears another name".to_owned());
     }
-    if fields.text("version").as_deref() != Some(version) {
+    if known.version.and_then(text_of).as_deref() != Some(version) {
         return Err("it bears another version".to_owned());
     }
-    let dist_value = fields.get("dist").ok_or("it has no dist")?;
-    let dist = Fields::parse(dist_value.get()).map_err(|_| "its dist is no object".to_owned())?;
+    let dist_value = known.dist.ok_or("it has no dist")?;
+    let dist = match dist {
+        Some(dist) => Cow::Borrowed(dist),
+        None => {
+            Cow::Owned(Fields::parse(dist_value).map_err(|_| "its dist is no object".to_owned())?)
+        }
+    };
     if dist.repeats(&["tarball", "integrity", "shasum", "attestations"]) {
         return Err("its tarball, a digest or an attestation of it stands twice".to_owned());
     }
     let tarball = dist.get("tarball").ok_or("it has no tarball")?;
-    let source: String =
-        serde_json::from_str(tarball.get()).map_err(|_| "its tarball is no text".to_owned())?;
+    let source = text_of(tarball).ok_or("its tarball is no text")?;
     if !is_on_the_web(&source) {
         return Err("its tarball is not on the web".to_owned());
     }
-    let short = SHORT_FIELDS
-        .iter()
-        .filter_map(|name| fields.get(name).map(|value| (*name, span(text, value))))
-        .collect();
-    let published_text = times.text(version);
+    let mut short = Vec::with_capacity(known.short.iter().flatten().count());
+    for (name, value) in SHORT_FIELDS.iter().zip(known.short) {
+        if let Some(value) = value {
+            short.push((*name, Span::of(text, value)?));
+        }
+    }
     Ok(Entry {
         version: Version::new(version).map_err(|fault| fault.to_string())?,
-        source,
-        digests: promised_digests(&dist)?,
-        published: published_text.as_deref().and_then(|text| text.parse().ok()),
-        deprecated: fields.get("deprecated").is_some_and(|value| says_deprecated(value.get())),
-        published_text,
-        dist: span(text, dist_value),
-        tarball: span(text, tarball),
-        attestations: attestations_url(&dist).map(|url| span(text, url)),
-        short,
-        has_install_script: has_install_script(&fields),
+        source: source.into(),
+        digests: promised_digests(&dist)?.into(),
+        published: None,
+        deprecated: known.deprecated.is_some_and(says_deprecated),
+        published_text: None,
+        dist: Span::of(text, dist_value)?,
+        tarball: Span::of(text, tarball)?,
+        attestations: attestations_url(&dist).map(|url| Span::of(text, url)).transpose()?,
+        words: hash_words(fields),
+        short: short.into(),
+        has_install_script: known.has_install_script == Some("true")
+            || known.scripts.is_some_and(has_install_script),
         raw,
     })
 }
@@ -203,19 +313,22 @@ fn is_on_the_web(source: &str) -> bool {
 /// each version of each document.
 fn is_plainly_on_the_web(source: &str) -> bool {
     let rest = source.strip_prefix("https://").or_else(|| source.strip_prefix("http://"));
-    let Some((host, path)) = rest.and_then(|rest| rest.split_once('/')) else { return false };
+    let Some((place, path)) = rest.and_then(|rest| rest.split_once('/')) else { return false };
+    let (host, port) = place.split_once(':').unwrap_or((place, "0"));
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
     let is_label = |label: &str| {
         // One that begins with `xn--` or a digit may be read as something else.
         label.starts_with(|first: char| first.is_ascii_lowercase())
             && !label.starts_with("xn--")
             && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
-    host.split('.').all(is_label) && path.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_host = host.split('.').all(is_label) || host.parse::<Ipv4Addr>().is_ok();
+    is_host && is_port && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The address in `dist.attestations`, whose place is ours to give like that of the tarball.
-fn attestations_url<'a>(dist: &Fields<'a>) -> Option<&'a RawValue> {
-    Fields::parse(dist.get("attestations")?.get()).ok()?.get("url")
+fn attestations_url<'a>(dist: &Fields<'a>) -> Option<&'a str> {
+    Fields::parse(dist.get("attestations")?).ok()?.get("url")
 }
 
 /// npm takes an empty text or `false` as a deprecation that was taken back.
@@ -223,14 +336,13 @@ fn says_deprecated(raw: &str) -> bool {
     !matches!(raw, "false" | "\"\"" | "null")
 }
 
-fn has_install_script(fields: &Fields<'_>) -> bool {
-    if fields.get("hasInstallScript").is_some_and(|value| value.get() == "true") {
-        return true;
+fn has_install_script(scripts: &str) -> bool {
+    // Without this and without escapes none of the names can stand there.
+    if !scripts.contains("install") && !scripts.contains('\\') {
+        return false;
     }
-    fields
-        .get("scripts")
-        .and_then(|scripts| Fields::parse(scripts.get()).ok())
-        .is_some_and(|scripts| INSTALL_SCRIPTS.iter().any(|name| scripts.get(name).is_some()))
+    Fields::parse(scripts)
+        .is_ok_and(|scripts| INSTALL_SCRIPTS.iter().any(|name| scripts.get(name).is_some()))
 }
 
 /// All digests that are given; each has to hold. One that is given and unreadable is a fault:
@@ -244,7 +356,7 @@ fn promised_digests(dist: &Fields<'_>) -> Result<Vec<Digest>, String> {
         }
     }
     if let Some(shasum) = promised_text(dist, "shasum")? {
-        let digest = Digest::parse(&format!("sha1:{}", shasum.to_ascii_lowercase()))
+        let digest = Digest::from_hex(Algorithm::Sha1, &shasum.to_ascii_lowercase())
             .map_err(|_| "its shasum is no sha1".to_owned())?;
         if !digests.contains(&digest) {
             digests.push(digest);
@@ -261,14 +373,16 @@ fn promised_digests(dist: &Fields<'_>) -> Result<Vec<Digest>, String> {
 
 /// `null` promises nothing. What is there and is no text would be read by one reader and not by
 /// another.
-fn promised_text(dist: &Fields<'_>, name: &str) -> Result<Option<String>, String> {
-    let Some(value) = dist.get(name) else { return Ok(None) };
-    serde_json::from_str(value.get()).map_err(|_| format!("its {name} is no text"))
+fn promised_text<'a>(dist: &Fields<'a>, name: &str) -> Result<Option<Cow<'a, str>>, String> {
+    match dist.get(name) {
+        None | Some("null") => Ok(None),
+        Some(value) => text_of(value).map(Some).ok_or_else(|| format!("its {name} is no text")),
+    }
 }
 
-fn parse_tags(tags: Option<&RawValue>) -> Result<Vec<(String, String)>, String> {
+fn parse_tags(tags: Option<&str>) -> Result<Vec<(String, String)>, String> {
     let Some(tags) = tags else { return Ok(Vec::new()) };
-    let tags: HashMap<String, serde_json::Value> = serde_json::from_str(tags.get())
+    let tags: HashMap<String, serde_json::Value> = serde_json::from_str(tags)
         .map_err(|fault| format!("its dist-tags are no object: {fault}"))?;
     let mut tags: Vec<_> = tags
         .into_iter()
@@ -280,25 +394,18 @@ fn parse_tags(tags: Option<&RawValue>) -> Result<Vec<(String, String)>, String> 
 }
 
 /// `time`: texts by version. What is no text there (`unpublished` is an object) says nothing.
-struct Times(HashMap<String, String>);
+struct Times<'a>(HashMap<Cow<'a, str>, Cow<'a, str>>);
 
-impl Times {
-    fn parse(time: Option<&RawValue>) -> Result<Self, String> {
+impl<'a> Times<'a> {
+    fn parse(time: Option<&'a str>) -> Result<Self, String> {
         let Some(time) = time else { return Ok(Self(HashMap::new())) };
         let fields =
-            Fields::parse(time.get()).map_err(|fault| format!("its time is no object: {fault}"))?;
-        Ok(Self(
-            fields
-                .0
-                .iter()
-                .filter_map(|(key, value)| {
-                    Some((key.to_string(), serde_json::from_str(value.get()).ok()?))
-                })
-                .collect(),
-        ))
+            Fields::parse(time).map_err(|fault| format!("its time is no object: {fault}"))?;
+        let texts = fields.0.into_iter();
+        Ok(Self(texts.filter_map(|(key, value)| Some((key, text_of(value)?))).collect()))
     }
 
-    fn text(&self, key: &str) -> Option<String> {
-        self.0.get(key).cloned()
+    fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(AsRef::as_ref)
     }
 }

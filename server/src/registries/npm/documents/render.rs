@@ -93,22 +93,22 @@ pub(super) fn write_version(
     let package = &packument.package;
     let links = Links {
         tarball: format!("{base}/{}", names::tarball_path(package, &entry.version)),
-        attestations: entry.attestations.as_ref().map(|place| {
-            (place, format!("{base}/{}", names::attestations_path(package, &entry.version)))
+        attestations: entry.attestations.map(|place| {
+            (place.range(), format!("{base}/{}", names::attestations_path(package, &entry.version)))
         }),
     };
     match form {
         Form::Full => {
-            out.extend_from_slice(&entry.raw[..entry.dist.start]);
+            out.extend_from_slice(&entry.raw[..entry.dist.range().start]);
             write_dist(out, shown, &links);
-            out.extend_from_slice(&entry.raw[entry.dist.end..]);
+            out.extend_from_slice(&entry.raw[entry.dist.range().end..]);
         }
         Form::Abbreviated => {
             out.push(b'{');
             for (name, value) in &entry.short {
                 write_text(out, name);
                 out.push(b':');
-                out.extend_from_slice(&entry.raw[value.clone()]);
+                out.extend_from_slice(&entry.raw[value.range()]);
                 out.push(b',');
             }
             if entry.has_install_script {
@@ -122,20 +122,20 @@ pub(super) fn write_version(
 }
 
 /// The addresses of one version, as they are here.
-struct Links<'a> {
+struct Links {
     tarball: String,
     /// With the place of the upstream's own.
-    attestations: Option<(&'a Range<usize>, String)>,
+    attestations: Option<(Range<usize>, String)>,
 }
 
 /// Only the addresses are ours; digests, signatures and attestations stay as the upstream wrote
 /// them. Where it has changed its promise, the one of first sight stands, and signatures of the
 /// other bytes are left out.
-fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, links: &Links<'_>) {
+fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, links: &Links) {
     let entry = shown.entry;
     let Some(pinned) = shown.pinned else {
-        let tarball = (&entry.tarball, &links.tarball);
-        let mut at = entry.dist.start;
+        let tarball = (&entry.tarball.range(), &links.tarball);
+        let mut at = entry.dist.range().start;
         let mut splice = |(place, url): (&Range<usize>, &String)| {
             out.extend_from_slice(&entry.raw[at..place.start]);
             write_text(out, url);
@@ -152,7 +152,7 @@ fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, links: &Links<'_>) {
                 splice((place, url));
             }
         }
-        out.extend_from_slice(&entry.raw[at..entry.dist.end]);
+        out.extend_from_slice(&entry.raw[at..entry.dist.range().end]);
         return;
     };
     out.extend_from_slice(b"{\"tarball\":");
@@ -201,7 +201,7 @@ pub(super) fn write_top_fields(out: &mut Vec<u8>, offer: &Offer<'_>) {
     {
         for name in HOISTED {
             if let Some(value) = fields.get(name) {
-                write_raw_field(out, name, value.get().as_bytes());
+                write_raw_field(out, name, value.as_bytes());
             }
         }
     }

@@ -27,7 +27,7 @@ pub fn offered_tags(packument: &Packument, shown: &[Shown<'_>]) -> Vec<(String, 
             .find(|(tag, _)| tag == "latest")
             .map(|(_, version)| version.as_str());
         let shown: Vec<&Version> = shown.iter().map(|shown| &shown.entry.version).collect();
-        if let Some(latest) = newest_offered(&shown, original) {
+        if let Some(latest) = latest_offered(&shown, original) {
             tags.push(("latest".to_owned(), latest.to_string()));
         }
     }
@@ -35,9 +35,29 @@ pub fn offered_tags(packument: &Packument, shown: &[Shown<'_>]) -> Vec<(String, 
     tags
 }
 
-/// The highest stable version not above the original `latest`; else the highest pre-release not
-/// above it; else, where only newer ones are allowed, the lowest of them, stable ones first.
-fn newest_offered(shown: &[&Version], original: Option<&str>) -> Option<Version> {
+/// Whether [`version_of_tag`] can find anything, whatever is shown.
+pub fn leads_somewhere(packument: &Packument, tag: &str) -> bool {
+    tag == "latest" || version_at(packument, &packument.tags, tag).is_some()
+}
+
+/// The version that is meant by a tag: that which it is shown with, else that which it points to.
+pub fn version_of_tag(packument: &Packument, shown: &[Shown<'_>], tag: &str) -> Option<Version> {
+    let of = |tags: &[(String, String)]| version_at(packument, tags, tag);
+    of(&offered_tags(packument, shown)).or_else(|| of(&packument.tags))
+}
+
+fn version_at(packument: &Packument, tags: &[(String, String)], tag: &str) -> Option<Version> {
+    let (_, version) = tags.iter().find(|(name, _)| name == tag)?;
+    packument.entry(&Version::new(version).ok()?).map(|entry| entry.version.clone())
+}
+
+/// Where `latest` leads: to the original, if it is shown; else to the highest stable version not
+/// above it; else to the highest pre-release not above it; else, where only newer ones are allowed,
+/// to the lowest of them, stable ones first.
+pub fn latest_offered<'a>(shown: &[&'a Version], original: Option<&str>) -> Option<&'a Version> {
+    if let Some(same) = shown.iter().find(|version| original == Some(version.as_str())) {
+        return Some(same);
+    }
     let is_stable =
         |version: &&&Version| is_prerelease(Ecosystem::Npm, version.as_str()) == Some(false);
     let (below, above): (Vec<&Version>, Vec<&Version>) = shown
@@ -50,7 +70,7 @@ fn newest_offered(shown: &[&Version], original: Option<&str>) -> Option<Version>
         .or_else(|| below.iter().max_by(by_order))
         .or_else(|| above.iter().filter(is_stable).min_by(by_order))
         .or_else(|| above.iter().min_by(by_order))
-        .map(|version| (*version).clone())
+        .copied()
 }
 
 /// What npm can not order is nobody's latest: it counts as lower than all.

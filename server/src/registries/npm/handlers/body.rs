@@ -18,7 +18,7 @@ use crate::upstream::gunzip::{Gunzip, GunzipError};
 pub struct Received {
     bytes: Bytes,
     packed: bool,
-    _place: BodyPlace,
+    place: BodyPlace,
 }
 
 /// What is sent here is kilobytes, and it is held until it is whole.
@@ -40,10 +40,8 @@ pub async fn receive(
             ));
         }
     };
-    let arriving = tokio::time::timeout(WHOLE_WITHIN, read_body(body, limit, room));
-    let (bytes, place) =
-        arriving.await.map_err(|_| Refusal::Edge(Problem::body_too_slow())).flatten()?;
-    Ok(Received { bytes, packed, _place: place })
+    let (bytes, place) = read_body(body, limit, room, WHOLE_WITHIN).await?;
+    Ok(Received { bytes, packed, place })
 }
 
 /// How much JSON is read.
@@ -57,6 +55,11 @@ pub struct JsonBound {
 }
 
 impl Received {
+    /// For what is made of it.
+    pub fn into_place(self) -> BodyPlace {
+        self.place
+    }
+
     /// Unpacks it and reads it as JSON, within the bound. Takes its time.
     pub fn read_json<T: DeserializeOwned>(&self, bound: JsonBound) -> Result<T, Refusal> {
         let unpacked = if self.packed { Some(unpack(&self.bytes, bound.bytes)?) } else { None };
@@ -79,6 +82,16 @@ impl Received {
 }
 
 async fn read_body<E>(
+    body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    limit: usize,
+    room: &BodyRoom,
+    within: Duration,
+) -> Result<(Bytes, BodyPlace), Refusal> {
+    let arriving = tokio::time::timeout(within, read_all(body, limit, room));
+    arriving.await.map_err(|_| Refusal::Edge(Problem::body_too_slow())).flatten()
+}
+
+async fn read_all<E>(
     mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     limit: usize,
     room: &BodyRoom,
@@ -131,7 +144,7 @@ mod tests {
         let read = |text: &str, packed: bool| {
             let bytes =
                 if packed { self::packed(text.as_bytes()) } else { text.as_bytes().to_vec() };
-            let received = Received { bytes: bytes.into(), packed, _place: BodyPlace::default() };
+            let received = Received { bytes: bytes.into(), packed, place: BodyPlace::default() };
             received.read_json::<serde_json::Value>(bound)
         };
         for packed in [true, false] {
@@ -148,14 +161,32 @@ mod tests {
             let pieces = (0..pieces).map(|_| Ok::<_, ()>(Bytes::from(vec![b' '; 1 << 18])));
             futures_util::stream::iter(pieces)
         };
-        let held = read_body(body(3), 8 << 20, &room).await.unwrap();
+        let held = read_all(body(3), 8 << 20, &room).await.unwrap();
         assert_eq!(held.0.len(), 3 << 18);
-        let refused = read_body(body(2), 8 << 20, &room).await;
+        let refused = read_all(body(2), 8 << 20, &room).await;
         assert!(matches!(refused, Err(Refusal::Pull { fault: PullError::Busy, .. })));
-        assert!(matches!(read_body(body(9), 1 << 20, &room).await, Err(Refusal::Pull { .. })));
+        assert!(matches!(read_all(body(9), 1 << 20, &room).await, Err(Refusal::Pull { .. })));
         drop(held);
-        assert!(read_body(body(4), 8 << 20, &room).await.is_ok());
-        assert!(matches!(read_body(body(5), 1 << 20, &room).await, Err(Refusal::Edge(_))));
+        assert!(read_all(body(4), 8 << 20, &room).await.is_ok());
+        assert!(matches!(read_all(body(5), 1 << 20, &room).await, Err(Refusal::Edge(_))));
+    }
+
+    /// It comes often enough for the connection, and never to an end.
+    #[tokio::test]
+    async fn a_body_that_dribbles_is_given_up_and_leaves_its_place() {
+        let room = BodyRoom::new(1 << 20);
+        let dribble = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Some((Ok::<_, ()>(Bytes::from_static(b" ")), ()))
+        });
+        let within = Duration::from_millis(100);
+        let begun = tokio::time::Instant::now();
+        let refused = read_body(Box::pin(dribble), 1 << 20, &room, within).await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        let Refusal::Edge(problem) = refused else { panic!("{refused:?}") };
+        assert_eq!(problem, Problem::body_too_slow());
+        let whole = futures_util::stream::iter([Ok::<_, ()>(Bytes::from(vec![b' '; 1 << 20]))]);
+        assert!(read_body(whole, 1 << 20, &room, WHOLE_WITHIN).await.is_ok(), "its place is free");
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! `npm search`: what there is in this garden.
 //!
 //! No upstream is asked: what is found is what was asked for here before, and what is published
-//! here. Each find passes the gate, and is shown in the newest version that is allowed.
+//! here. Each find passes the gate, and is shown in the newest version that is allowed: it has to be
+//! what was looked for, and it is shown with its own words alone.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
 use policies::package::{Ecosystem, Package, Version};
-use policies::versions::{compare, is_prerelease};
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
@@ -17,11 +16,12 @@ use url::form_urlencoded;
 
 use super::super::refusal::Refusal;
 use super::pull_refusal;
-use crate::metadata::records::{Somebody, SummaryRecord, VersionRecord};
+use crate::metadata::records::{PeopleRecord, Somebody, SummaryRecord, VersionRecord, WordsRecord};
 use crate::pull::PullError;
-use crate::pull::summaries::{Wanted, make_missing};
+use crate::pull::summaries::words::{Words, words_of};
+use crate::pull::summaries::{Find, Wanted, make_missing};
 use crate::registries::Registry;
-use crate::registries::npm::documents::NpmDocuments;
+use crate::registries::npm::documents::{NpmDocuments, latest_offered};
 
 /// npm's own registry gives no more at once.
 const SIZE_AT_MOST: usize = 250;
@@ -84,40 +84,43 @@ struct Found {
 
 async fn find(registry: &Registry, question: Question) -> Result<Found, PullError> {
     let store = &registry.garden.store;
-    let names = store.summaries.search(&store.metadata, &registry.name, question.wanted).await?;
+    let wanted = question.wanted;
+    let finds = store.summaries.search(&store.metadata, &registry.name, wanted.clone()).await?;
     make_missing::<NpmDocuments>(store, &registry.name, Ecosystem::Npm);
     let (end, begun) = (question.from + question.size, Instant::now());
     let (mut found, mut looks) = (Found { shown: Vec::new(), count: 0 }, LOOK_AT_MOST);
-    for name in names {
+    for find in finds {
         if found.count == end || looks == 0 || begun.elapsed() > PATIENCE {
             break;
         }
-        let Some(find) = look_at(registry, &name, &mut looks).await? else { continue };
+        let Some(shown) = look_at(registry, &wanted, &find, &mut looks).await? else { continue };
         found.count += 1;
         if found.count > question.from {
-            found.shown.push(find);
+            found.shown.push(shown);
         }
     }
     Ok(found)
 }
 
-/// What is shown of a package, if anything of it may be; takes from `looks` what it cost.
+/// What is shown of a package, if anything of it may be and is wanted; takes from `looks` what it cost.
 async fn look_at(
     registry: &Registry,
-    name: &str,
+    wanted: &Wanted,
+    find: &Find,
     looks: &mut usize,
 ) -> Result<Option<Value>, PullError> {
     let garden = &registry.garden;
     *looks = looks.saturating_sub(1);
-    let Ok(package) = Package::new(Ecosystem::Npm, name) else { return Ok(None) };
+    let Ok(package) = Package::new(Ecosystem::Npm, &find.name) else { return Ok(None) };
     let rules = garden.gate.rules();
-    if !garden.gate.may_show(&rules, &package, registry.is_own(&package)) {
+    if !garden.gate.may_show(&rules, &package, find.is_own) {
         return Ok(None);
     }
-    let key = SummaryRecord::key(&registry.name, name);
+    let key = SummaryRecord::key(&registry.name, &find.name);
     let summary = garden.store.read_or_fetch_again(&key).await?;
     let Some(summary) = summary else { return Ok(None) };
-    if summary.upstream != registry.source_of(&package).address() {
+    // What was published here is from nowhere, and stays ours when its name is taken from `own`.
+    if summary.upstream.is_some() && summary.upstream != registry.source_of(&package).address() {
         // Another upstream's, or one that had this name before it was ours.
         return Ok(None);
     }
@@ -135,60 +138,50 @@ async fn look_at(
     let asked = offered.iter().copied();
     let screened = garden.gate.screen(&rules, &package, asked);
     let allowed = offered.iter().enumerate().filter(|(index, _)| screened.shows(*index));
-    let newest = allowed.map(|(_, offered)| *offered).max_by(|(a, _), (b, _)| {
-        rank(a, summary.latest.as_deref()).cmp(&rank(b, summary.latest.as_deref())).then_with(
-            || compare(Ecosystem::Npm, a.as_str(), b.as_str()).unwrap_or(Ordering::Equal),
-        )
-    });
-    Ok(newest.map(|(version, record)| show(&package, &summary, version, record)))
-}
-
-/// What is meant where no version is named comes first, and pre-releases last.
-fn rank(version: &Version, latest: Option<&str>) -> u8 {
-    if latest == Some(version.as_str()) {
-        2
-    } else {
-        u8::from(is_prerelease(Ecosystem::Npm, version.as_str()) == Some(false))
+    let allowed: Vec<&Version> = allowed.map(|(_, (version, _))| *version).collect();
+    let Some(version) = latest_offered(&allowed, summary.latest.as_deref()) else {
+        return Ok(None);
+    };
+    let words = words_of(&summary, Ecosystem::Npm, version);
+    if !wanted.is_met_by(&find.name, words) {
+        return Ok(None);
     }
+    Ok(Some(show(&package, words, version, versions.get(version))))
 }
 
 fn show(
     package: &Package,
-    summary: &SummaryRecord,
+    words: Option<Words<'_>>,
     version: &Version,
     record: Option<&VersionRecord>,
 ) -> Value {
-    // These are the words of one version, which may be denied: they are shown with no other one.
-    let described = summary.described.as_ref().or(summary.latest.as_ref());
-    let none = SummaryRecord::default();
-    let summary = if described.is_some_and(|of| of == version.as_str()) { summary } else { &none };
+    let (nothing, nobody) = (WordsRecord::default(), PeopleRecord::default());
+    let Words { said, people } = words.unwrap_or(Words { said: &nothing, people: &nobody });
     let mut links = Map::new();
-    for (name, link) in [
-        ("homepage", &summary.homepage),
-        ("repository", &summary.repository),
-        ("bugs", &summary.bugs),
-    ] {
+    for (name, link) in
+        [("homepage", &said.homepage), ("repository", &said.repository), ("bugs", &said.bugs)]
+    {
         if let Some(link) = link {
             links.insert(name.to_owned(), link.as_str().into());
         }
     }
-    let people: Vec<Value> = summary.maintainers.iter().map(person).collect();
+    let maintainers: Vec<Value> = people.maintainers.iter().map(person).collect();
     let scope = package.scope().map_or("unscoped", |scope| scope.trim_start_matches('@'));
     let mut found = json!({
         "name": package.name(),
         "scope": scope,
         "version": version.as_str(),
-        "description": summary.description,
-        "keywords": summary.keywords,
+        "description": said.description,
+        "keywords": said.keywords,
         "date": record.and_then(|record| record.published).map(|at| format!("{at:.3}")),
         "links": links,
-        "maintainers": people,
-        "license": summary.license,
+        "maintainers": maintainers,
+        "license": said.license,
     });
-    if let Some(author) = &summary.author {
+    if let Some(author) = &people.author {
         found["author"] = json!({ "name": author.name, "email": author.email });
     }
-    if let Some(publisher) = &summary.publisher {
+    if let Some(publisher) = &people.publisher {
         found["publisher"] = person(publisher);
     }
     // Clients expect them; nothing is measured here.

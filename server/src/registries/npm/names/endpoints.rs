@@ -39,6 +39,8 @@ pub enum Endpoint {
     Profile,
     /// `/-/npm/v1/tokens` and what is below it.
     Tokens,
+    /// `/-/stage` and what is below it: what is published and waits for an approval.
+    Stage,
     /// `/-/npm/v1/security/advisories/bulk`
     AuditBulk,
     /// `/-/npm/v1/security/audits` and `…/quick`: the older forms, with a whole dependency tree.
@@ -98,6 +100,7 @@ fn parse_service(tokens: &[&str]) -> Result<Endpoint, PathError> {
         ["npm", "v1", "keys"] => Ok(Endpoint::Keys),
         ["npm", "v1", "user"] => Ok(Endpoint::Profile),
         ["npm", "v1", "tokens", ..] => Ok(Endpoint::Tokens),
+        ["stage", ..] => Ok(Endpoint::Stage),
         ["npm", "v1", "security", "advisories", "bulk"] => Ok(Endpoint::AuditBulk),
         ["npm", "v1", "security", "audits"] => Ok(Endpoint::AuditTree { quick: false }),
         ["npm", "v1", "security", "audits", "quick"] => Ok(Endpoint::AuditTree { quick: true }),
@@ -216,6 +219,9 @@ mod tests {
             ("/-/npm/v1/user", Endpoint::Profile),
             ("/-/npm/v1/tokens", Endpoint::Tokens),
             ("/-/npm/v1/tokens/token/x", Endpoint::Tokens),
+            ("/-/stage", Endpoint::Stage),
+            ("/-/stage/package/@s%2fn", Endpoint::Stage),
+            ("/-/stage/0c8fd8e2-5a0e-4d4f-8d5c-1f1c3a3f7b1a/approve", Endpoint::Stage),
             (
                 "/-/npm/v1/attestations/@s%2fn@1.0.0",
                 Endpoint::Attestations(scoped(), Version::new("1.0.0").unwrap()),

@@ -31,6 +31,8 @@ pub struct Limits {
     pub ratio: u64,
     pub unpacked: u64,
     pub manifest: u64,
+    /// Of a readme; the rest of it is left out.
+    pub readme: u64,
     /// Of names, kept for `directories.bin`.
     pub names: usize,
     pub time: Duration,
@@ -45,6 +47,7 @@ impl Default for Limits {
             ratio: 100,
             unpacked: 8 << 30,
             manifest: 2 << 20,
+            readme: 64 << 10,
             names: 16 << 20,
             time: Duration::from_mins(2),
         }
@@ -63,10 +66,32 @@ pub struct Contents {
     pub has_gyp: bool,
     /// npm resolves by a lockfile of the package's own, if it has one.
     pub has_shrinkwrap: bool,
+    /// Beside the manifest.
+    pub readme: Option<Readme>,
     pub files: u64,
     pub unpacked: u64,
     /// Below the package's root; all of them unless they are too many.
     pub names: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readme {
+    pub file: String,
+    /// The beginning of it, if it is long.
+    pub text: String,
+}
+
+impl Readme {
+    /// Of several, npm shows the one that is Markdown.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let is_markdown = |readme: &Self| {
+            let extension = Path::new(&readme.file).extension();
+            extension.is_some_and(|end| {
+                end.eq_ignore_ascii_case("md") || end.eq_ignore_ascii_case("markdown")
+            })
+        };
+        is_markdown(self) && !is_markdown(other)
+    }
 }
 
 /// Why it is not taken, in words for whoever publishes it.
@@ -178,6 +203,7 @@ struct Found {
     manifest: Option<Map<String, Value>>,
     has_gyp: bool,
     has_shrinkwrap: bool,
+    readme: Option<Readme>,
     files: u64,
     unpacked: u64,
     names: Vec<String>,
@@ -242,6 +268,12 @@ impl Found {
             let extension = Path::new(inside).extension();
             self.has_gyp |= extension.is_some_and(|gyp| gyp == "gyp") && !inside.starts_with('.');
             self.has_shrinkwrap |= folded == "npm-shrinkwrap.json";
+            if folded == "readme" || folded.starts_with("readme.") {
+                let readme = read_readme(inside, entry, limits.readme)?;
+                if self.readme.as_ref().is_none_or(|other| readme.is_better_than(other)) {
+                    self.readme = Some(readme);
+                }
+            }
         }
         self.name_bytes += inside.len() + size_of::<String>();
         if self.name_bytes > limits.names {
@@ -262,6 +294,7 @@ impl Found {
             manifest,
             has_gyp: self.has_gyp,
             has_shrinkwrap: self.has_shrinkwrap,
+            readme: self.readme,
             files: self.files,
             unpacked: self.unpacked,
             names: (!self.too_many_names).then_some(self.names),
@@ -316,6 +349,17 @@ fn read_manifest<R: Read>(
     serde_json::from_slice(text).map_err(|fault| {
         ArchiveFault::new(format!("the package.json in its tarball can not be read: {fault}"))
     })
+}
+
+fn read_readme<R: Read>(
+    file: &str,
+    entry: &mut Entry<'_, R>,
+    limit: u64,
+) -> Result<Readme, ArchiveFault> {
+    let mut text = Vec::new();
+    entry.take(limit).read_to_end(&mut text).map_err(|fault| unreadable(&fault))?;
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    Ok(Readme { file: file.to_owned(), text: String::from_utf8_lossy(text).into_owned() })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! ```
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read};
 use std::rc::Rc;
 
@@ -64,10 +64,11 @@ pub struct Sent {
     pub revision: Option<String>,
     pub tags: BTreeMap<String, String>,
     pub versions: Vec<SentVersion>,
+    /// What it has a date of: all versions that its sender was shown, also those that it leaves
+    /// out. Absent where it has no dates.
+    pub dated: Option<HashSet<String>>,
     /// Of the only version, where there is one alone.
     pub manifest: Option<Map<String, Value>>,
-    pub readme: Option<String>,
-    pub readme_file: Option<String>,
     /// It speaks of who owns the package.
     pub maintainers: bool,
     pub tarball: Option<SentTarball>,
@@ -232,14 +233,7 @@ fn read<R: Read>(source: R, files: &Files) -> Result<Sent, BodyError> {
         let key = json.next_name_owned()?;
         let known = matches!(
             key.as_str(),
-            "name"
-                | "_rev"
-                | "dist-tags"
-                | "versions"
-                | "readme"
-                | "readmeFilename"
-                | "maintainers"
-                | "_attachments"
+            "name" | "_rev" | "dist-tags" | "versions" | "time" | "maintainers" | "_attachments"
         );
         if !known {
             json.skip_value()?;
@@ -253,8 +247,8 @@ fn read<R: Read>(source: R, files: &Files) -> Result<Sent, BodyError> {
             "_rev" => sent.revision = next_text(&mut json)?,
             "dist-tags" => sent.tags = json.deserialize_next().map_err(unfit)?,
             "versions" => read_versions(&mut json, &allowance, &mut sent)?,
-            "readme" => sent.readme = next_text(&mut json)?,
-            "readmeFilename" => sent.readme_file = next_text(&mut json)?,
+            "time" if json.peek()? == ValueType::Object => sent.dated = Some(read_keys(&mut json)?),
+            "time" => json.skip_value()?,
             "maintainers" => {
                 json.skip_value()?;
                 sent.maintainers = true;
@@ -299,6 +293,18 @@ fn read_versions<R: Read>(
     }
     json.end_object()?;
     Ok(())
+}
+
+/// What an object has values of, whatever they are.
+fn read_keys<R: Read>(json: &mut Json<R>) -> Result<HashSet<String>, BodyError> {
+    let mut keys = HashSet::new();
+    json.begin_object()?;
+    while json.has_next()? {
+        keys.insert(next_key(json)?);
+        json.skip_value()?;
+    }
+    json.end_object()?;
+    Ok(keys)
 }
 
 fn next_key<R: Read>(json: &mut Json<R>) -> Result<String, BodyError> {

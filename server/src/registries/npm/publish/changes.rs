@@ -4,6 +4,8 @@
 //! versions that they are not shown, and its tags may be moved ones. So nothing of it is taken over:
 //! each change is read out of it, and made on the document as it is stored.
 
+use std::collections::HashSet;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
 use policies::package::{Package, Version};
@@ -183,8 +185,8 @@ pub async fn remove_tag(
     Ok(done())
 }
 
-/// `npm unpublish` of one version, first half: the document comes back without it. Everything of
-/// it is taken away here, at once.
+/// `npm unpublish` of one version and `pnpm unpublish` of several, first half: the document comes
+/// back without them. Everything of them is taken away here, at once.
 pub async fn put_revision(
     registry: &Registry,
     req: &HttpRequest,
@@ -207,16 +209,33 @@ pub async fn put_revision(
         return Err(Refusal::Malformed(format!("what was sent is no packument of {package}")));
     }
     check_allowed(registry, &package)?;
-    let sent: Vec<&str> = sent.versions.iter().map(|sent| sent.version.as_str()).collect();
     let visible = visible_versions(registry, req, &package).await?;
-    let mut missing = visible.shown.into_iter().filter(|version| !sent.contains(&version.as_str()));
-    let (Some(version), None) = (missing.next(), missing.next()) else {
-        return Err(changed_meanwhile(&package));
-    };
-    let spec = format!("{package}@{version}");
-    unpublish(registry, target, revision, Some(version)).await?;
-    tracing::info!(registry = %registry.name, version = %spec, by = %person.name, "unpublished");
+    let gone = left_out(&sent, visible.shown).ok_or_else(|| changed_meanwhile(&package))?;
+    let versions: Vec<&str> = gone.iter().map(Version::as_str).collect();
+    let versions = versions.join(", ");
+    unpublish(registry, target, revision, Some(gone)).await?;
+    tracing::info!(registry = %registry.name, %package, versions, by = %person.name, "unpublished");
     Ok(done())
+}
+
+/// The versions that its sender has seen and sends no more; `None` where that can not be said.
+/// What a rule has come to show since then is not among them.
+fn left_out(sent: &Sent, shown: Vec<Version>) -> Option<Vec<Version>> {
+    let kept: HashSet<&str> = sent.versions.iter().map(|sent| sent.version.as_str()).collect();
+    let count = shown.len();
+    let missing = shown.into_iter().filter(|version| !kept.contains(version.as_str()));
+    let missing: Vec<Version> = missing.collect();
+    if count - missing.len() != kept.len() {
+        // It has versions that nobody was shown.
+        return None;
+    }
+    let gone = match &sent.dated {
+        Some(seen) => missing.into_iter().filter(|gone| seen.contains(gone.as_str())).collect(),
+        // Without dates more than one may just as well have come since.
+        None if missing.len() == 1 => missing,
+        None => Vec::new(),
+    };
+    (!gone.is_empty()).then_some(gone)
 }
 
 /// `npm unpublish` of one version, second half: its tarball went with it.
@@ -307,12 +326,12 @@ async fn visible_versions(
     Ok(Visible { shown: of(true), hidden: of(false).into_iter().next() })
 }
 
-/// One version, or all. `revision` is the one that the client has seen.
+/// Some versions, or all. `revision` is the one that the client has seen.
 async fn unpublish(
     registry: &Registry,
     target: Target,
     revision: String,
-    only: Option<Version>,
+    only: Option<Vec<Version>>,
 ) -> Result<(), Refusal> {
     let package = target.package.clone();
     change(registry, target, move |document| {
@@ -320,7 +339,7 @@ async fn unpublish(
             return Err(changed_meanwhile(&package));
         }
         let gone: Vec<Version> = match &only {
-            Some(version) => vec![version.clone()],
+            Some(versions) => versions.clone(),
             None => document.versions().filter_map(|version| Version::new(version).ok()).collect(),
         };
         // What went before may not have gone whole.
@@ -334,4 +353,39 @@ async fn unpublish(
         Ok(unpublished)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_what_its_sender_has_seen_and_sends_no_more() {
+        type Versions = &'static [&'static str];
+        type Row = (&'static str, Versions, Option<Versions>, Versions, Option<Versions>);
+        let rows: [Row; 9] = [
+            ("one", &["1", "2"], Some(&["1", "2"]), &["2"], Some(&["1"])),
+            ("several", &["1", "2", "3"], Some(&["1", "2", "3"]), &["2"], Some(&["1", "3"])),
+            ("none", &["1", "2"], Some(&["1", "2"]), &["1", "2"], None),
+            ("shown since", &["1", "2", "3"], Some(&["1", "2"]), &["2"], Some(&["1"])),
+            ("only shown since", &["1", "2"], Some(&["1"]), &["1"], None),
+            ("hidden since", &["1", "2"], Some(&["1", "2", "3"]), &["2", "3"], None),
+            ("unknown", &["1", "2"], Some(&["1", "2"]), &["9"], None),
+            ("one, without dates", &["1", "2"], None, &["2"], Some(&["1"])),
+            ("several, without dates", &["1", "2", "3"], None, &["2"], None),
+        ];
+        for (what, shown, dated, kept, expected) in rows {
+            let version = |n: &&str| Version::new(&format!("{n}.0.0")).unwrap();
+            let versions = kept
+                .iter()
+                .map(|n| SentVersion { version: version(n).to_string(), deprecated: None });
+            let sent = Sent {
+                versions: versions.collect(),
+                dated: dated.map(|all| all.iter().map(|n| version(n).to_string()).collect()),
+                ..Sent::default()
+            };
+            let expected = expected.map(|all| all.iter().map(version).collect::<Vec<_>>());
+            assert_eq!(left_out(&sent, shown.iter().map(version).collect()), expected, "{what}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::super::refusal::Refusal;
 use super::archive::{self, Contents};
 use super::body::{Sent, SentProvenance, SentTarball};
 use super::document::{LATEST, NewVersion, human};
-use super::manifest::{difference, has_install_script};
+use super::manifest::{difference, has_install_script, registered};
 use super::provenance;
 use super::spelling::{is_file_of, name_fault, tag_fault, version_fault};
 use crate::access::Person;
@@ -23,19 +23,8 @@ pub struct Checked {
     pub provenance: Option<String>,
 }
 
-/// Fields that say something of a version in the registry and not of the package: ours alone.
-const OURS: &[&str] = &[
-    "_rev",
-    "_attachments",
-    "_npmUser",
-    "_hasShrinkwrap",
-    "hasInstallScript",
-    "dist",
-    "maintainers",
-    "readme",
-    "readmeFilename",
-    "_id",
-];
+/// What a client may say of this publish, beside what it says of the package.
+const OF_THE_PUBLISH: &[&str] = &["gitHead", "_nodeVersion", "_npmVersion"];
 
 /// Blocks: the archive is opened.
 pub fn check(package: &Package, sent: Sent, person: &Person) -> Result<Checked, Refusal> {
@@ -46,7 +35,7 @@ pub fn check(package: &Package, sent: Sent, person: &Person) -> Result<Checked, 
     if sent.name.as_deref() != Some(package.name()) {
         return Err(malformed("what was sent bears another name".to_owned()));
     }
-    let ([sent_version], Some(mut manifest)) = (sent.versions.as_slice(), sent.manifest) else {
+    let ([sent_version], Some(published)) = (sent.versions.as_slice(), sent.manifest) else {
         return Err(malformed(format!(
             "a publish brings one version, and this one brings {}",
             sent.versions.len()
@@ -57,7 +46,7 @@ pub fn check(package: &Package, sent: Sent, person: &Person) -> Result<Checked, 
         return Err(malformed(format!("the version {version:?} can not be used: {fault}")));
     }
     let parsed = Version::new(&version).map_err(|fault| malformed(fault.to_string()))?;
-    let bears = |field: &str| manifest.get(field).and_then(Value::as_str);
+    let bears = |field: &str| published.get(field).and_then(Value::as_str);
     if bears("name") != Some(package.name()) || bears("version") != Some(&version) {
         return Err(malformed("its manifest bears another name or version".to_owned()));
     }
@@ -66,16 +55,17 @@ pub fn check(package: &Package, sent: Sent, person: &Person) -> Result<Checked, 
         let file: String = tarball.file.chars().take(80).collect();
         return Err(malformed(format!("the attachment {file:?} is not called like {version}")));
     }
-    check_bytes(&tarball, manifest.get("dist")).map_err(malformed)?;
+    check_bytes(&tarball, published.get("dist")).map_err(malformed)?;
     let tags = check_tags(&sent.tags, &version).map_err(malformed)?;
-    let archive = open_archive(&tarball, &manifest).map_err(malformed)?;
+    let archive = open_archive(&tarball, &published).map_err(malformed)?;
     let subject = PackageVersion { package: package.clone(), version: parsed.clone() };
     let attestations =
         check_provenance(&subject, sent.provenance.as_ref(), &tarball).map_err(malformed)?;
-    let readme = sent.readme.or_else(|| text(&manifest, "readme"));
-    let readme_file = sent.readme_file.or_else(|| text(&manifest, "readmeFilename"));
-    for field in OURS {
-        manifest.remove(*field);
+    let mut manifest = registered(&archive);
+    for field in OF_THE_PUBLISH {
+        if let Some(said) = published.get(*field).and_then(Value::as_str).filter(is_plain) {
+            manifest.insert((*field).to_owned(), said.into());
+        }
     }
     manifest.insert("_id".to_owned(), format!("{}@{version}", package.name()).into());
     manifest.insert("_npmUser".to_owned(), human(&person.name));
@@ -90,12 +80,15 @@ pub fn check(package: &Package, sent: Sent, person: &Person) -> Result<Checked, 
     }
     manifest.insert("dist".to_owned(), dist);
     let by = person.name.to_string();
+    let (readme, readme_file) = archive.readme.map(|readme| (readme.text, readme.file)).unzip();
     let new = NewVersion { version: parsed, manifest, tags, readme, readme_file, by };
     Ok(Checked { new, tarball, provenance: sent.provenance.map(|sent| sent.text) })
 }
 
-fn text(manifest: &Map<String, Value>, field: &str) -> Option<String> {
-    manifest.get(field).and_then(Value::as_str).map(str::to_owned)
+/// A number of a program or of a commit.
+fn is_plain(said: &&str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-+".contains(&byte);
+    (1..=80).contains(&said.len()) && said.bytes().all(is_plain)
 }
 
 /// What its sender says of the tarball has to be true.
@@ -149,9 +142,13 @@ fn open_archive(tarball: &SentTarball, published: &Map<String, Value>) -> Result
         .map_err(|fault| fault.to_string())?;
     match difference(published, &archive) {
         None => Ok(archive),
-        Some(field) => Err(format!(
-            "{field} is not what the package.json in its tarball says, and installs would go by both"
-        )),
+        Some(field) => {
+            let field: String = field.chars().take(80).collect();
+            Err(format!(
+                "{} is not what the package.json in its tarball says, and people and installs would go by both",
+                field.escape_debug()
+            ))
+        }
     }
 }
 

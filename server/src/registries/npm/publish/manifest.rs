@@ -1,10 +1,13 @@
-//! Whether what is published says the same as the manifest in the tarball.
+//! Whether what is published says the same as the manifest in the tarball, and what is kept of it.
 //!
-//! Pure. Installs resolve by what the registry shows and run what the tarball holds, so the two
-//! must not differ. Clients normalise a manifest before they send it; both sides are brought to
-//! one form here, by the same rules, and compared field by field.
+//! Pure. Installs resolve by what the registry shows and run what the tarball holds, and rules
+//! decide by what is shown, so the two must not differ. What was sent is compared with the archive
+//! field by field, and refused where it says something else. What clients fill in or rewrite on
+//! their own may differ in form: so nothing of what was sent is kept, whatever it says.
+//! [`registered`] is made of the archive alone.
 
-use std::collections::BTreeMap;
+mod described;
+mod installs;
 
 use serde_json::{Map, Value, json};
 
@@ -12,235 +15,108 @@ use super::archive::Contents;
 
 type Manifest = Map<String, Value>;
 
+/// Not of the package: what a client says of this publish, what it reads out of other files of the
+/// package, and what a registry adds.
+const ASIDE: &[&str] = &[
+    "dist",
+    "gitHead",
+    "gypfile",
+    "hasInstallScript",
+    "integrity",
+    "licenseText",
+    "maintainers",
+    "noticeText",
+    "readme",
+    "readmeFilename",
+    "shasum",
+];
+
+fn is_aside(field: &str) -> bool {
+    field.starts_with('_') || ASIDE.contains(&field)
+}
+
 /// The first field that differs.
-pub fn difference(published: &Manifest, archive: &Contents) -> Option<&'static str> {
-    let (ours, theirs) = (canonical(published, archive), canonical(&archive.manifest, archive));
-    ours.into_iter().zip(theirs).find(|(a, b)| a != b).map(|((field, _), _)| field)
+pub fn difference(published: &Manifest, archive: &Contents) -> Option<String> {
+    let ours = installs::fields(published, archive);
+    let theirs = installs::fields(&archive.manifest, archive);
+    for ((field, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+        let form = |value: &Value| installs::compared(field, value.clone());
+        if form(ours) != form(theirs) {
+            return Some((*field).to_owned());
+        }
+    }
+    let is_known = |field: &str| {
+        is_aside(field)
+            || field == "bundledDependencies"
+            || ours.iter().any(|(known, _)| *known == field) && !described::FIELDS.contains(&field)
+    };
+    let fields = published.keys().chain(archive.manifest.keys());
+    let mut fields = fields.filter(|field| !is_known(field));
+    let different = fields.find(|field| match field.as_str() {
+        "license" | "licenses" => !described::licenses_agree(published, &archive.manifest),
+        field if described::FIELDS.contains(&field) => {
+            !described::agrees(field, published, &archive.manifest)
+        }
+        field => !is_same(published.get(field), archive.manifest.get(field)),
+    });
+    different.cloned()
 }
 
 /// Whether an install runs something of this package.
 pub fn has_install_script(archive: &Contents) -> bool {
-    scripts(&archive.manifest, archive).values().any(|script| !script.is_empty())
+    installs::scripts(&archive.manifest, archive).values().any(|script| !script.is_empty())
 }
 
-/// The fields that installs go by, in one form.
-fn canonical(manifest: &Manifest, archive: &Contents) -> Vec<(&'static str, Value)> {
-    let optional = texts(manifest, "optionalDependencies");
-    let bundled = bundled(manifest);
-    let mut required = texts(manifest, "dependencies");
-    // npm adds what is bundled and not named.
-    for name in &bundled {
-        required.entry(name.clone()).or_insert_with(|| "*".to_owned());
+/// What the registry shows of the package: the manifest of the archive, in the form in which
+/// clients send one.
+pub fn registered(archive: &Contents) -> Manifest {
+    let mut manifest = archive.manifest.clone();
+    manifest.retain(|field, _| !is_aside(field) || field == "gypfile");
+    manifest.remove("bundledDependencies");
+    let mut scripts = installs::texts(&manifest, "scripts");
+    scripts.retain(|name, _| !installs::SCRIPTS.contains(&name.as_str()));
+    for (name, script) in installs::scripts(&archive.manifest, archive) {
+        scripts.insert(name.to_owned(), script);
     }
-    // An optional dependency is one whatever else it is.
-    required.retain(|name, _| !optional.contains_key(name));
-    let plain = |field: &'static str| (field, manifest.get(field).cloned().unwrap_or(Value::Null));
-    vec![
-        ("name", text(manifest, "name").trim().into()),
-        ("version", clean_version(text(manifest, "version")).into()),
-        ("dependencies", json!(ranges(required))),
-        ("optionalDependencies", json!(ranges(optional))),
-        ("peerDependencies", json!(ranges(texts(manifest, "peerDependencies")))),
-        ("peerDependenciesMeta", optional_peers(manifest)),
-        ("acceptDependencies", json!(texts(manifest, "acceptDependencies"))),
-        ("bundleDependencies", json!(bundled)),
-        ("bin", json!(bins(manifest, archive))),
-        ("scripts", json!(scripts(manifest, archive))),
-        ("engines", json!(texts(manifest, "engines"))),
-        ("os", list(manifest, "os")),
-        ("cpu", list(manifest, "cpu")),
-        ("libc", list(manifest, "libc")),
-        plain("license"),
-        plain("licenses"),
-    ]
-}
-
-fn text<'a>(manifest: &'a Manifest, field: &str) -> &'a str {
-    manifest.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// An object's texts; what is none is taken out, as npm does.
-fn texts(manifest: &Manifest, field: &str) -> BTreeMap<String, String> {
-    let fields = manifest.get(field).and_then(Value::as_object);
-    let fields = fields.into_iter().flatten();
-    fields.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-}
-
-/// ` =v1.2.3+build` is cleaned to `1.2.3`.
-fn clean_version(version: &str) -> &str {
-    let version = version.trim().trim_start_matches(['=', 'v', 'V']).trim_start();
-    version.split('+').next().unwrap_or(version)
-}
-
-/// Dependencies on git are written in many ways; npm sends one of them.
-fn ranges(dependencies: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    dependencies.into_iter().map(|(name, range)| (name, canonical_range(range))).collect()
-}
-
-const HOSTS: &[(&str, &str)] =
-    &[("github", "github.com"), ("gitlab", "gitlab.com"), ("bitbucket", "bitbucket.org")];
-
-fn canonical_range(range: String) -> String {
-    let (address, commit) = match range.trim().split_once('#') {
-        Some((address, commit)) => (address, Some(commit)),
-        None => (range.trim(), None),
-    };
-    let Some((host, repository)) = hosted(address) else { return range };
-    let repository = repository.strip_suffix(".git").unwrap_or(repository);
-    let is_repository = repository.split('/').count() == 2
-        && repository.split('/').all(|part| !part.is_empty() && !part.starts_with(['.', '@']));
-    if !is_repository {
-        return range;
-    }
-    let commit = commit.map(|commit| format!("#{commit}")).unwrap_or_default();
-    format!("{host}:{repository}{commit}")
-}
-
-/// The host and the path of a repository on one of those that npm knows.
-fn hosted(address: &str) -> Option<(&'static str, &str)> {
-    for (short, domain) in HOSTS {
-        if let Some(path) = address.strip_prefix(short).and_then(|rest| rest.strip_prefix(':')) {
-            return Some((short, path));
-        }
-        for scheme in ["git+https://", "git+ssh://", "git://", "https://", "ssh://", ""] {
-            let Some(rest) = address.strip_prefix(scheme) else { continue };
-            let rest = rest.strip_prefix("git@").unwrap_or(rest);
-            let rest = rest.strip_prefix("www.").unwrap_or(rest);
-            if let Some(path) = rest.strip_prefix(domain)
-                && let Some(path) = path.strip_prefix(['/', ':'])
-            {
-                return Some((short, path));
-            }
+    for (field, value) in installs::fields(&archive.manifest, archive) {
+        let value = if field == "scripts" { json!(scripts) } else { value };
+        if is_said(&value) {
+            manifest.insert(field.to_owned(), value);
+        } else {
+            manifest.remove(field);
         }
     }
-    // `user/repository` is on the first of them.
-    let is_short = !address.contains([':', '@', ' ']) && !address.starts_with(['.', '/', '~']);
-    (is_short && address.split('/').count() == 2).then_some((HOSTS[0].0, address))
+    described::spell_out(&mut manifest);
+    manifest
 }
 
-fn optional_peers(manifest: &Manifest) -> Value {
-    let fields = manifest.get("peerDependenciesMeta").and_then(Value::as_object);
-    let optional = fields.into_iter().flatten().filter(|(_, meta)| meta["optional"] == true);
-    json!(optional.map(|(name, _)| name).collect::<Vec<_>>())
-}
-
-fn bundled(manifest: &Manifest) -> Vec<String> {
-    let field = ["bundleDependencies", "bundledDependencies"]
-        .iter()
-        .find_map(|field| manifest.get(*field))
-        .unwrap_or(&Value::Null);
-    let mut names: Vec<String> = match field {
-        Value::Bool(true) => texts(manifest, "dependencies").into_keys().collect(),
-        Value::Array(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        Value::Object(names) => names.keys().cloned().collect(),
-        _ => Vec::new(),
-    };
-    names.retain(|name| !name.is_empty());
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// Commands and their files. Names lose their directories and files can not leave the package, as
-/// where npm links them.
-fn bins(manifest: &Manifest, archive: &Contents) -> BTreeMap<String, String> {
-    let mut bins = BTreeMap::new();
-    let mut add = |name: &str, file: &str| {
-        let (name, file) = (inside(name), inside(file));
-        let name = name.rsplit('/').next().unwrap_or_default().to_owned();
-        if !name.is_empty() && !file.is_empty() {
-            bins.insert(name, file);
-        }
-    };
-    match manifest.get("bin") {
-        Some(Value::String(file)) if !file.is_empty() => add(text(manifest, "name").trim(), file),
-        Some(Value::Array(files)) => {
-            for file in files.iter().filter_map(Value::as_str) {
-                add(file, file);
-            }
-        }
-        Some(Value::Object(files)) => {
-            for (name, file) in files {
-                if let Some(file) = file.as_str() {
-                    add(name, file);
-                }
-            }
-        }
-        _ => {
-            let directory = manifest.get("directories").and_then(|all| all.get("bin"));
-            let directory = directory.and_then(Value::as_str).map(inside).unwrap_or_default();
-            if directory.is_empty() {
-                return bins;
-            }
-            let below = format!("{directory}/");
-            for file in archive.names.iter().flatten() {
-                let Some(rest) = file.strip_prefix(&below).filter(|rest| !hidden(rest)) else {
-                    continue;
-                };
-                // npm names the directories in it too.
-                for (end, _) in rest.match_indices('/') {
-                    let within = &file[..below.len() + end];
-                    add(within, within);
-                }
-                add(file, file);
-            }
-        }
+/// An empty value says nothing.
+fn is_said(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(values) => !values.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
     }
-    bins
 }
 
-fn hidden(path: &str) -> bool {
-    path.split('/').any(|part| part.starts_with('.'))
-}
-
-/// A path as it is below the package's root, which it can not leave.
-fn inside(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split(['/', '\\', ':']) {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
+/// As JavaScript would take it: `1` and `1.0` are one number.
+fn is_same(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
+    let said = |value: Option<&Value>| value.is_some_and(is_said);
+    match (ours, theirs) {
+        (Some(Value::Number(ours)), Some(Value::Number(theirs))) => {
+            ours == theirs || ours.as_f64() == theirs.as_f64()
         }
-    }
-    parts.join("/")
-}
-
-/// What an install runs. Without a script of its own, a package with a `.gyp` file is built.
-fn scripts(manifest: &Manifest, archive: &Contents) -> BTreeMap<&'static str, String> {
-    let written = manifest.get("scripts");
-    let mut scripts = BTreeMap::new();
-    for name in ["preinstall", "install", "postinstall"] {
-        let script = written.and_then(|scripts| scripts.get(name)).and_then(Value::as_str);
-        if let Some(script) = script.filter(|script| !script.is_empty()) {
-            scripts.insert(name, without_bin_path(script).to_owned());
+        (Some(Value::Array(ours)), Some(Value::Array(theirs))) => {
+            ours.len() == theirs.len()
+                && ours.iter().zip(theirs).all(|(ours, theirs)| is_same(Some(ours), Some(theirs)))
         }
-    }
-    let builds = archive.has_gyp && manifest.get("gypfile") != Some(&Value::Bool(false));
-    if builds && !scripts.contains_key("install") && !scripts.contains_key("preinstall") {
-        scripts.insert("install", "node-gyp rebuild".to_owned());
-    }
-    scripts
-}
-
-/// `./node_modules/.bin/x` is `x`, which npm finds there.
-fn without_bin_path(script: &str) -> &str {
-    let rest = script.strip_prefix("./").or_else(|| script.strip_prefix(".\\")).unwrap_or(script);
-    let separator = ['/', '\\'];
-    rest.strip_prefix("node_modules")
-        .and_then(|rest| rest.strip_prefix(separator))
-        // npm's own expression takes any character for the dot.
-        .and_then(|rest| rest.get(1..).filter(|rest| rest.starts_with("bin")))
-        .and_then(|rest| rest["bin".len()..].strip_prefix(separator))
-        .unwrap_or(script)
-}
-
-/// One or several words.
-fn list(manifest: &Manifest, field: &str) -> Value {
-    match manifest.get(field) {
-        Some(Value::String(word)) => json!([word]),
-        Some(Value::Array(words)) => json!(words),
-        _ => json!([]),
+        (Some(Value::Object(ours)), Some(Value::Object(theirs))) => {
+            let fields = ours.keys().chain(theirs.keys());
+            fields.into_iter().all(|field| is_same(ours.get(field), theirs.get(field)))
+        }
+        (ours, theirs) => ours == theirs || !said(ours) && !said(theirs),
     }
 }
 

@@ -80,8 +80,11 @@ fn each_bound_is_kept() {
         ratio: 1,
         manifest: 100,
         names: 1000,
+        readme: 4,
         ..Limits::default()
     };
+    let found = open_bytes(&gzip(&tar(&[MANIFEST, ("package/README", b"# long")])), &limits);
+    assert_eq!(found.unwrap().readme.unwrap().text, "# lo");
     let large = vec![b'x'; 10_000];
     let many: Vec<Member<'_>> =
         vec![MANIFEST, ("package/a", b""), ("package/b", b""), ("package/c", b"")];

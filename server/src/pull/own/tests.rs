@@ -1,0 +1,295 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use policies::package::Ecosystem;
+use tempfile::TempDir;
+
+use super::*;
+use crate::blobs::disk::{DiskBlobs, DiskOptions};
+use crate::blobs::{Blobs, BlobsOptions};
+use crate::clock::Clock;
+use crate::disk::faults::{Faults, Operation};
+use crate::metadata::sled::{Sled, SledOptions};
+use crate::metadata::{Entry, Metadata};
+use crate::observability::Metrics;
+use crate::pull::documents::{DocumentRequest, DocumentsSettings, Need};
+use crate::pull::format::{LeftOut, Promise};
+use crate::pull::freshness::Freshness;
+use crate::pull::summaries::Summaries;
+
+/// A document is its versions, a line each.
+struct Lines;
+
+impl DocumentFormat for Lines {
+    type Parsed = Vec<Version>;
+
+    fn parse(_: &Package, bytes: Bytes, _: Option<Bytes>) -> Result<Self::Parsed, String> {
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().map(|line| Version::new(line).map_err(|fault| fault.to_string())).collect()
+    }
+
+    fn claims(_: &Self::Parsed) -> Vec<VersionClaim> {
+        Vec::new()
+    }
+
+    fn offers(parsed: &Self::Parsed, version: &Version) -> bool {
+        parsed.contains(version)
+    }
+
+    fn promise(_: &Self::Parsed, _: &Version) -> Option<Promise> {
+        None
+    }
+
+    fn tags(_: &Self::Parsed) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn left_out(_: &Self::Parsed) -> &[LeftOut] {
+        &[]
+    }
+
+    fn summary(_: &Self::Parsed) -> SummaryRecord {
+        SummaryRecord::default()
+    }
+
+    fn retain(_: &Self::Parsed, _: &HashSet<Version>) -> Bytes {
+        Bytes::new()
+    }
+}
+
+type Refuses = Box<dyn Fn(&Batch) -> bool + Send>;
+
+/// A store that does not take some batches.
+struct Refusing {
+    store: Sled,
+    refuses: Mutex<Refuses>,
+}
+
+impl std::fmt::Debug for Refusing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Refusing")
+    }
+}
+
+#[async_trait::async_trait]
+impl Metadata for Refusing {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, MetadataError> {
+        self.store.get(key).await
+    }
+
+    async fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, MetadataError> {
+        self.store.scan(prefix, after, limit).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), MetadataError> {
+        if (self.refuses.lock())(&batch) {
+            return Err(MetadataError::Unavailable("for a test".to_owned()));
+        }
+        self.store.commit(batch).await
+    }
+
+    async fn size(&self) -> Result<u64, MetadataError> {
+        self.store.size().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+struct Garden {
+    home: TempDir,
+    metadata: Arc<Refusing>,
+    documents: Arc<Documents<Lines>>,
+    artifacts: Arc<Artifacts>,
+    source: Arc<Source>,
+}
+
+impl Garden {
+    fn new(faults: impl FnOnce(&Path) -> Faults) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let store = Sled::open(&home.path().join("metadata"), SledOptions::default()).unwrap();
+        let metadata = Arc::new(Refusing { store, refuses: Mutex::new(Box::new(|_| false)) });
+        let faults = faults(home.path());
+        let options = DiskOptions { faults, ..DiskOptions::default() };
+        let engine = Arc::new(DiskBlobs::open(home.path(), options).unwrap());
+        let alarm = Arc::new(|_: &Digest, _: &str| {});
+        let stages = home.path().join("stage");
+        let store = PullStore {
+            metadata: Arc::clone(&metadata) as Arc<dyn Metadata>,
+            blobs: Blobs::open(engine, stages, alarm, BlobsOptions::default()).unwrap(),
+            clock: Clock::system(),
+            metrics: Metrics::new(),
+            summaries: Summaries::default(),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let age = Duration::from_mins(1);
+        let settings = DocumentsSettings { memory: 1 << 20, room: 1 << 20, absent_age: age };
+        Self {
+            home,
+            metadata,
+            artifacts: Artifacts::new(store.clone(), 1 << 20, age),
+            documents: Documents::new(store, settings),
+            source: Arc::new(Source {
+                registry: "npm".into(),
+                upstream: None,
+                freshness: Freshness { max_age: age, max_stale: age },
+            }),
+        }
+    }
+
+    fn store(&self) -> &PullStore {
+        self.documents.store()
+    }
+
+    async fn arrival(&self, file: &str, text: &str) -> Arrival {
+        let mut stage = self.store().blobs.stage(&[]).await.unwrap();
+        stage.write(Bytes::copy_from_slice(text.as_bytes())).await.unwrap();
+        let digests = stage.finish().await.unwrap();
+        Arrival { file: file.to_owned(), version: version("1.0.0"), stage, digests }
+    }
+
+    /// Makes the document one of these versions; what came or went besides is said.
+    async fn change(
+        &self,
+        versions: &'static [&'static str],
+        arrivals: Vec<Arrival>,
+        published: &[&str],
+        unpublished: &[&str],
+    ) -> Result<(), OwnError> {
+        let target =
+            Target { source: Arc::clone(&self.source), package: package(), folded: "x".to_owned() };
+        let published: Vec<_> = published.iter().map(|text| (version(text), Vec::new())).collect();
+        let unpublished: Vec<_> = unpublished.iter().map(|text| version(text)).collect();
+        let change = move |_: &OwnState| {
+            let document = versions.join("\n").into();
+            let (published, unpublished) = (published.clone(), unpublished.clone());
+            Ok(Edit { document, published, unpublished })
+        };
+        self.documents.change_own(&self.artifacts, target, arrivals, change).await
+    }
+
+    async fn shown(&self) -> Vec<Version> {
+        let request =
+            DocumentRequest { package: package(), path: "x".to_owned(), accept: "text/plain" };
+        let found = self.documents.get(&self.source, &request, Need::Fresh).await.unwrap();
+        self.documents.content(&self.source, &request, &found).await.unwrap().parsed.clone()
+    }
+
+    async fn files(&self) -> usize {
+        let prefix = ArtifactRecord::of_package("npm", "x");
+        self.store().read_all(&prefix).await.unwrap().len()
+    }
+
+    /// The blobs and what lies beside them.
+    fn blobs(&self) -> usize {
+        files_below(&self.home.path().join("blobs")).len()
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test")]
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn version(text: &str) -> Version {
+    Version::new(text).unwrap()
+}
+
+fn package() -> Package {
+    Package::new(Ecosystem::Npm, "x").unwrap()
+}
+
+/// More files than one commit holds: the document goes first, and the rest is made up for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_went_only_half_is_shown_as_gone_and_goes_with_the_next_change() {
+    let garden = Garden::new(|_| Faults::default());
+    let tarball = garden.arrival("x-1.0.0.tgz", "bytes").await;
+    garden.change(&["1.0.0", "2.0.0"], vec![tarball], &["1.0.0", "2.0.0"], &[]).await.unwrap();
+    let key = ArtifactRecord::key("npm", "x", "x-1.0.0.tgz");
+    let metadata = garden.store().metadata.as_ref();
+    let record = records::read(metadata, &key).await.unwrap().unwrap();
+    let mut more = Batch::default();
+    for n in 0..=MAX_BATCH_CHANGES {
+        more = more.put_record(&ArtifactRecord::key("npm", "x", &format!("{n}.sig")), &record);
+    }
+    records::commit_in_parts(metadata, more, Batch::default()).await.unwrap();
+    let before = garden.files().await;
+
+    *garden.metadata.refuses.lock() = Box::new(|batch: &Batch| {
+        batch.changes.iter().any(|change| change.key.starts_with(b"artifact/"))
+    });
+    let failed = garden.change(&["2.0.0"], Vec::new(), &[], &["1.0.0"]).await;
+    assert!(matches!(failed, Err(OwnError::Pull(_))), "{failed:?}");
+    assert_eq!(garden.shown().await, [version("2.0.0")], "what is committed is shown");
+    assert_eq!(garden.files().await, before, "and what is not, is there");
+    let bytes = garden.store().read_blob(&record.blob, record.size).await.unwrap();
+    assert!(bytes.is_some(), "records still name it");
+    let stands =
+        |versions: &HashMap<Version, VersionRecord>| versions[&version("1.0.0")].vanished.is_none();
+    let package = package();
+    let read = || garden.store().read_versions("npm", &package);
+    assert!(stands(&read().await.unwrap()));
+
+    *garden.metadata.refuses.lock() = Box::new(|_| false);
+    garden.change(&["2.0.0"], Vec::new(), &[], &["1.0.0"]).await.unwrap();
+    assert_eq!(garden.shown().await, [version("2.0.0")]);
+    assert_eq!(garden.files().await, 0);
+    assert!(!stands(&read().await.unwrap()));
+    let bytes = garden.store().read_blob(&record.blob, record.size).await.unwrap();
+    assert!(bytes.is_none(), "its bytes went with it");
+    garden.store().metadata.close().await;
+}
+
+/// The tarball is a blob already when the disk does not take what came with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_whose_companion_can_not_be_kept_is_not_kept_either() {
+    let full = Arc::new(Mutex::new(None::<usize>));
+    let hook = Arc::clone(&full);
+    let garden = Garden::new(move |home| {
+        let blobs = home.join("blobs");
+        Faults::hooked(move |operation| {
+            let is_full = hook.lock().is_some_and(|most| files_below(&blobs).len() >= most);
+            if is_full && operation == Operation::Rename {
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
+            Ok(())
+        })
+    });
+    let arrivals = async || {
+        let tarball = garden.arrival("x-1.0.0.tgz", "tarball").await;
+        vec![tarball, garden.arrival("x-1.0.0.sigstore", "provenance").await]
+    };
+    // A blob, and what lies beside it.
+    for most in [0, 1, 2, 3] {
+        let coming = arrivals().await;
+        *full.lock() = Some(most);
+        let failed = garden.change(&["1.0.0"], coming, &["1.0.0"], &[]).await;
+        assert!(matches!(failed, Err(OwnError::Pull(_))), "{most}: {failed:?}");
+        assert_eq!(garden.blobs(), 0, "{most}: nothing of it is left");
+        assert_eq!(garden.files().await, 0, "{most}");
+    }
+    *full.lock() = None;
+    garden.change(&["1.0.0"], arrivals().await, &["1.0.0"], &[]).await.unwrap();
+    assert_eq!((garden.files().await, garden.shown().await), (2, vec![version("1.0.0")]));
+    garden.store().metadata.close().await;
+}
