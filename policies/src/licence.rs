@@ -83,7 +83,7 @@ impl fmt::Debug for Licence {
         f.debug_struct("Licence")
             .field("text", &self.text)
             .field("readable", &self.is_readable())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -219,7 +219,12 @@ impl<'a> Asking<'a> {
             Node::Double(number) => return Value::Double(*number),
             Node::Text(text) => return Value::Text(text),
             Node::Time(time) => return Value::Time(*time),
-            Node::List(nodes) => return Value::Nodes(nodes),
+            Node::List { nodes, constant } => {
+                // A list with an unknown element is unknown as a whole, as CEL has it.
+                let unknown = |node| matches!(self.value(node, missing), Value::Unknown);
+                let whole = *constant || !nodes.iter().any(unknown);
+                return if whole { Value::Nodes(nodes) } else { Value::Unknown };
+            }
             Node::Name => return Value::Text(package.name()),
             Node::Version => return Value::Text(version),
             Node::Ecosystem => return Value::Text(package.ecosystem().as_str()),

@@ -189,7 +189,9 @@ impl Checker<'_> {
             }
             None => return self.fault(place, "this list is empty", "write what it should hold"),
         };
-        Some((Node::List(nodes.into()), of))
+        let written = |node: &Node| matches!(node, Node::Text(_) | Node::Int(_) | Node::Double(_));
+        let constant = nodes.iter().all(written);
+        Some((Node::List { nodes: nodes.into(), constant }, of))
     }
 
     fn select(&mut self, place: usize, select: &SelectExpr) -> Typed {
@@ -448,13 +450,12 @@ impl Checker<'_> {
         let Expr::Literal(LiteralValue::String(literal)) = &expr.expr else {
             return self.fault(place, format!("{what} is written out, in quotes"), remedy(""));
         };
-        match read(literal.inner()) {
-            Some(value) => Some(value),
-            None => {
-                let text = literal.inner();
-                self.fault(place, format!("{} is not {what}", shown(text)), remedy(text))
-            }
+        let text = literal.inner();
+        let value = read(text);
+        if value.is_none() {
+            self.fault::<()>(place, format!("{} is not {what}", shown(text)), remedy(text));
         }
+        value
     }
 
     fn licensed(&mut self, licence: &IdedExpr, list: &IdedExpr, judgement: Judgement) -> Typed {

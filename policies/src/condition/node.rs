@@ -112,8 +112,11 @@ pub(super) enum Node {
     Text(Arc<str>),
     Time(Timestamp),
     Duration(SignedDuration),
-    /// Elements of one type.
-    List(Box<[Node]>),
+    /// Elements of one type; `constant` where all of them are written out.
+    List {
+        nodes: Box<[Node]>,
+        constant: bool,
+    },
     Name,
     Version,
     Ecosystem,

@@ -89,15 +89,15 @@ fn escape(out: &mut String, escaped: char, in_class: bool, rest: &str) -> Result
     };
     match (escaped, set) {
         ('d' | 'w' | 's', Some(set)) if in_class => out.push_str(set),
-        ('d' | 'w' | 's', Some(set)) => *out += &format!("[{set}]"),
+        ('d' | 'w' | 's', Some(set)) => out.extend(["[", set, "]"]),
         // In brackets, too: a class in a class adds to it.
-        (_, Some(set)) => *out += &format!("[^{set}]"),
+        (_, Some(set)) => out.extend(["[^", set, "]"]),
         ('b', None) if !in_class && !rest.starts_with('{') => out.push_str("(?-u:\\b)"),
-        ('A' | 'z', None) if !in_class => *out += &format!("\\{escaped}"),
-        ('t' | 'n' | 'r' | 'f' | 'v' | 'a', None) => *out += &format!("\\{escaped}"),
+        ('A' | 'z', None) if !in_class => out.extend(['\\', escaped]),
+        ('t' | 'n' | 'r' | 'f' | 'v' | 'a', None) => out.extend(['\\', escaped]),
         // `\<` would be the start of a word.
         ('<' | '>', None) => out.push(escaped),
-        _ if escaped.is_ascii_punctuation() => *out += &format!("\\{escaped}"),
+        _ if escaped.is_ascii_punctuation() => out.extend(['\\', escaped]),
         _ => return Err(format!("`\\{}` is not supported", escaped.escape_debug())),
     }
     Ok(())

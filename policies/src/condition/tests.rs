@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
+
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
@@ -29,7 +31,9 @@ fn advisory(id: &str, severity: Option<f64>, malicious: bool) -> KnownAdvisory {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "it is one table")]
 fn every_construct_means_what_cel_says() {
+    use Tri::{False, True, Unknown};
     let advisories = [advisory("a", Some(9.8), false), advisory("b", None, true)];
     let licence = Licence::new(Ecosystem::Npm, "MIT OR GPL-3.0-only");
     let facts = Facts {
@@ -45,7 +49,6 @@ fn every_construct_means_what_cel_says() {
         similar_to: Some(""),
         ..Facts::at(now())
     };
-    use Tri::{False, True, Unknown};
     for (text, expected) in [
         ("true", True),
         ("deprecated", True),
@@ -150,6 +153,19 @@ fn what_is_missing_is_named_only_where_it_matters() {
     assert_eq!(missing("age < duration('1h') || publisher == 'x'"), ["published", "publisher"]);
     assert_eq!(missing("age_here < duration('1h')"), ["first_seen"]);
     assert_eq!(missing("advisories.exists(a, a.malicious)"), ["advisories"]);
+    // A list with an unknown element is no list.
+    for text in [
+        "name in [name, publisher]",
+        "size([name, publisher]) == 2",
+        "[name, publisher].exists(a, a == name)",
+    ] {
+        let answer = asked(text, &known);
+        assert_eq!(
+            (answer.tri, answer.missing.to_string()),
+            (Tri::Unknown, "who published it".to_owned()),
+            "{text}"
+        );
+    }
     let scoreless = [advisory("a", None, false)];
     let facts = Facts { advisories: Some(&scoreless), ..known };
     let missing = asked("advisories.exists(a, a.severity > 1.0)", &facts).missing;
@@ -290,9 +306,9 @@ fn every_fault_is_told_with_its_place() {
         "yanked ? name : version",
     ] {
         let faults = Condition::parse(text).expect_err(text);
-        told += &format!("{text:?}\n");
+        writeln!(told, "{text:?}").unwrap();
         for fault in faults {
-            told += &format!("   {}: {}; {}\n", fault.at + 1, fault.message, fault.remedy);
+            writeln!(told, "   {}: {}; {}", fault.at + 1, fault.message, fault.remedy).unwrap();
         }
     }
     insta::assert_snapshot!(told);

@@ -1,7 +1,9 @@
 //! A decision in words: what each rule had to say, and what is missing for an allow.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Considering, decide, weigh};
@@ -13,7 +15,6 @@ use crate::package::{Package, PackageVersion};
 use crate::rules::{Rule, RuleSet};
 use crate::tri::Tri;
 use crate::versions::Parsed;
-use jiff::Timestamp;
 
 /// A decision with every rule that was considered for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,16 +101,16 @@ fn scope(rule: &Rule, now: Timestamp) -> String {
         None => "every version".to_owned(),
     };
     if let Some(when) = &rule.when {
-        told += &format!(" where {}", when.text());
+        let _ = write!(told, " where {}", when.text());
     }
     if !rule.teams.is_empty() {
-        told += &format!(", to {}", listed(&rule.teams));
+        let _ = write!(told, ", to {}", listed(&rule.teams));
     }
     if !rule.environments.is_empty() {
-        told += &format!(", in {}", listed(&rule.environments));
+        let _ = write!(told, ", in {}", listed(&rule.environments));
     }
     if let Some(waives) = &rule.waives {
-        told += &format!(", and lifts {waives}");
+        let _ = write!(told, ", and lifts {waives}");
     }
     if rule.observe {
         told += ", but only observes";
@@ -143,13 +144,13 @@ impl Considering<'_, '_> {
             None => named + &self.accord(rule),
         };
         if let Some(waiver) = lifted {
-            why += &format!("; the waiver {} lifts it", waiver.name);
+            let _ = write!(why, "; the waiver {} lifts it", waiver.name);
         } else if verdict.matched && rule.observe {
             why += "; it only observes, and decides nothing";
         } else if verdict.matched
             && let Some(waives) = &rule.waives
         {
-            why += &format!("; it lifts {waives}");
+            let _ = write!(why, "; it lifts {waives}");
         }
         let matched = verdict.matched && lifted.is_none() && !rule.observe;
         Considered { rule: rule.name.clone(), effect: rule.effect, matched, why }
@@ -178,13 +179,12 @@ impl Considering<'_, '_> {
         let when = rule.when.as_ref()?;
         let answer = when.ask(&self.subject);
         match answer.tri {
-            Tri::True => None,
             Tri::False => Some(format!("it is not true that {}", when.text())),
             Tri::Unknown if rule.effect == Effect::Allow => {
                 let missing = answer.missing;
                 Some(format!("nobody knows whether {}, as nobody knows {missing}", when.text()))
             }
-            Tri::Unknown => None,
+            Tri::True | Tri::Unknown => None,
         }
     }
 
@@ -213,7 +213,8 @@ impl Considering<'_, '_> {
             told += &self.known(when);
         }
         if !rule.teams.is_empty() && self.asker.team.is_none() {
-            told += &format!("; it speaks to {}, and nobody knows who asks", listed(&rule.teams));
+            let _ =
+                write!(told, "; it speaks to {}, and nobody knows who asks", listed(&rule.teams));
         }
         told
     }

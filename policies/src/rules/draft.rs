@@ -429,12 +429,11 @@ fn checked_list<T>(
     }
     let mut list = Vec::with_capacity(texts.len());
     for (place, text) in texts.iter().enumerate() {
-        match parse(text) {
-            Some(entry) => list.push(entry),
-            None => {
-                let message = format!("{} can not be used here", shown(text));
-                wrong.push(complaint(part(place), message, remedy));
-            }
+        if let Some(entry) = parse(text) {
+            list.push(entry);
+        } else {
+            let message = format!("{} can not be used here", shown(text));
+            wrong.push(complaint(part(place), message, remedy));
         }
     }
     list

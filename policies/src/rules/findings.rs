@@ -103,11 +103,7 @@ impl RuleSet {
         }
         let shadows = |other: &&Rule| self.shadows(other, rule);
         match rule.patterns.first()? {
-            Pattern::One(package) => {
-                let rules = self.for_package(package);
-                let found = rules.iter().find(shadows);
-                found
-            }
+            Pattern::One(package) => self.for_package(package).iter().find(shadows),
             _ => wide.iter().copied().find(shadows).and_then(|found| self.rule(&found.name)),
         }
     }
@@ -124,7 +120,7 @@ impl RuleSet {
                 .all(|pattern| other.patterns.iter().any(|wider| wider.covers(pattern)))
         };
         // Of two that say the same, only one is told to be superfluous.
-        let equals = || other.effect == rule.effect && self.covers_back(rule, other);
+        let equals = || other.effect == rule.effect && says_no_more(rule, other);
         other.name != rule.name
             && other.effect >= rule.effect
             && is_plain(other)
@@ -135,20 +131,21 @@ impl RuleSet {
             && (!equals() || other.name < rule.name)
     }
 
-    fn covers_back(&self, rule: &Rule, other: &Rule) -> bool {
-        is_plain(rule)
-            && rule.expires == other.expires
-            && rule.versions.as_ref().map(|range| &range.text)
-                == other.versions.as_ref().map(|range| &range.text)
-            && other
-                .patterns
-                .iter()
-                .all(|pattern| rule.patterns.iter().any(|wider| wider.covers(pattern)))
-    }
-
     fn is_waived(&self, rule: &Rule) -> bool {
         self.waived.contains(&rule.name)
     }
+}
+
+/// All that `other` says is said by `rule`, too.
+fn says_no_more(rule: &Rule, other: &Rule) -> bool {
+    is_plain(rule)
+        && rule.expires == other.expires
+        && rule.versions.as_ref().map(|range| &range.text)
+            == other.versions.as_ref().map(|range| &range.text)
+        && other
+            .patterns
+            .iter()
+            .all(|pattern| rule.patterns.iter().any(|wider| wider.covers(pattern)))
 }
 
 /// It speaks to everybody, everywhere, whatever the facts are, from now on.

@@ -121,7 +121,7 @@ impl Reader<'_> {
                 let span = one.span();
                 match table {
                     Table::Rule | Table::Waiver => {
-                        read.rules.extend(self.rule(table, fields, &span))
+                        read.rules.extend(self.rule(table, fields, &span));
                     }
                     Table::Expect => read.expectations.extend(self.expectation(fields, &span)),
                 }

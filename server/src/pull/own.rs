@@ -361,7 +361,9 @@ async fn write(
     if !edit.unpublished.is_empty() {
         gone = Gone::find(store, target, &edit.unpublished).await?;
         for version in &edit.unpublished {
-            versions.entry(version.clone()).or_insert_with(|| remembered(now, None, Arc::default()));
+            versions
+                .entry(version.clone())
+                .or_insert_with(|| remembered(now, None, Arc::default()));
         }
         // An earlier change may have come this far with some of them.
         let stands = |version: &&Version| {

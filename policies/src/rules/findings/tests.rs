@@ -1,21 +1,20 @@
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::rules::parse;
 
 fn findings(rules: &[(&str, &str, &str, &str)]) -> String {
-    let text: String = rules
-        .iter()
-        .map(|(name, effect, packages, rest)| {
-            let (table, effect) = match *effect {
-                "waiver" => {
-                    ("waiver", "reason = 'r'\nowner = 'ann'\nexpires = 2027-01-01".to_owned())
-                }
-                effect => ("rule", format!("effect = '{effect}'")),
-            };
-            format!("[[{table}]]\nname = '{name}'\n{effect}\npackages = [{packages}]\n{rest}\n")
-        })
-        .collect();
+    let mut text = String::new();
+    for (name, effect, packages, rest) in rules {
+        let (table, effect) = match *effect {
+            "waiver" => ("waiver", "reason = 'r'\nowner = 'ann'\nexpires = 2027-01-01".to_owned()),
+            effect => ("rule", format!("effect = '{effect}'")),
+        };
+        writeln!(text, "[[{table}]]\nname = '{name}'\n{effect}\npackages = [{packages}]\n{rest}")
+            .unwrap();
+    }
     let set =
         RuleSet::compile(parse("a.toml", &text).unwrap_or_else(|faults| panic!("{faults:?}")))
             .unwrap();
