@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::asker::Asker;
 use crate::decide::{Explanation, explain};
 use crate::decision::Effect;
-use crate::facts::{Facts, KnownAdvisory};
+use crate::facts::{Comparison, Facts, KnownAdvisory};
 use crate::licence::Licence;
 use crate::package::PackageVersion;
 use crate::rules::RuleSet;
@@ -87,7 +87,9 @@ impl Given {
             dependencies: self.dependencies,
             size: self.size,
             similar_to: self.similar_to.as_deref(),
-            contradicts: self.contradicts,
+            compared: self.contradicts.map(|contradicts| {
+                if contradicts { Comparison::Contradicts } else { Comparison::Agrees }
+            }),
             ..Facts::at(now)
         }
     }

@@ -46,11 +46,41 @@ pub struct Facts<'a> {
     pub size: Option<u64>,
     /// The better known package that its name resembles; empty where it resembles none.
     pub similar_to: Option<&'a str>,
-    /// What was published about it differs from what its archive says.
-    pub contradicts: Option<bool>,
+    /// Absent until its artifact was fetched and held against what its registry says of it.
+    pub compared: Option<Comparison>,
+}
+
+/// What an artifact says of itself, beside what its registry says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    Agrees,
+    Contradicts,
+    /// It can not be opened, so nobody knows.
+    Unreadable,
+}
+
+impl Comparison {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agrees => "agrees",
+            Self::Contradicts => "contradicts",
+            Self::Unreadable => "unreadable",
+        }
+    }
 }
 
 impl Facts<'_> {
+    /// Whether the artifact contradicts its registry. Unknown until it was compared, and where it
+    /// can not be read: a package that hides what it says has not agreed.
+    pub fn contradicts(&self) -> Option<bool> {
+        match self.compared? {
+            Comparison::Agrees => Some(false),
+            Comparison::Contradicts => Some(true),
+            Comparison::Unreadable => None,
+        }
+    }
+
     /// Nothing is known but the time.
     pub const fn at(now: Timestamp) -> Self {
         Self {
@@ -72,7 +102,7 @@ impl Facts<'_> {
             dependencies: None,
             size: None,
             similar_to: None,
-            contradicts: None,
+            compared: None,
         }
     }
 }
@@ -255,5 +285,19 @@ impl TryFrom<Vec<String>> for Missing {
 
     fn try_from(names: Vec<String>) -> Result<Self, UnknownFact> {
         names.iter().try_fold(Self::NONE, |all, name| Ok(all.and(Self::one(name.parse()?))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artifact_contradicts_only_where_it_was_read() {
+        let of = |compared| Facts { compared, ..Facts::at(Timestamp::UNIX_EPOCH) }.contradicts();
+        assert_eq!(of(None), None, "not compared yet");
+        assert_eq!(of(Some(Comparison::Agrees)), Some(false));
+        assert_eq!(of(Some(Comparison::Contradicts)), Some(true));
+        assert_eq!(of(Some(Comparison::Unreadable)), None);
     }
 }

@@ -186,6 +186,10 @@ impl App {
         if tokio::time::timeout(LANDING, self.garden.artifacts.land()).await.is_err() {
             tracing::warn!("stopped before everything on its way from upstreams had arrived");
         }
+        // What is left is compared when it is next served.
+        let comparing = self.garden.npm_documents.land();
+        let _ = tokio::time::timeout(LANDING, comparing).await;
+        self.garden.npm_documents.give_up();
         drop(self.upkeep);
         drop(self.scrub);
         if tokio::time::timeout(CLOSING, self.metadata.close()).await.is_err() {

@@ -186,6 +186,9 @@ pub fn gather_facts(now: Timestamp, remembered: Option<&VersionRecord>) -> Facts
         published: remembered.and_then(|record| record.published),
         first_seen: remembered.map(|record| record.first_seen),
         own: remembered.is_some_and(|record| record.own && record.vanished.is_none()),
+        compared: remembered
+            .and_then(|record| record.compared.as_ref())
+            .map(|compared| compared.found),
         ..Facts::at(now)
     }
 }
@@ -202,9 +205,12 @@ fn lets_through(mode: Mode, decision: &Decision) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use policies::decision::{DecisionCode, Revision};
+    use policies::facts::Comparison;
+    use policies::facts::Missing;
     use policies::package::Ecosystem;
 
     use super::*;
+    use crate::metadata::records::Compared;
 
     #[test]
     fn a_chosen_version_holds_no_longer_than_all_among_which_it_was_chosen() {
@@ -217,6 +223,9 @@ mod tests {
             reason: "published here".into(),
             revision: Revision("r".into()),
             until: None,
+            missing: Missing::NONE,
+            waiver: None,
+            observed: None,
         };
         let screened = Screened {
             package: Package::new(Ecosystem::Npm, "left-pad").unwrap(),
@@ -227,5 +236,24 @@ mod tests {
         let chosen = screened.chosen(&version("1.0.0"));
         assert_eq!(chosen.versions().collect::<Vec<_>>(), [&version("1.0.0")]);
         assert_eq!(chosen.until(), Some(soon));
+    }
+
+    #[test]
+    fn what_came_of_a_comparison_is_a_fact() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut record = VersionRecord {
+            first_seen: now,
+            published: None,
+            digests: [].into(),
+            vanished: None,
+            conflict: None,
+            own: false,
+            compared: None,
+        };
+        assert_eq!(gather_facts(now, Some(&record)).contradicts(), None);
+        let found = Comparison::Contradicts;
+        record.compared = Some(Compared { found, said: String::new() });
+        assert_eq!(gather_facts(now, Some(&record)).contradicts(), Some(true));
+        assert_eq!(gather_facts(now, None).compared, None);
     }
 }

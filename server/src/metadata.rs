@@ -9,6 +9,8 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod records;
+#[cfg(test)]
+pub mod refusing;
 pub mod sled;
 
 use async_trait::async_trait;

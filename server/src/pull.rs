@@ -6,6 +6,7 @@
 //! gate::screen(document) → Screened → views::get → View (filtered, rewritten, compressed, kept)
 //! gate::admit(version)  → Admitted → artifacts::get ── held? → blob
 //!                             └ one flight → upstream → stage, hash, stream → check → store
+//!                                                                    comparing, behind ┘
 //! ```
 //!
 //! Here is nothing of any format, and nothing that decides: what may be sent is decided by the
@@ -13,6 +14,7 @@
 //! code that sends bytes asks for.
 
 pub mod artifacts;
+pub mod comparing;
 pub mod content;
 pub mod documents;
 pub mod flights;
@@ -20,6 +22,7 @@ pub mod forget;
 pub mod format;
 pub mod freshness;
 pub mod observe;
+pub mod original;
 pub mod own;
 pub mod plain;
 pub mod room;
@@ -94,6 +97,9 @@ pub enum PullError {
         "the bytes of {0}, which was published here, are damaged or gone: they have to come from a backup"
     )]
     Lost(String),
+    /// What was to be read is not there any more: it has to be asked for anew.
+    #[error("what is kept of this document has changed meanwhile")]
+    Outdated,
     #[error(transparent)]
     Blobs(#[from] BlobError),
     #[error(transparent)]

@@ -4,6 +4,7 @@
 mod audit;
 mod client_names;
 mod clients;
+mod contradictions;
 mod damage;
 mod hostile;
 mod login;

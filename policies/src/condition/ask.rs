@@ -137,7 +137,7 @@ impl<'a> Asking<'a> {
             Fact::InstallScripts => facts.install_scripts,
             Fact::Provenance => facts.provenance,
             Fact::PublisherChanged => facts.publisher_changed,
-            Fact::Contradicts => facts.contradicts,
+            Fact::Contradicts => facts.contradicts(),
             _ => None,
         };
         Answer::known(known, fact)

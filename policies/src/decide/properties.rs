@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
-use crate::facts::KnownAdvisory;
+use crate::facts::{Comparison, KnownAdvisory};
 use crate::licence::Licence;
 use crate::package::{Ecosystem, PackageVersion};
 use crate::rules::{Draft, Origin, RuleSet, parse};
@@ -210,7 +210,9 @@ impl Gathered {
             install_scripts: flag(13, 4),
             provenance: flag(14, 5),
             publisher_changed: flag(15, 6),
-            contradicts: flag(16, 7),
+            compared: flag(16, 7).map(|contradicts| {
+                if contradicts { Comparison::Contradicts } else { Comparison::Agrees }
+            }),
         }
     }
 }

@@ -65,12 +65,8 @@ pub enum InvalidDigest {
 #[serde(try_from = "String", into = "String")]
 pub struct Digest {
     algorithm: Algorithm,
-    /// As many as the algorithm gives, then zeros: a document has thousands of these.
-    bytes: [u8; LONGEST],
+    bytes: Box<[u8]>,
 }
-
-/// Of the longest digest, in bytes.
-const LONGEST: usize = Algorithm::Sha512.length();
 
 impl Digest {
     /// The raw bytes as an algorithm gave them.
@@ -78,16 +74,12 @@ impl Digest {
         if bytes.len() != algorithm.length() {
             return Err(InvalidDigest::Length(algorithm));
         }
-        let mut padded = [0; LONGEST];
-        padded[..bytes.len()].copy_from_slice(bytes);
-        Ok(Self { algorithm, bytes: padded })
+        Ok(Self { algorithm, bytes: bytes.into() })
     }
 
     /// The digest that names these bytes.
     pub fn sha256_of(bytes: &[u8]) -> Self {
-        let mut padded = [0; LONGEST];
-        padded[..Algorithm::Sha256.length()].copy_from_slice(&Sha256::digest(bytes));
-        Self { algorithm: Algorithm::Sha256, bytes: padded }
+        Self { algorithm: Algorithm::Sha256, bytes: Sha256::digest(bytes).as_slice().into() }
     }
 
     /// Reads `sha256:<hex>`, strictly: nothing else can ever become part of a path.
@@ -105,10 +97,8 @@ impl Digest {
         if !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(InvalidDigest::Digits);
         }
-        let mut bytes = [0; LONGEST];
-        hex::decode_to_slice(hex, &mut bytes[..algorithm.length()])
-            .map_err(|_| InvalidDigest::Digits)?;
-        Ok(Self { algorithm, bytes })
+        let bytes = hex::decode(hex).map_err(|_| InvalidDigest::Digits)?;
+        Ok(Self { algorithm, bytes: bytes.into() })
     }
 
     /// The digests in a Subresource Integrity string, strongest first. Unknown algorithms and
@@ -125,17 +115,15 @@ impl Digest {
         let (algorithm, rest) = part.split_once('-')?;
         let algorithm = Algorithm::from_name(algorithm)?;
         let encoded = rest.split('?').next()?;
-        // A little longer than the longest: the decoder may want room for a whole group.
-        let mut bytes = [0; LONGEST + 8];
-        let length = STANDARD.decode_slice(encoded, &mut bytes).ok()?;
-        Self::new(algorithm, &bytes[..length]).ok()
+        Self::new(algorithm, &STANDARD.decode(encoded).ok()?).ok()
     }
 
     pub fn to_sri(&self) -> String {
-        let mut text = String::with_capacity(self.algorithm.as_str().len() + 1 + LONGEST * 2);
-        text.push_str(self.algorithm.as_str());
+        let name = self.algorithm.as_str();
+        let mut text = String::with_capacity(name.len() + 1 + self.bytes.len().div_ceil(3) * 4);
+        text.push_str(name);
         text.push('-');
-        STANDARD.encode_string(self.bytes(), &mut text);
+        STANDARD.encode_string(&self.bytes, &mut text);
         text
     }
 
@@ -144,11 +132,11 @@ impl Digest {
     }
 
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.algorithm.length()]
+        &self.bytes
     }
 
     pub fn hex(&self) -> String {
-        hex::encode(self.bytes())
+        hex::encode(&self.bytes)
     }
 }
 

@@ -6,11 +6,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use policies::facts::Comparison;
 use policies::package::{Ecosystem, Package, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::metadata::records::{self, DocumentRecord, Observation, ObservationKind, VersionRecord};
 use crate::metadata::{Metadata, MetadataError};
+use crate::pull::comparing;
 use crate::pull::store::NEWEST;
 
 /// Where it is remembered.
@@ -44,6 +46,8 @@ pub struct Seen {
     pub vanished: Option<Timestamp>,
     /// Since when the upstream promises other bytes for it; the first ones stand.
     pub other_bytes: Option<Timestamp>,
+    /// What came of comparing its artifact with what the upstream says of it; absent until then.
+    pub compared: Option<Comparison>,
     /// What else was observed, the latest last.
     pub observed: Vec<Observed>,
 }
@@ -119,6 +123,9 @@ impl From<Recalled> for Seen {
             published: record.and_then(|record| record.published),
             vanished: record.and_then(|record| record.vanished),
             other_bytes: record.and_then(|record| record.conflict),
+            compared: record
+                .and_then(|record| record.compared.as_ref())
+                .map(|compared| compared.found),
             observed: observations
                 .into_iter()
                 .skip(surplus)
@@ -139,6 +146,9 @@ fn in_words(what: &ObservationKind) -> String {
         ObservationKind::TagMoved { tag, .. } => format!("the tag {tag} was moved"),
         ObservationKind::BytesChanged { .. } => {
             "the upstream promises other bytes for it; the first ones stand".to_owned()
+        }
+        ObservationKind::Contradicts { .. } | ObservationKind::Unreadable { .. } => {
+            comparing::in_words(what)
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod follow;
 mod hashes;
+mod whole;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -128,24 +129,6 @@ impl Stages {
         })
     }
 
-    /// All bytes at once, durably, by one thread: nobody follows them.
-    pub async fn write_whole(self: &Arc<Self>, bytes: Bytes) -> Result<WholeStage, BlobError> {
-        let turn = self.turn().await?;
-        let on_disk = OnDisk { path: Some(self.next_path()), stages: Arc::clone(self) };
-        off_executor(move || {
-            let written = on_disk.path.as_deref().map_or(Ok(()), |path| {
-                let mut file = on_disk.stages.create_file(path, bytes.len() as u64)?;
-                on_disk.stages.faults.check(Operation::Write)?;
-                file.write_all(&bytes)?;
-                on_disk.stages.faults.check(Operation::SyncFile)?;
-                file.sync_data()
-            });
-            written.map_err(|error| BlobError::io("staging", &error))?;
-            Ok(WholeStage { digest: Digest::sha256_of(&bytes), on_disk, _turn: turn })
-        })
-        .await
-    }
-
     async fn turn(&self) -> Result<OwnedSemaphorePermit, BlobError> {
         tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned())
             .await
@@ -163,24 +146,6 @@ impl Stages {
         self.space.check(length)?;
         self.faults.check(Operation::Create)?;
         File::options().read(true).write(true).create_new(true).open(path)
-    }
-}
-
-/// A complete file that is on disk. One that did not become a blob is removed when this is dropped.
-pub struct WholeStage {
-    pub digest: Digest,
-    on_disk: OnDisk,
-    _turn: OwnedSemaphorePermit,
-}
-
-impl WholeStage {
-    pub(super) fn path(&self) -> Option<&Path> {
-        self.on_disk.path.as_deref()
-    }
-
-    /// The name belongs to the blob now.
-    pub(super) fn published(mut self) {
-        self.on_disk.path = None;
     }
 }
 

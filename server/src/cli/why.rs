@@ -252,6 +252,7 @@ mod tests {
             own: false,
             vanished: None,
             other_bytes: None,
+            compared: None,
             observed: Vec::new(),
         };
         let at = "2026-05-30T10:00:00.5Z".parse().unwrap();
@@ -292,6 +293,7 @@ mod tests {
             published: first_seen.parse().ok(),
             vanished: None,
             other_bytes: None,
+            compared: None,
             observed: Vec::new(),
         };
         let mut text = String::new();

@@ -30,7 +30,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::keys::{Key, Prefix, parse_key, show_key};
-pub use self::versions::{VersionPlaces, VersionRecord, VersionsRecord, read_versions};
+pub use self::versions::{
+    Compared, SAID, VersionPlaces, VersionRecord, VersionsRecord, read_versions,
+};
 use super::{
     Batch, Change, Expectation, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, Metadata, MetadataError,
 };
@@ -205,6 +207,24 @@ pub enum ObservationKind {
         from: Vec<Digest>,
         to: Vec<Digest>,
     },
+    /// Its artifact says something else of itself than the upstream says of it.
+    Contradicts {
+        differences: Vec<Difference>,
+    },
+    /// Its artifact can not be opened, so nobody knows what it says.
+    Unreadable {
+        why: String,
+    },
+}
+
+/// Where an artifact and what is said of it differ. Its texts come from outside, and are bounded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    pub field: String,
+    /// What the artifact says.
+    pub artifact: String,
+    /// What the upstream says.
+    pub upstream: String,
 }
 
 /// A rule that was made through the API; it decides like one from a file.

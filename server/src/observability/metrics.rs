@@ -35,6 +35,7 @@ use std::sync::atomic::AtomicU64;
 
 use parking_lot::RwLock;
 use policies::decision::Effect;
+use policies::facts::Comparison;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -176,6 +177,12 @@ struct AlarmLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ComparisonLabels {
+    registry: Arc<str>,
+    found: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CloseLabels {
     reason: CloseReason,
 }
@@ -210,6 +217,7 @@ struct Inner {
     requests: Requests,
     names: Names,
     alarms: Family<AlarmLabels, Counter>,
+    comparisons: Family<ComparisonLabels, Counter>,
     connections_open: Gauge,
     connections_closed: Family<CloseLabels, Counter>,
     upstream_requests: Family<UpstreamLabels, Counter>,
@@ -260,6 +268,11 @@ impl Metrics {
             requests: Requests::register(r),
             names: Names::default(),
             alarms: register!(r, "alarms", "Things a person should look at"),
+            comparisons: register!(
+                r,
+                "artifacts_compared",
+                "Artifacts that were compared with what their registry says of them"
+            ),
             connections_open: register!(r, "connections_open", "Client connections now"),
             connections_closed: register!(
                 r,
@@ -309,6 +322,13 @@ impl Metrics {
 
     pub fn alarm(&self, kind: AlarmKind) {
         self.0.alarms.get_or_create(&AlarmLabels { kind }).inc();
+    }
+
+    /// Counts an artifact that was compared with what its registry says of it.
+    pub fn compared(&self, registry: &str, found: Comparison) {
+        let registry = self.0.names.bounded(registry);
+        let labels = ComparisonLabels { registry, found: found.as_str() };
+        self.0.comparisons.get_or_create(&labels).inc();
     }
 
     pub fn connection_opened(&self) {

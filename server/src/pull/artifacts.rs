@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use policies::package::{Algorithm, Digest};
 use tokio::sync::watch;
 
+use super::comparing::WhenHeld;
 use super::observe::broken_promise;
 use super::store::PullStore;
 use super::{CacheOutcome, PullError, Source};
@@ -34,6 +35,8 @@ pub struct Wanted {
     pub promised: Arc<[Digest]>,
     /// A part of it is asked for: then the whole has to be there first.
     pub partly: bool,
+    /// Told once the bytes are held; nobody waits for what comes of it.
+    pub when_held: Option<WhenHeld>,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Artifact {
     pub etag: Option<Bytes>,
     pub outcome: CacheOutcome,
     pub body: ArtifactBody,
+    /// Of one that is held.
+    record: Option<Arc<ArtifactRecord>>,
 }
 
 #[derive(Debug)]
@@ -132,6 +137,9 @@ impl Artifacts {
         let package = admitted.subject().package.name().to_owned();
         let key = (Arc::clone(&source.registry), package, wanted.file.clone());
         if let Some(artifact) = self.get_held(&key, &wanted).await? {
+            if let (Some(when_held), Some(record)) = (&wanted.when_held, &artifact.record) {
+                when_held.tell(record);
+            }
             return Ok(artifact);
         }
         let Some(upstream) = source.upstream.clone() else {
@@ -287,7 +295,7 @@ impl Artifacts {
                     if !wanted.partly && length.is_none_or(|length| length > SMALL) =>
                 {
                     let body = ArtifactBody::Arriving(stage);
-                    return Ok(Artifact { length, etag: None, outcome, body });
+                    return Ok(Artifact { length, etag: None, outcome, body, record: None });
                 }
                 Flight::Verified { unkept: Some(fault), .. } if wanted.partly => return Err(fault),
                 Flight::Verified { length, stage, digests, .. } if !wanted.partly => {
@@ -296,7 +304,8 @@ impl Artifacts {
                     }
                     let etag = digests.first().map(etag);
                     let body = ArtifactBody::Arriving(stage);
-                    return Ok(Artifact { length: Some(length), etag, outcome, body });
+                    let length = Some(length);
+                    return Ok(Artifact { length, etag, outcome, body, record: None });
                 }
                 _ => {}
             }
@@ -406,7 +415,11 @@ impl Artifacts {
         };
         let (registry, package, file) = &fetch.key;
         self.store.keep_artifact(registry, package, file, stage, &record).await?;
-        self.held.insert(fetch.key.clone(), Held::new(record));
+        let held = Held::new(record);
+        if let Some(when_held) = &fetch.wanted.when_held {
+            when_held.tell(&held.record);
+        }
+        self.held.insert(fetch.key.clone(), held);
         Ok(())
     }
 }
@@ -442,6 +455,7 @@ fn whole(held: &Held, body: ArtifactBody) -> Artifact {
         etag: Some(held.etag.clone()),
         outcome: CacheOutcome::Hit,
         body,
+        record: Some(Arc::clone(&held.record)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One state of a document, and the name that views go by.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use policies::package::{Digest, Version};
 use sha2::{Digest as _, Sha256};
@@ -10,9 +11,10 @@ use crate::metadata::records::VersionRecord;
 #[derive(Debug)]
 pub struct Content<P> {
     pub id: ContentId,
-    pub parsed: P,
-    /// First-seen dates and pinned digests.
-    pub versions: HashMap<Version, VersionRecord>,
+    pub parsed: Arc<P>,
+    /// First-seen dates, pinned digests, what came of comparisons.
+    pub versions: Arc<HashMap<Version, VersionRecord>>,
+    /// Of its text, which need not be in memory.
     pub size: usize,
 }
 
@@ -26,6 +28,9 @@ impl ContentId {
         &self.0
     }
 
+    /// What came of comparisons is not in it: no rule can ask for it yet, and a document's views
+    /// need not be made anew for each file that is fetched.
+    ///
     /// `retained` is what was read of it, which damage can make less than what is saved.
     pub fn of(
         newest: &Digest,

@@ -9,12 +9,15 @@
 //! [`fetching`] brings what is held to the upstream's state; here is who gets what of it.
 //!
 //! To serve a stored view takes a [`Document`], which is small: its state, and no text. The parsed
-//! [`Content`] has its own place in memory, and is read again from the store where it is asked for
-//! and had to make room. So a document larger than all of the memory is a stored view like others.
+//! [`Content`] has its own place in memory, and that of a large document a second one without the
+//! text, of which there are many: what a view takes of the text is read from the store. A content
+//! that had to make room is read again as a whole. So a document larger than all of the memory is a
+//! stored view like others.
 //!
 //! What a document *means* is the format's business ([`DocumentFormat`]); who may see which
 //! version is the gate's. Nothing here is filtered, so nothing here may be sent as it is.
 
+mod contents;
 mod fetching;
 
 use std::hash::BuildHasher as _;
@@ -22,11 +25,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use policies::package::{Digest, Package, Version};
 use tokio::time::Instant;
 
+use self::contents::Contents;
+use super::comparing::Comparisons;
 use super::content::{Content, ContentId};
 use super::flights::Flights;
 use super::format::{DocumentFormat, Promise};
@@ -94,7 +98,7 @@ impl Document {
     }
 }
 
-type DocumentKey = (Arc<str>, Package);
+pub(super) type DocumentKey = (Arc<str>, Package);
 
 /// What is held of a document.
 struct Held<F: DocumentFormat> {
@@ -131,7 +135,7 @@ impl<P> Clone for Asked<P> {
 
 #[derive(Clone, Copy, Debug)]
 pub struct DocumentsSettings {
-    /// Bounds the bytes of documents that are kept parsed.
+    /// Bounds what is kept of documents.
     pub memory: u64,
     /// Bounds the bytes of documents that are on their way.
     pub room: u64,
@@ -151,10 +155,12 @@ pub struct Found<P> {
 pub struct Known {
     content: ContentId,
     pub promise: Promise,
-    /// First-seen date and pinned digests.
+    /// First-seen date, pinned digests, and what came of comparing it with what is said of it now.
     pub remembered: Option<VersionRecord>,
     /// What its bytes have to be, by both.
     pub promised: Arc<[Digest]>,
+    /// Names what is said of it; absent where its file says nothing of itself.
+    pub(super) said: Option<String>,
 }
 
 /// What lies in the store: `None` if it has to be fetched again.
@@ -164,14 +170,15 @@ type Reading<P> = Result<Option<Arc<Content<P>>>, PullError>;
 pub struct Documents<F: DocumentFormat> {
     store: PullStore,
     loaded: Cache<DocumentKey, Document>,
-    contents: Cache<DocumentKey, Arc<Content<F::Parsed>>>,
-    known: Cache<(DocumentKey, Version), Arc<Known>>,
+    pub(super) contents: Contents<F>,
+    pub(super) known: Cache<(DocumentKey, Version), Arc<Known>>,
     /// Packages, and versions, that the upstream truly does not have, for a short time.
     absent: Cache<(DocumentKey, Option<Version>), ()>,
     flights: Flights<DocumentKey, Asked<F::Parsed>>,
     readings: Flights<DocumentKey, Reading<F::Parsed>>,
     room: Room,
     pub(super) turns: Turns,
+    pub(super) comparisons: Comparisons,
 }
 
 /// Own documents are read into memory, and changed, one after the other, so that what is in memory
@@ -212,14 +219,7 @@ const STATE_SIZE: u32 = 1024;
 impl<F: DocumentFormat> Documents<F> {
     pub fn new(store: PullStore, settings: DocumentsSettings) -> Arc<Self> {
         let DocumentsSettings { memory, absent_age, .. } = settings;
-        let contents = Cache::builder()
-            .weigher(|_, content: &Arc<Content<F::Parsed>>| {
-                // The spans of a parsed document take about as much again as its bytes.
-                u32::try_from(content.size.saturating_mul(2) + 1024).unwrap_or(u32::MAX)
-            })
-            .max_capacity(memory / 4 * 3)
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
+        let contents = Contents::new(memory / 4 * 3);
         let small = memory / 8;
         let loaded = Cache::builder().weigher(|_, _| STATE_SIZE).max_capacity(small).build();
         let known = Cache::builder().weigher(|_, _| STATE_SIZE).max_capacity(small).build();
@@ -229,6 +229,7 @@ impl<F: DocumentFormat> Documents<F> {
             readings: Flights::new(store.runtime.clone()),
             room: Room::new(settings.room),
             turns: Turns::new(),
+            comparisons: Comparisons::default(),
             store,
             loaded,
             contents,
@@ -294,11 +295,15 @@ impl<F: DocumentFormat> Documents<F> {
         let found = self.get(source, request, Need::Version(version.clone())).await?;
         let document = found.document.clone();
         let content = self.content(source, request, &found).await?;
+        let said = self.said(&content, version).await?;
         let promise = F::promise(&content.parsed, version);
         let known = promise.map(|promise| {
-            let remembered = content.versions.get(version).cloned();
+            let mut remembered = content.versions.get(version).cloned();
             let promised = promised(remembered.as_ref(), &promise.digests).into();
-            Arc::new(Known { content: content.id, promise, remembered, promised })
+            if let Some(remembered) = &mut remembered {
+                remembered.compared.take_if(|compared| Some(&compared.said) != said.as_ref());
+            }
+            Arc::new(Known { content: content.id, promise, remembered, promised, said })
         });
         if let Some(known) = &known {
             self.known.insert(key, Arc::clone(known));
@@ -342,6 +347,16 @@ impl<F: DocumentFormat> Documents<F> {
         at_hand(&found).ok_or(PullError::Internal)
     }
 
+    /// What was read of it does not hold any more: it is read again.
+    pub fn forget_content(
+        &self,
+        source: &Arc<Source>,
+        request: &DocumentRequest,
+        content: ContentId,
+    ) {
+        self.contents.forget(&key_of(source, request), content);
+    }
+
     pub(super) fn store(&self) -> &PullStore {
         &self.store
     }
@@ -361,14 +376,14 @@ impl<F: DocumentFormat> Documents<F> {
             unconfirmed: None,
             outcome: CacheOutcome::Hit,
         };
-        self.contents.insert(key.clone(), content);
+        self.contents.insert_whole(key.clone(), content);
         self.loaded.insert(key, document);
     }
 
     /// For what is not there any more.
     pub(super) fn drop_from_memory(&self, key: &DocumentKey) {
         self.loaded.invalidate(key);
-        self.contents.invalidate(key);
+        self.contents.remove(key);
         self.absent.invalidate(&(key.clone(), None));
     }
 
@@ -377,7 +392,7 @@ impl<F: DocumentFormat> Documents<F> {
         key: &DocumentKey,
         document: &Document,
     ) -> Option<Arc<Content<F::Parsed>>> {
-        self.contents.get(key).filter(|content| content.id == document.content)
+        self.contents.get(key, document.content)
     }
 
     /// Whether what another one's flight brought into memory is good enough.
@@ -529,7 +544,7 @@ impl<F: DocumentFormat> Documents<F> {
     }
 }
 
-fn key_of(source: &Source, request: &DocumentRequest) -> DocumentKey {
+pub(super) fn key_of(source: &Source, request: &DocumentRequest) -> DocumentKey {
     (Arc::clone(&source.registry), request.package.clone())
 }
 

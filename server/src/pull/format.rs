@@ -1,13 +1,16 @@
 //! What a format tells the flow about its documents.
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use policies::package::{Digest, Package, Version};
 
-use crate::metadata::records::SummaryRecord;
+use super::PullError;
+use super::original::Original;
+use crate::metadata::records::{Difference, SummaryRecord};
 
 /// A format's documents. Pure: bytes in, meaning out.
 pub trait DocumentFormat: Send + Sync + 'static {
@@ -38,8 +41,23 @@ pub trait DocumentFormat: Send + Sync + 'static {
     /// What is shown of the package in a list, within bounds: an upstream's words.
     fn summary(parsed: &Self::Parsed) -> SummaryRecord;
 
-    /// A document of these versions alone, for [`DocumentFormat::parse`]'s `retained`.
-    fn retain(parsed: &Self::Parsed, versions: &HashSet<Version>) -> Bytes;
+    /// What of this version the document says and its artifact says again; `None` where there is
+    /// nothing to compare. Blocks where the text is not in memory.
+    fn said(parsed: &Self::Parsed, version: &Version) -> Result<Option<Said>, PullError>;
+
+    /// Blocks: opens an artifact, within bounds, and holds it against what was said of it. `packed`
+    /// are its bytes, `length` of them.
+    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict;
+
+    /// A document of these versions alone, for [`DocumentFormat::parse`]'s `retained`. Blocks where
+    /// the text is not in memory.
+    fn retain(parsed: &Self::Parsed, versions: &HashSet<Version>) -> Result<Bytes, PullError>;
+
+    /// The same, with its text where that is said to be.
+    fn read_from(parsed: &Self::Parsed, original: Original) -> Self::Parsed;
+
+    /// What it takes in memory besides its text, about.
+    fn weight(parsed: &Self::Parsed) -> usize;
 }
 
 /// A version that is not offered, because it can not be checked or can not be ours. Its texts come
@@ -66,4 +84,21 @@ pub struct Promise {
     /// Where the upstream keeps it, as written there.
     pub source: String,
     pub digests: Arc<[Digest]>,
+}
+
+/// What a document says of one version and its artifact says again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The same for what means the same, in [`SAID`](crate::metadata::records::SAID) characters.
+    pub id: String,
+    pub text: String,
+}
+
+/// What came of holding an artifact against what is said of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Agrees,
+    Contradicts(Vec<Difference>),
+    /// Why it can not be opened.
+    Unreadable(String),
 }

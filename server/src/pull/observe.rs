@@ -10,7 +10,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use policies::package::{Digest, Version};
 
-use super::format::{LeftOut, VersionClaim};
+use super::PullError;
+use super::format::{LeftOut, Said, VersionClaim};
 use crate::metadata::records::{Observation, ObservationKind, VersionRecord};
 
 /// What a document says, as far as it is remembered.
@@ -66,6 +67,30 @@ pub fn observe(
 }
 
 impl Changes {
+    /// An artifact that was compared with what the document says no more was compared with nothing.
+    pub fn forget_comparisons(
+        &mut self,
+        known: &HashMap<Version, VersionRecord>,
+        said: impl Fn(&Version) -> Result<Option<Said>, PullError>,
+    ) -> Result<(), PullError> {
+        let mut outdated: HashMap<&Version, &VersionRecord> = HashMap::new();
+        for (version, record) in known {
+            let Some(compared) = &record.compared else { continue };
+            if said(version)?.is_some_and(|said| said.id != compared.said) {
+                outdated.insert(version, record);
+            }
+        }
+        for (version, record) in &mut self.records {
+            if outdated.remove(version).is_some() {
+                record.compared = None;
+            }
+        }
+        self.records.extend(outdated.into_iter().map(|(version, record)| {
+            (version.clone(), VersionRecord { compared: None, ..record.clone() })
+        }));
+        Ok(())
+    }
+
     fn note(&mut self, at: Timestamp, version: Option<&Version>, what: ObservationKind) {
         let version = version.map(ToString::to_string);
         self.observations.push(Observation { at, what, version });
@@ -79,6 +104,7 @@ impl Changes {
             vanished: None,
             conflict: None,
             own: false,
+            compared: None,
         };
         self.records.push((claim.version.clone(), record));
         if is_change {
@@ -182,7 +208,7 @@ pub struct Bounded<'a, K> {
     pub dropped: usize,
 }
 
-/// The oldest make room, but what proves that bytes changed only for its like: an upstream can not
+/// The oldest make room, but what proves that an upstream lied only for its like: an upstream can not
 /// bury it under harmless changes. `known` is in the order of time.
 pub fn bound_observations<K>(
     known: Vec<(K, Observation)>,
@@ -190,7 +216,10 @@ pub fn bound_observations<K>(
     most: usize,
 ) -> Bounded<'_, K> {
     let is_proof = |observation: &Observation| {
-        matches!(observation.what, ObservationKind::BytesChanged { .. })
+        matches!(
+            observation.what,
+            ObservationKind::BytesChanged { .. } | ObservationKind::Contradicts { .. }
+        )
     };
     let mut kept: Vec<&Observation> = new.iter().collect();
     kept.sort_by_key(|observation| !is_proof(observation));
@@ -249,7 +278,10 @@ pub fn broken_promise<'a>(
 
 #[cfg(test)]
 mod tests {
+    use policies::facts::Comparison;
+
     use super::*;
+    use crate::metadata::records::Compared;
 
     const SHA512_A: &str = "a";
     const SHA512_B: &str = "b";
@@ -352,6 +384,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_compared_is_forgotten_where_the_document_says_something_else() {
+        let claims = ["1.0.0", "2.0.0", "3.0.0"].map(|version| claim(version, &[]));
+        let of = |versions| Claims { versions, left_out: &[], tags: &[] };
+        let mut known = HashMap::new();
+        let first_sight = observe(&known, None, of(&claims), at(1));
+        remember(&mut known, &first_sight);
+        for record in known.values_mut() {
+            let found = Comparison::Contradicts;
+            record.compared = Some(Compared { found, said: "before".to_owned() });
+        }
+        // The first one is said otherwise now, the second one as before, the third one is gone.
+        let mut changes = observe(&known, Some(of(&claims)), of(&claims[..2]), at(2));
+        let forgotten = changes.forget_comparisons(&known, |version| {
+            let id = match version.as_str() {
+                "1.0.0" => "now",
+                "2.0.0" => "before",
+                _ => return Ok(None),
+            };
+            Ok(Some(Said { id: id.to_owned(), text: String::new() }))
+        });
+        forgotten.unwrap();
+        remember(&mut known, &changes);
+        let is_compared = |version| known[&Version::new(version).unwrap()].compared.is_some();
+        assert_eq!(["1.0.0", "2.0.0", "3.0.0"].map(is_compared), [false, true, true]);
+        assert_eq!(changes.records.len(), 2, "what is as it was is not written");
+    }
+
+    #[test]
     fn a_digest_of_another_kind_is_checked_and_not_pinned() {
         let weak = [claim("1.0.0", &[digest("sha1", "a")])];
         let strong = digest("sha512", SHA512_A);
@@ -392,7 +452,10 @@ mod tests {
         let observation = |what| Observation { at: at(1), what, version: None };
         let proof =
             || observation(ObservationKind::BytesChanged { from: Vec::new(), to: Vec::new() });
+        let lie = observation(ObservationKind::Contradicts { differences: Vec::new() });
         let harmless = || observation(ObservationKind::Appeared);
+        let lied = bound_observations(vec![(0, lie), (1, harmless())], &[], 1);
+        assert_eq!(lied.evicted, [1], "a contradiction is a proof too");
         let known = vec![(0, proof()), (1, harmless()), (2, harmless())];
 
         let one = [harmless()];

@@ -320,7 +320,12 @@ struct Written {
 impl Written {
     fn with<F: DocumentFormat>(self, parsed: F::Parsed) -> Changed<F> {
         let Self { id, versions, size, saved, released, unfinished } = self;
-        Changed { content: Content { id, parsed, versions, size }, saved, released, unfinished }
+        Changed {
+            content: Content { id, parsed: Arc::new(parsed), versions: versions.into(), size },
+            saved,
+            released,
+            unfinished,
+        }
     }
 }
 
@@ -483,7 +488,15 @@ fn remembered(
     published: Option<Timestamp>,
     digests: Arc<[Digest]>,
 ) -> VersionRecord {
-    VersionRecord { first_seen, published, digests, vanished: None, conflict: None, own: true }
+    VersionRecord {
+        first_seen,
+        published,
+        digests,
+        vanished: None,
+        conflict: None,
+        own: true,
+        compared: None,
+    }
 }
 
 #[cfg(test)]

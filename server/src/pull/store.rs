@@ -4,6 +4,7 @@
 //! steps leaves bytes that nobody refers to, which `garth gc` and the next fetch clean up, and
 //! never a record without its bytes.
 
+mod compared;
 mod files;
 
 use std::collections::{HashMap, HashSet};
@@ -295,18 +296,29 @@ impl PullStore {
             .filter_map(|(_, record)| Version::new(&record.version).ok())
             .collect();
         gone.retain(|version| held.contains(version));
-        let source = update.before.as_deref().map(|before| &before.parsed);
-        let source = source.or(update.remains.as_ref());
+        let before = update.before.as_ref();
+        let source = before.map(|before| before.parsed.as_ref()).or(update.remains.as_ref());
         let foreign =
             update.saved.as_ref().is_some_and(|saved| saved.record.upstream != update.upstream);
         match source {
             _ if gone.is_empty() || foreign => Ok(Retained::Nothing),
-            Some(source) if gone.iter().all(|version| F::offers(source, version)) => {
-                Ok(Retained::New(F::retain(source, &gone)))
-            }
             // What is written down of a version is not given up because it can not be read now.
-            Some(source) if update.saved.as_ref().is_none_or(|saved| saved.retained.is_none()) => {
-                Ok(Retained::New(F::retain(source, &gone)))
+            Some(source)
+                if gone.iter().all(|version| F::offers(source, version))
+                    || update.saved.as_ref().is_none_or(|saved| saved.retained.is_none()) =>
+            {
+                let retained = match before.cloned() {
+                    None => F::retain(source, &gone),
+                    Some(before) => {
+                        let retaining = move || F::retain(&before.parsed, &gone);
+                        let retained = tokio::task::spawn_blocking(retaining).await;
+                        retained.map_err(|_| PullError::Internal)?
+                    }
+                };
+                match retained {
+                    Err(PullError::Outdated) => Ok(Retained::AsBefore),
+                    retained => Ok(Retained::New(retained?)),
+                }
             }
             _ => Ok(Retained::AsBefore),
         }
@@ -406,12 +418,13 @@ async fn compare<F: DocumentFormat>(
             left_out: F::left_out(parsed),
             tags,
         });
-        let changes =
+        let mut changes =
             observe(&known, old, Claims { versions: &versions, left_out, tags: &tags }, now);
-        (changes, F::summary(&parsed))
+        changes.forget_comparisons(&known, |version| F::said(&parsed, version))?;
+        Ok((changes, F::summary(&parsed)))
     };
     if is_small {
-        return Ok(comparing());
+        return comparing();
     }
-    tokio::task::spawn_blocking(comparing).await.map_err(|_| PullError::Internal)
+    tokio::task::spawn_blocking(comparing).await.map_err(|_| PullError::Internal)?
 }

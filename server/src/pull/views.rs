@@ -169,7 +169,7 @@ impl Views {
         key: ViewKey,
         revision: Revision,
         size: usize,
-        work: impl FnOnce(Bindery) -> Bound + Send + 'static,
+        work: impl FnOnce(Bindery) -> Result<Bound, PullError> + Send + 'static,
     ) -> Result<Answer, PullError> {
         let (kept, pieces, room) = (self.kept.clone(), self.pieces.clone(), self.room.clone());
         let storing = key.clone();
@@ -195,7 +195,7 @@ impl Views {
                         Err(fault) => std::panic::resume_unwind(fault.into_panic()),
                     }
                 };
-                let Bound { until, answer } = bound;
+                let Bound { until, answer } = bound?;
                 kept.insert(storing, Kept { revision: deciding, until, answer: answer.clone() });
                 Ok(answer)
             })

@@ -94,6 +94,7 @@ pub fn status_of(fault: &PullError) -> StatusCode {
         | PullError::Blobs(_)
         | PullError::Metadata(_)
         | PullError::Crowded { .. }
+        | PullError::Outdated
         | PullError::Busy => StatusCode::SERVICE_UNAVAILABLE,
         PullError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -156,9 +157,10 @@ pub fn fault_status(fault: &PullError) -> String {
         PullError::Blobs(_) | PullError::Metadata(_) | PullError::Internal => {
             "garth failed at this; its log says why".to_owned()
         }
-        PullError::RateLimited { .. } | PullError::Crowded { .. } | PullError::Busy => {
-            fault.to_string()
-        }
+        PullError::RateLimited { .. }
+        | PullError::Crowded { .. }
+        | PullError::Outdated
+        | PullError::Busy => fault.to_string(),
     }
 }
 
@@ -168,7 +170,7 @@ pub fn retry_after(fault: &PullError) -> Option<u64> {
         PullError::RateLimited { retry_after, .. } => {
             Some(retry_after.unwrap_or(Duration::from_secs(30)).as_secs().max(1))
         }
-        PullError::Crowded { .. } | PullError::Busy => Some(5),
+        PullError::Crowded { .. } | PullError::Outdated | PullError::Busy => Some(5),
         _ => None,
     }
 }

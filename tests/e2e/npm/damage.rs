@@ -8,7 +8,8 @@ use support::http::Asked;
 use support::server::{Setup, TestServer};
 use support::upstream::ScriptedUpstream;
 
-use super::{setup, upstream};
+use super::views::{large_packument, unpacked};
+use super::{registry, setup, upstream};
 
 type Damage = fn(&Path);
 
@@ -209,6 +210,34 @@ async fn a_damaged_document_is_fetched_again() {
         setup = garth.stop().0;
     }
     damage_and_go_offline(&up, setup).await;
+}
+
+/// Of a document whose text has no room in memory, and what it means has.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_view_takes_of_a_damaged_document_is_fetched_again() {
+    let up = ScriptedUpstream::start().await;
+    up.place("/huge", "application/json", large_packument(40, 20_000));
+    let garth = registry(&up, "[limits]\nmemory_cache = \"1MiB\"").start();
+    garth.run(&["allow", "npm:huge"]);
+    let packed = Asked::get("/npm/huge").header("Accept-Encoding", "gzip");
+    let versions = async |asked: &Asked| {
+        let answer = garth.ask(asked).await;
+        assert_eq!(answer.status, 200);
+        let packument: serde_json::Value = serde_json::from_slice(&unpacked(&answer)).unwrap();
+        packument["versions"].as_object().unwrap().len()
+    };
+    let deny = |n: usize| garth.run(&["deny", &format!("npm:huge@1.{n}.0")]);
+    assert_eq!(versions(&packed).await, 40);
+    deny(0);
+    assert_eq!(versions(&packed).await, 39);
+    assert_eq!(versions(&Asked::get("/npm/huge")).await, 39);
+    assert_eq!(up.requests("/huge"), 1, "the rest of the text is read from the store");
+    for (n, (name, damage)) in DAMAGES.iter().enumerate() {
+        damage(&largest_blob(garth.setup()));
+        deny(n + 1);
+        assert_eq!(versions(&packed).await, 38 - n, "{name}");
+        assert_eq!(up.requests("/huge"), 2 + n, "{name}");
+    }
 }
 
 async fn damage_and_go_offline(up: &ScriptedUpstream, setup: Setup) {

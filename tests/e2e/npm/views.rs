@@ -23,7 +23,7 @@ async fn garth() -> (ScriptedUpstream, TestServer) {
     (up, garth)
 }
 
-fn unpacked(answer: &Answer) -> Vec<u8> {
+pub fn unpacked(answer: &Answer) -> Vec<u8> {
     let body = answer.whole().unwrap();
     let mut text = Vec::new();
     match answer.header("content-encoding") {
@@ -181,7 +181,7 @@ async fn a_refusal_is_kept_no_longer_than_its_rules() {
 }
 
 /// So many versions with so much text each.
-fn large_packument(versions: usize, text: usize) -> String {
+pub fn large_packument(versions: usize, text: usize) -> String {
     let mut all = serde_json::Map::new();
     let mut time = serde_json::Map::new();
     for n in 0..versions {

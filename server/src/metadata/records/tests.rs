@@ -89,6 +89,14 @@ fn every_kind_of_observation_round_trips() {
         ObservationKind::Undeprecated,
         ObservationKind::TagMoved { tag: "latest".into(), from: None, to: Some("1".into()) },
         ObservationKind::BytesChanged { from: vec![digest(1)], to: vec![digest(2)] },
+        ObservationKind::Contradicts {
+            differences: vec![Difference {
+                field: "bin".into(),
+                artifact: "a".into(),
+                upstream: "b".into(),
+            }],
+        },
+        ObservationKind::Unreadable { why: "it is no archive".into() },
     ];
     let key = Observation::key("npm", "x", 0);
     for what in kinds {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use policies::facts::Comparison;
 use policies::package::{Digest, Package, Version};
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,9 @@ use crate::metadata::{Batch, MAX_VALUE, Metadata, MetadataError};
 
 /// Records that are read at once.
 const PAGE: usize = 100;
-/// The longest entry but for the version and the digests: names, punctuation, dates.
-const ENTRY: usize = 240;
+/// The longest entry but for the version and the digests: names, punctuation, dates, what came of a
+/// comparison.
+const ENTRY: usize = 320;
 
 /// What this garden remembers of one version of a package.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +44,22 @@ pub struct VersionRecord {
     /// Published here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own: bool,
+    /// Absent until its artifact was compared with what the upstream says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
 }
+
+/// What came of comparing an artifact with what its document says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    pub found: Comparison,
+    /// Names what the document said then, in [`SAID`] characters: where it says something else
+    /// since, nothing is known.
+    pub said: String,
+}
+
+/// The length of a name of what a document said.
+pub const SAID: usize = 32;
 
 /// Some of a package's versions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -192,7 +209,7 @@ impl Place {
     }
 }
 
-/// Of an entry with all its dates: those come later, and an entry stays where it is.
+/// Of an entry with all that can come to it later: it stays where it is.
 fn size_at_most(version: &str, record: &VersionRecord) -> usize {
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     let name = if version.bytes().all(is_plain) { version.len() } else { version.len() * 6 };

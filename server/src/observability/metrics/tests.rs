@@ -50,6 +50,7 @@ fn names_beyond_the_bound_are_counted_as_other() {
 fn alarms_health_and_sizes_are_on_the_page() {
     let metrics = Metrics::new();
     metrics.alarm(AlarmKind::BlobDamaged);
+    metrics.compared("npm", Comparison::Unreadable);
     metrics.connection_opened();
     metrics.connection_closed(CloseReason::SlowReader);
     let gathered = UpstreamCounts { requests: 7, retries: 2, failures: 3, rate_limits: 1 };
@@ -61,6 +62,7 @@ fn alarms_health_and_sizes_are_on_the_page() {
     let page = metrics.render();
     for line in [
         "garth_alarms_total{kind=\"blob-damaged\"} 1",
+        "garth_artifacts_compared_total{registry=\"npm\",found=\"unreadable\"} 1",
         "garth_connections_open 1",
         "garth_connections_closed_total{reason=\"slow-reader\"} 1",
         "garth_upstream_requests_total{upstream=\"npm\"} 7",

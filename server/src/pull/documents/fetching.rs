@@ -75,7 +75,7 @@ impl<F: DocumentFormat> Documents<F> {
 
     /// What lies in the store, parsed, and kept in memory from now on where it fits. `None` if it
     /// is gone, damaged, or can not be read.
-    pub(super) async fn read_content(
+    pub(in super::super) async fn read_content(
         &self,
         source: &Source,
         request: &DocumentRequest,
@@ -102,9 +102,10 @@ impl<F: DocumentFormat> Documents<F> {
                     own::complete(&mut versions, &F::claims(&parsed), saved.record.fetched);
                 }
                 let id = ContentId::of(&saved.record.blob, retained_blob, &versions);
-                let content = Arc::new(Content { id, parsed, versions, size });
-                self.contents.insert(key_of(source, request), Arc::clone(&content));
-                Ok(Some(content))
+                let content =
+                    Content { id, parsed: Arc::new(parsed), versions: versions.into(), size };
+                let key = key_of(source, request);
+                Ok(Some(self.contents.insert(key, content, saved, &self.store)))
             }
             Err(cause) if saved.is_own() => {
                 tracing::error!(registry = %source.registry, %package, cause, "an own document can not be read");
@@ -193,7 +194,6 @@ impl<F: DocumentFormat> Documents<F> {
         };
         let collected = self.room.collect(upstream, &mut body).await?;
         let bytes = collected.bytes.clone();
-        let (known, places) = self.store.read_version_places(&source.registry, package).await?;
         let parsed = self.read(package, bytes.clone(), None).await.map_err(broken)?;
         let left_out = F::left_out(&parsed);
         if !left_out.is_empty() {
@@ -207,6 +207,9 @@ impl<F: DocumentFormat> Documents<F> {
             (None, Some(document)) => self.read_content(source, request, &document.saved).await?,
             (content, _) => content,
         };
+        // What is compared meanwhile is written down before or after.
+        let _turn = self.turns.take(&key_of(source, request)).await;
+        let (known, places) = self.store.read_version_places(&source.registry, package).await?;
         let update = Update::<F> {
             registry: &source.registry,
             package,
@@ -228,12 +231,13 @@ impl<F: DocumentFormat> Documents<F> {
         let retained_blob = kept.saved.retained.as_ref().filter(|_| kept.retained.is_some());
         let retained_blob = retained_blob.map(|retained| &retained.blob);
         let id = ContentId::of(&kept.saved.record.blob, retained_blob, &kept.versions);
-        let parsed = match (kept.retained, Arc::into_inner(parsed)) {
-            (None, Some(parsed)) => parsed,
-            (retained, _) => self.read(package, bytes, retained).await.map_err(broken)?,
+        let parsed = match kept.retained {
+            None => parsed,
+            retained => Arc::new(self.read(package, bytes, retained).await.map_err(broken)?),
         };
-        let content = Arc::new(Content { id, parsed, versions: kept.versions, size });
-        self.contents.insert(key_of(source, request), Arc::clone(&content));
+        let content = Content { id, parsed, versions: kept.versions.into(), size };
+        let key = key_of(source, request);
+        let content = self.contents.insert(key, content, &kept.saved, &self.store);
         let document = Document {
             content: id,
             size,

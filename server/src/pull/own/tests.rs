@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,12 +14,14 @@ use crate::blobs::disk::{DiskBlobs, DiskOptions};
 use crate::blobs::{Blobs, BlobsOptions};
 use crate::clock::Clock;
 use crate::disk::faults::{Faults, Operation};
+use crate::metadata::Metadata;
+use crate::metadata::refusing::Refusing;
 use crate::metadata::sled::{Sled, SledOptions};
-use crate::metadata::{Entry, Metadata};
 use crate::observability::Metrics;
 use crate::pull::documents::{DocumentRequest, DocumentsSettings, Need};
-use crate::pull::format::{LeftOut, Promise};
+use crate::pull::format::{LeftOut, Promise, Said, Verdict};
 use crate::pull::freshness::Freshness;
+use crate::pull::original::Original;
 use crate::pull::summaries::Summaries;
 
 /// A document is its versions, a line each.
@@ -57,53 +59,24 @@ impl DocumentFormat for Lines {
         SummaryRecord::default()
     }
 
-    fn retain(_: &Self::Parsed, _: &HashSet<Version>) -> Bytes {
-        Bytes::new()
-    }
-}
-
-type Refuses = Box<dyn Fn(&Batch) -> bool + Send>;
-
-/// A store that does not take some batches.
-struct Refusing {
-    store: Sled,
-    refuses: Mutex<Refuses>,
-}
-
-impl std::fmt::Debug for Refusing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Refusing")
-    }
-}
-
-#[async_trait::async_trait]
-impl Metadata for Refusing {
-    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, MetadataError> {
-        self.store.get(key).await
+    fn said(_: &Self::Parsed, _: &Version) -> Result<Option<Said>, PullError> {
+        Ok(None)
     }
 
-    async fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, MetadataError> {
-        self.store.scan(prefix, after, limit).await
+    fn compare(_: &Said, _: &mut dyn Read, _: u64) -> Verdict {
+        Verdict::Agrees
     }
 
-    async fn commit(&self, batch: Batch) -> Result<(), MetadataError> {
-        if (self.refuses.lock())(&batch) {
-            return Err(MetadataError::Unavailable("for a test".to_owned()));
-        }
-        self.store.commit(batch).await
+    fn retain(_: &Self::Parsed, _: &HashSet<Version>) -> Result<Bytes, PullError> {
+        Ok(Bytes::new())
     }
 
-    async fn size(&self) -> Result<u64, MetadataError> {
-        self.store.size().await
+    fn read_from(parsed: &Self::Parsed, _: Original) -> Self::Parsed {
+        parsed.clone()
     }
 
-    async fn close(&self) {
-        self.store.close().await;
+    fn weight(_: &Self::Parsed) -> usize {
+        0
     }
 }
 
@@ -119,7 +92,7 @@ impl Garden {
     fn new(faults: impl FnOnce(&Path) -> Faults) -> Self {
         let home = tempfile::tempdir().unwrap();
         let store = Sled::open(&home.path().join("metadata"), SledOptions::default()).unwrap();
-        let metadata = Arc::new(Refusing { store, refuses: Mutex::new(Box::new(|_| false)) });
+        let metadata = Refusing::new(store);
         let faults = faults(home.path());
         let options = DiskOptions { faults, ..DiskOptions::default() };
         let engine = Arc::new(DiskBlobs::open(home.path(), options).unwrap());
@@ -183,7 +156,7 @@ impl Garden {
         let request =
             DocumentRequest { package: package(), path: "x".to_owned(), accept: "text/plain" };
         let found = self.documents.get(&self.source, &request, Need::Fresh).await.unwrap();
-        self.documents.content(&self.source, &request, &found).await.unwrap().parsed.clone()
+        self.documents.content(&self.source, &request, &found).await.unwrap().parsed.to_vec()
     }
 
     async fn files(&self) -> usize {
@@ -235,7 +208,7 @@ async fn what_went_only_half_is_shown_as_gone_and_goes_with_the_next_change() {
     records::commit_in_parts(metadata, more, Batch::default()).await.unwrap();
     let before = garden.files().await;
 
-    *garden.metadata.refuses.lock() = Box::new(|batch: &Batch| {
+    garden.metadata.refuse_commits(|batch| {
         batch.changes.iter().any(|change| change.key.starts_with(b"artifact/"))
     });
     let failed = garden.change(&["2.0.0"], Vec::new(), &[], &["1.0.0"]).await;
@@ -250,7 +223,7 @@ async fn what_went_only_half_is_shown_as_gone_and_goes_with_the_next_change() {
     let read = || garden.store().read_versions("npm", &package);
     assert!(stands(&read().await.unwrap()));
 
-    *garden.metadata.refuses.lock() = Box::new(|_| false);
+    garden.metadata.refuse_commits(|_| false);
     garden.change(&["2.0.0"], Vec::new(), &[], &["1.0.0"]).await.unwrap();
     assert_eq!(garden.shown().await, [version("2.0.0")]);
     assert_eq!(garden.files().await, 0);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::time::Duration;
 
 use policies::package::Version;
@@ -9,11 +10,13 @@ use super::*;
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
 use crate::blobs::{Blobs, BlobsOptions};
 use crate::clock::Clock;
+use crate::metadata::Batch;
 use crate::metadata::records::Somebody;
+use crate::metadata::refusing::Refusing;
 use crate::metadata::sled::{Sled, SledOptions};
-use crate::metadata::{Batch, Entry};
 use crate::observability::Metrics;
-use crate::pull::format::{LeftOut, Promise, VersionClaim};
+use crate::pull::format::{LeftOut, Promise, Said, Verdict, VersionClaim};
+use crate::pull::original::Original;
 
 fn summary(description: &str, keywords: &[&str], author: &str) -> SummaryRecord {
     let words = WordsRecord {
@@ -135,45 +138,6 @@ async fn what_is_committed_while_and_after_summaries_are_read_is_found() {
     metadata.close().await;
 }
 
-/// A store whose documents can not be read at first.
-#[derive(Debug)]
-struct Failing {
-    store: Sled,
-    fails: AtomicBool,
-}
-
-#[async_trait::async_trait]
-impl Metadata for Failing {
-    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, MetadataError> {
-        self.store.get(key).await
-    }
-
-    async fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, MetadataError> {
-        let of_documents = Prefix::<DocumentRecord>::of_registry("npm");
-        if prefix == of_documents.as_bytes() && self.fails.load(Ordering::Relaxed) {
-            return Err(MetadataError::Unavailable("for a test".to_owned()));
-        }
-        self.store.scan(prefix, after, limit).await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<(), MetadataError> {
-        self.store.commit(batch).await
-    }
-
-    async fn size(&self) -> Result<u64, MetadataError> {
-        self.store.size().await
-    }
-
-    async fn close(&self) {
-        self.store.close().await;
-    }
-}
-
 /// Every text is a document of it.
 struct Sentences;
 
@@ -208,8 +172,24 @@ impl DocumentFormat for Sentences {
         summary(parsed, &[], "Ann")
     }
 
-    fn retain(_: &String, _: &HashSet<Version>) -> Bytes {
-        Bytes::new()
+    fn said(_: &String, _: &Version) -> Result<Option<Said>, PullError> {
+        Ok(None)
+    }
+
+    fn compare(_: &Said, _: &mut dyn Read, _: u64) -> Verdict {
+        Verdict::Agrees
+    }
+
+    fn retain(_: &String, _: &HashSet<Version>) -> Result<Bytes, PullError> {
+        Ok(Bytes::new())
+    }
+
+    fn read_from(parsed: &String, _: Original) -> String {
+        parsed.clone()
+    }
+
+    fn weight(_: &String) -> usize {
+        0
     }
 }
 
@@ -217,7 +197,10 @@ impl DocumentFormat for Sentences {
 async fn what_could_not_be_made_of_the_documents_is_made_by_a_later_search() {
     let home = tempfile::tempdir().unwrap();
     let sled = Sled::open(&home.path().join("metadata"), SledOptions::default()).unwrap();
-    let failing = Arc::new(Failing { store: sled, fails: AtomicBool::new(true) });
+    // Its documents can not be read at first.
+    let failing = Refusing::new(sled);
+    let of_documents = Prefix::<DocumentRecord>::of_registry("npm");
+    failing.refuse_scans(move |prefix| prefix == of_documents.as_bytes());
     let engine = Arc::new(DiskBlobs::open(home.path(), DiskOptions::default()).unwrap());
     let alarm = Arc::new(|_: &policies::package::Digest, _: &str| {});
     let stages = home.path().join("stage");
@@ -260,7 +243,7 @@ async fn what_could_not_be_made_of_the_documents_is_made_by_a_later_search() {
     for _ in 0..5 {
         assert!(search().await.is_empty());
     }
-    failing.fails.store(false, Ordering::Relaxed);
+    failing.refuse_scans(|_| false);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while search().await.is_empty() {
         assert!(tokio::time::Instant::now() < deadline, "it is never made");

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::pieces::{Pieces, TextName};
-use super::sections::write_all;
 use super::{Answer, Bound, Encoding, Sections, View, ViewKey};
 use crate::gate::{Refused, Screened};
+use crate::pull::PullError;
 
 /// A shorter text is sent as it is: with the head around it, it is one packet in any case.
 const SMALL: u64 = 1024;
@@ -36,8 +36,8 @@ impl Bindery {
         screened: &Screened,
         notice: Option<String>,
         sections: &dyn Sections,
-    ) -> Bound {
-        let recipe = self.recipe(sections);
+    ) -> Result<Bound, PullError> {
+        let recipe = self.recipe(sections)?;
         let effect = screened.effect();
         let view = if let Some(before) = self.same(recipe) {
             View {
@@ -49,11 +49,11 @@ impl Bindery {
                 effect,
             }
         } else {
-            let Packed { body, encoding, crc, length } = self.pack(sections);
+            let Packed { body, encoding, crc, length } = self.pack(sections)?;
             let etag = etag(&recipe, crc, length, encoding);
             View { body, encoding, notice, etag, recipe, effect }
         };
-        Bound { until: screened.until(), answer: Answer::View(Arc::new(view)) }
+        Ok(Bound { until: screened.until(), answer: Answer::View(Arc::new(view)) })
     }
 
     /// What was answered until now, where its text was this.
@@ -65,7 +65,7 @@ impl Bindery {
     }
 
     /// Where this is the same, the text is.
-    pub(super) fn recipe(&self, sections: &dyn Sections) -> [u8; 32] {
+    pub(super) fn recipe(&self, sections: &dyn Sections) -> Result<[u8; 32], PullError> {
         let mut hash = Sha256::new();
         let mut add = |kind: u8, part: &[u8]| {
             hash.update([kind]);
@@ -81,26 +81,27 @@ impl Bindery {
                 add(1, &key);
             } else {
                 text.clear();
-                sections.write(section, &mut text);
+                sections.write(section, &mut text)?;
                 add(2, &text);
             }
         }
-        hash.finalize().into()
+        Ok(hash.finalize().into())
     }
 
-    pub(super) fn pack(&self, sections: &dyn Sections) -> Packed {
+    pub(super) fn pack(&self, sections: &dyn Sections) -> Result<Packed, PullError> {
         let coding = self.key.coding;
         if coding.encoding == Encoding::Gzip {
             let ViewKey { content, form, base, .. } = self.key.clone();
             let name = TextName { content, form, base };
-            let member = self.pieces.pack(&name, self.size, sections);
+            let member = self.pieces.pack(&name, self.size, sections)?;
             if member.length >= SMALL || !coding.plain {
                 let (crc, length) = (member.crc, member.length);
-                return Packed { body: member.body.into(), encoding: Encoding::Gzip, crc, length };
+                let body = member.body.into();
+                return Ok(Packed { body, encoding: Encoding::Gzip, crc, length });
             }
         }
         let mut text = Vec::new();
-        write_all(sections, &mut text);
+        sections.write_all(&mut text)?;
         let (crc, length) = (crc32fast::hash(&text), text.len() as u64);
         let is_small = coding.plain && length < SMALL;
         let encoding = if is_small { Encoding::Identity } else { coding.encoding };
@@ -112,7 +113,7 @@ impl Bindery {
                 text
             }
         };
-        Packed { body: body.into(), encoding, crc, length }
+        Ok(Packed { body: body.into(), encoding, crc, length })
     }
 }
 

@@ -19,6 +19,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::sections::{SectionKey, Sections};
+use crate::pull::PullError;
 use crate::pull::content::ContentId;
 
 /// Whose sections: no two documents, forms or addresses share them. Twins do.
@@ -77,7 +78,12 @@ impl Pieces {
     }
 
     /// `size` is that of the document.
-    pub(super) fn pack(&self, of: &TextName, size: usize, sections: &dyn Sections) -> Member {
+    pub(super) fn pack(
+        &self,
+        of: &TextName,
+        size: usize,
+        sections: &dyn Sections,
+    ) -> Result<Member, PullError> {
         let key = |section: usize| sections.key(section).filter(|_| size >= WORTH_KEEPING);
         let mut member = Member::begin();
         let mut packer = Packer::new(size);
@@ -101,13 +107,16 @@ impl Pieces {
                 continue;
             }
             text.clear();
-            sections.write(section, &mut text);
+            sections.write(section, &mut text)?;
             // What is not kept goes together.
             while piece_key.is_none() && next < sections.count() && key(next).is_none() {
-                sections.write(next, &mut text);
+                sections.write(next, &mut text)?;
                 next += 1;
             }
-            let dictionary = before.as_ref().map(|(place, _)| text_before.of(sections, *place));
+            let dictionary = match &before {
+                Some((place, _)) => Some(text_before.of(sections, *place)?),
+                None => None,
+            };
             let piece = packer.pack(&text, dictionary.unwrap_or_default());
             member.add(&piece);
             match piece_key {
@@ -122,7 +131,7 @@ impl Pieces {
                 None => {}
             }
         }
-        member.end()
+        Ok(member.end())
     }
 }
 
@@ -140,13 +149,14 @@ impl Written {
     }
 
     /// As much of its end as can be referred to.
-    fn of(&mut self, sections: &dyn Sections, section: usize) -> &[u8] {
+    fn of(&mut self, sections: &dyn Sections, section: usize) -> Result<&[u8], PullError> {
         if self.section != Some(section) {
             self.text.clear();
-            sections.write(section, &mut self.text);
+            self.section = None;
+            sections.write(section, &mut self.text)?;
             self.section = Some(section);
         }
-        &self.text[self.text.len().saturating_sub(WINDOW)..]
+        Ok(&self.text[self.text.len().saturating_sub(WINDOW)..])
     }
 }
 

@@ -1,5 +1,7 @@
 //! A view's text in sections, so that what a change of the rules leaves alone is not made again.
 
+use crate::pull::PullError;
+
 /// How a format hands over the text of a view. Where sections begin and end must follow from the
 /// document and the form alone, and not from what is shown: then a version that comes or goes
 /// changes its own section and no other.
@@ -10,8 +12,12 @@ pub trait Sections {
     /// `None`: its text is its own key, so it has to be short.
     fn key(&self, section: usize) -> Option<SectionKey>;
 
-    /// Appends the text. An empty section is none.
-    fn write(&self, section: usize, out: &mut Vec<u8>);
+    /// Appends the text. An empty section is none. What was appended before an error is no text.
+    fn write(&self, section: usize, out: &mut Vec<u8>) -> Result<(), PullError>;
+
+    fn write_all(&self, out: &mut Vec<u8>) -> Result<(), PullError> {
+        (0..self.count()).try_for_each(|section| self.write(section, out))
+    }
 }
 
 pub type SectionKey = Box<[u8]>;
@@ -26,13 +32,8 @@ impl Sections for Vec<u8> {
         None
     }
 
-    fn write(&self, _: usize, out: &mut Vec<u8>) {
+    fn write(&self, _: usize, out: &mut Vec<u8>) -> Result<(), PullError> {
         out.extend_from_slice(self);
-    }
-}
-
-pub(super) fn write_all(sections: &dyn Sections, out: &mut Vec<u8>) {
-    for section in 0..sections.count() {
-        sections.write(section, out);
+        Ok(())
     }
 }

@@ -6,8 +6,11 @@
 //! contradicts itself (another name, two `dist`s, a tarball outside of the upstream) is left out
 //! and named in [`Packument::left_out`]: what cannot be checked is not offered.
 
+mod comparison;
 mod fields;
+mod known;
 mod parse;
+mod raw;
 mod render;
 pub mod restrictions;
 mod scan;
@@ -19,9 +22,13 @@ mod text;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
+mod stored_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,14 +40,36 @@ pub use tags::{latest_offered, leads_somewhere, offered_tags, version_of_tag};
 pub use text::PackumentText;
 
 use fields::Span;
+use known::ShortField;
+use raw::Raw;
 
 use super::names::tarball_file;
 use crate::metadata::records::SummaryRecord;
-use crate::pull::format::{DocumentFormat, LeftOut, Promise, VersionClaim};
+use crate::pull::PullError;
+use crate::pull::format::{DocumentFormat, LeftOut, Promise, Said, Verdict, VersionClaim};
+use crate::pull::original::Original;
 
-/// An upstream's packument with the places of what we serve from it.
+/// What a place in a map or a list costs, about.
+const PLACE: usize = 40;
+
+/// An upstream's packument: what it means, and where it was read from.
 #[derive(Debug)]
 pub struct Packument {
+    index: Arc<Index>,
+    original: Original,
+}
+
+impl Deref for Packument {
+    type Target = Index;
+
+    fn deref(&self) -> &Index {
+        &self.index
+    }
+}
+
+/// The places of what we serve from a packument.
+#[derive(Debug)]
+pub struct Index {
     pub package: Package,
     pub entries: Vec<Entry>,
     pub tags: Vec<(String, String)>,
@@ -52,8 +81,8 @@ pub struct Packument {
     foreign_files: HashMap<Box<str>, usize>,
     /// Where each version stands in `left_out`, as it is written there.
     left_out_places: HashMap<Box<str>, usize>,
-    /// Top-level fields that are not made anew for each view: key and raw JSON.
-    fields: Vec<(String, Bytes)>,
+    /// Top-level fields that are not made anew for each view: key and JSON.
+    fields: Vec<(String, Raw)>,
     created: Option<String>,
     modified: Option<String>,
 }
@@ -69,7 +98,7 @@ pub struct Entry {
     pub published: Option<Timestamp>,
     pub deprecated: bool,
     published_text: Option<Box<str>>,
-    raw: Bytes,
+    raw: Raw,
     /// Spans within `raw`.
     dist: Span,
     tarball: Span,
@@ -78,19 +107,34 @@ pub struct Entry {
     /// The same as another version's where it says the same of itself; see [`summary`].
     words: u64,
     /// The fields of the abbreviated form, in its order; `dist` is not among them.
-    short: Box<[(&'static str, Span)]>,
+    short: Box<[(ShortField, Span)]>,
     has_install_script: bool,
 }
 
 impl Entry {
+    fn weight(&self) -> usize {
+        let published = self.published_text.as_ref().map_or(0, |text| text.len() + 8);
+        let heap = self.version.as_str().len() + self.source.len() + published + 48;
+        let in_digest = |digest: &Digest| size_of::<Digest>() + digest.bytes().len() + 16;
+        let digests = self.digests.iter().map(in_digest).sum::<usize>() + 24;
+        let short = self.short.len() * size_of::<(ShortField, Span)>() + 8;
+        size_of::<Self>() + heap + digests + short + self.raw.weight() + PLACE
+    }
+
+    /// All that the upstream says of it, as it wrote it. Blocks where that is not in memory.
+    pub fn manifest(&self, packument: &Packument) -> Result<Bytes, PullError> {
+        self.raw.read(&packument.original)
+    }
+
     /// About as long as it is in the abbreviated form.
     fn short_size(&self) -> usize {
-        let fields: usize = self.short.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let fields: usize =
+            self.short.iter().map(|(name, value)| name.name().len() + value.len()).sum();
         fields + self.dist.len()
     }
 }
 
-impl Packument {
+impl Index {
     pub fn entry(&self, version: &Version) -> Option<&Entry> {
         self.entries.get(*self.places.get(version)?)
     }
@@ -127,6 +171,18 @@ impl Packument {
         self.left_out_places =
             left_out.map(|(place, one)| (one.version.as_str().into(), place)).collect();
     }
+
+    /// What it takes in memory, about.
+    fn weight(&self) -> usize {
+        let entries: usize = self.entries.iter().map(Entry::weight).sum();
+        let fields: usize =
+            self.fields.iter().map(|(key, raw)| key.len() + raw.weight() + PLACE).sum();
+        let left_out = self.left_out.iter().map(|one| one.version.len() * 2 + one.why.len());
+        let foreign = self.foreign_files.keys().map(|file| file.len());
+        let tags = self.tags.iter().map(|(tag, version)| tag.len() + version.len());
+        let texts = left_out.chain(foreign).chain(tags).map(|length| length + 2 * PLACE);
+        size_of::<Self>() + entries + fields + texts.sum::<usize>()
+    }
 }
 
 /// The npm half of [`crate::pull::documents::Documents`].
@@ -143,8 +199,7 @@ impl DocumentFormat for NpmDocuments {
     ) -> Result<Packument, String> {
         let mut packument = Packument::parse(package, &bytes)?;
         if let Some(retained) = retained {
-            packument.add_retained(Packument::parse(package, &retained)?);
-            packument.index_places();
+            packument = packument.with_retained(package, &retained)?;
         }
         Ok(packument)
     }
@@ -183,7 +238,23 @@ impl DocumentFormat for NpmDocuments {
         summary::summarise(parsed)
     }
 
-    fn retain(parsed: &Packument, versions: &HashSet<Version>) -> Bytes {
+    fn said(parsed: &Packument, version: &Version) -> Result<Option<Said>, PullError> {
+        comparison::said(parsed, version)
+    }
+
+    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
+        comparison::compare(said, packed, length)
+    }
+
+    fn retain(parsed: &Packument, versions: &HashSet<Version>) -> Result<Bytes, PullError> {
         render::render_retained(parsed, versions)
+    }
+
+    fn read_from(parsed: &Packument, original: Original) -> Packument {
+        Packument { index: Arc::clone(&parsed.index), original }
+    }
+
+    fn weight(parsed: &Packument) -> usize {
+        parsed.index.weight()
     }
 }

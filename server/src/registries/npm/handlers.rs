@@ -112,6 +112,7 @@ pub async fn manifest(
         let packument = &content.parsed;
         let entry = screened.versions().next().and_then(|version| packument.entry(version));
         let text = entry.map(|entry| render_manifest(packument, &show(content, entry), base));
+        let text = text.transpose()?;
         bindery.bind(screened, None, &text.unwrap_or_default())
     })
     .await?;
@@ -158,6 +159,12 @@ pub async fn tarball(
         file,
         promised: Arc::clone(&known.promised),
         partly: req.headers().contains_key(RANGE),
+        when_held: registry.garden.npm_documents.when_held(
+            source,
+            || packument_request(&package),
+            &admitted.subject().version,
+            &known,
+        ),
     };
     let target = |upstream: &Upstream| tarball_target(&known.promise.source, upstream.base());
     let artifact = registry
@@ -274,6 +281,7 @@ struct Screening<'a> {
 }
 
 /// What of a document is looked at.
+#[derive(Clone)]
 enum Part {
     Whole,
     Version(Version),
@@ -286,7 +294,10 @@ async fn find_view(
     registry: &Registry,
     req: &HttpRequest,
     screening: Screening<'_>,
-    bind: impl FnOnce(Bindery, &Content<Npm>, &Screened, &str) -> Bound + Send + 'static,
+    bind: impl Fn(Bindery, &Content<Npm>, &Screened, &str) -> Result<Bound, PullError>
+    + Send
+    + Sync
+    + 'static,
 ) -> Result<Arc<View>, Refusal> {
     let Screening { package, found, form, with_reasons, part } = screening;
     let garden = &registry.garden;
@@ -303,9 +314,11 @@ async fn find_view(
     // By the rules that are asked for here, though others may be in force by then.
     let rules = garden.gate.rules();
     let stored = garden.views.stored(&key, rules.revision(), garden.store.clock.now());
-    let answer = if let Some(answer) = stored {
-        answer
-    } else {
+    let (bind, mut is_again) = (Arc::new(bind), false);
+    let answer = loop {
+        if let Some(answer) = stored {
+            break answer;
+        }
         let content = find_content(registry, &package, found).await?;
         if content.parsed.entries.is_empty() {
             if found.document.is_own() {
@@ -326,15 +339,27 @@ async fn find_view(
         }
         key.content = content.id;
         let (revision, size, gate) = (rules.revision().clone(), content.size, garden.gate.clone());
+        let (rules, part, base) = (Arc::clone(&rules), part.clone(), Arc::clone(&base));
+        let bind = Arc::clone(&bind);
         let work = move |bindery: Bindery| {
             let screened = screen_part(&gate, &rules, &content, &part);
             match refusal_of(&content, &screened) {
-                Some(refused) => bindery.refuse(&screened, refused),
+                Some(refused) => Ok(bindery.refuse(&screened, refused)),
                 None => bind(bindery, &content, &screened, &base),
             }
         };
-        let made = garden.views.make(key, revision, size, work).await;
-        made.map_err(|fault| Refusal::Pull { what: "this view".to_owned(), fault })?
+        match garden.views.make(key.clone(), revision, size, work).await {
+            // Its text went, with a change or by damage, while the rest was in memory.
+            Err(PullError::Outdated) if !is_again => {
+                let (source, request) = (registry.source_of(&package), packument_request(&package));
+                garden.npm_documents.forget_content(source, &request, key.content);
+                is_again = true;
+            }
+            made => {
+                let what = || "this view".to_owned();
+                break made.map_err(|fault| Refusal::Pull { what: what(), fault })?;
+            }
+        }
     };
     match answer {
         Answer::View(view) => {

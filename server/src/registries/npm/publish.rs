@@ -3,12 +3,12 @@
 //! [`body`] reads what is sent, [`checked`] says whether it may be published, [`document`] makes
 //! the next packument of it, and [`own`](crate::pull::own) makes that durable.
 
-mod archive;
+pub mod archive;
 mod body;
 mod changes;
 mod checked;
 mod document;
-mod manifest;
+pub mod manifest;
 mod provenance;
 mod spelling;
 

@@ -38,6 +38,24 @@ fn record(n: usize) -> VersionRecord {
         vanished: None,
         conflict: None,
         own: n.is_multiple_of(7),
+        compared: None,
+    }
+}
+
+#[test]
+fn an_entry_is_never_longer_than_was_made_room_for() {
+    let full = VersionRecord {
+        vanished: Some(record(0).first_seen),
+        conflict: Some(record(0).first_seen),
+        own: true,
+        compared: Some(Compared { found: Comparison::Contradicts, said: "0".repeat(SAID) }),
+        ..record(0)
+    };
+    let entry =
+        |version: &str| VersionsRecord { versions: vec![(version.to_owned(), full.clone())] };
+    for version in ["1.0.0", "1.0.0-\u{1}\"\\"] {
+        let length = encode(&entry(version)).len() - encode(&VersionsRecord::default()).len();
+        assert!(length <= size_at_most(version, &record(0)), "{version:?}: {length}");
     }
 }
 

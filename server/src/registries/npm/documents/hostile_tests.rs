@@ -85,7 +85,7 @@ fn views(packument: &Packument) -> Vec<String> {
     let shown: Vec<Shown<'_>> =
         packument.entries.iter().map(|entry| Shown { entry, pinned: None }).collect();
     let mut views: Vec<Vec<u8>> =
-        shown.iter().map(|shown| render_manifest(packument, shown, BASE)).collect();
+        shown.iter().map(|shown| render_manifest(packument, shown, BASE).unwrap()).collect();
     let tags = offered_tags(packument, &shown);
     let offer = Offer { packument, shown, tags };
     views.extend([Form::Full, Form::Abbreviated].map(|form| whole_text(&offer, form, BASE)));

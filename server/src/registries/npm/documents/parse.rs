@@ -3,17 +3,21 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use policies::package::{Algorithm, Digest, Package, Version};
 use url::Url;
 
-use super::fields::{Fields, Span, span, text_of};
+use super::fields::{Fields, Span, text_of};
+use super::known::{Known, RESOLVED};
+use super::raw::Raw;
 use super::scan::{Manifest, scan};
 use super::summary::hash_words;
-use super::{Entry, Packument};
+use super::{Entry, Index, Packument};
 use crate::observability::escape::bounded;
 use crate::pull::format::LeftOut;
+use crate::pull::original::Original;
 
 /// More versions than any real package has; a document beyond it is an attack or an accident.
 const MAX_VERSIONS: usize = 100_000;
@@ -27,38 +31,9 @@ const MAX_TAG: usize = 256;
 const TOLD_OF_VERSION: usize = 100;
 const TOLD_OF_CAUSE: usize = 300;
 
-/// The fields of the abbreviated form, as its documentation lists them; `dist`, which is
-/// rewritten, and `hasInstallScript`, which is computed, come beside.
-const SHORT_FIELDS: [&str; 19] = [
-    "name",
-    "version",
-    "deprecated",
-    "dependencies",
-    "optionalDependencies",
-    "devDependencies",
-    "bundleDependencies",
-    "bundledDependencies",
-    "peerDependencies",
-    "peerDependenciesMeta",
-    "acceptDependencies",
-    "bin",
-    "directories",
-    "engines",
-    "funding",
-    "os",
-    "cpu",
-    "libc",
-    "_hasShrinkwrap",
-];
-
 /// Where an upstream writes addresses of its own for itself and its like. No client needs them, and
 /// whoever followed one would go past us.
 const UPSTREAMS_OWN: &[&str] = &["_attachments", "_distfiles", "_uplinks"];
-/// The same in a version: where its publisher or a mirror had it from.
-const RESOLVED: &str = "_resolved";
-
-const INSTALL_SCRIPTS: &[&str] = &["preinstall", "install", "postinstall"];
-
 impl Packument {
     /// An error says why this is no packument of `package`; nothing of it may be kept then.
     pub fn parse(package: &Package, bytes: &Bytes) -> Result<Self, String> {
@@ -71,23 +46,24 @@ impl Packument {
 
     /// One that is written as nearly all are; `None` where it has to be read with care.
     pub(super) fn parse_at_once(package: &Package, bytes: &Bytes, text: &str) -> Option<Self> {
-        let mut entries = Vec::new();
-        let mut left_out = Vec::new();
+        let (mut entries, mut left_out) = (Vec::new(), Vec::new());
         let top = scan(text, MAX_VERSIONS, &mut |manifest| {
             let Manifest { version, text: of_version, fields, dist } = manifest;
-            let raw = bytes.slice(span(text, of_version));
-            match read_entry(package, version, of_version, raw, fields, Some(dist)) {
+            let entry = Raw::of(text, of_version)
+                .and_then(|raw| read_entry(package, version, of_version, raw, fields, Some(dist)));
+            match entry {
                 Ok(entry) => entries.push(entry),
                 Err(why) => left_out.push(told(version, &why)),
             }
         })?;
         // As if it had been read with care.
         left_out.reverse();
-        let (mut packument, times) = Self::read_top(package, bytes, text, &top).ok()?;
-        (packument.entries, packument.left_out) = (entries, left_out);
-        packument.date(&times);
-        packument.index_places();
-        Some(packument)
+        let (mut index, times) = Index::read_top(package, text, &top).ok()?;
+        (index.entries, index.left_out) = (entries, left_out);
+        index.entries.shrink_to_fit();
+        index.date(&times);
+        index.index_places();
+        Some(Self { index: index.into(), original: Original::held(bytes.clone()) })
     }
 
     /// One object after the other, so that a fault is told, and spoils no more than it has to.
@@ -97,19 +73,34 @@ impl Packument {
         text: &str,
     ) -> Result<Self, String> {
         let top = Fields::parse(text).map_err(|fault| format!("it is no JSON object: {fault}"))?;
-        let (mut packument, times) = Self::read_top(package, bytes, text, &top)?;
+        let (mut index, times) = Index::read_top(package, text, &top)?;
         if let Some(versions) = top.get("versions") {
-            packument.parse_versions(versions, text, bytes)?;
+            index.parse_versions(versions, text)?;
         }
-        packument.date(&times);
-        packument.index_places();
-        Ok(packument)
+        index.date(&times);
+        index.index_places();
+        Ok(Self { index: index.into(), original: Original::held(bytes.clone()) })
     }
 
+    /// With the versions that the upstream no longer lists and that we still hold.
+    pub(super) fn with_retained(self, package: &Package, bytes: &Bytes) -> Result<Self, String> {
+        let retained = Self::parse(package, bytes)?;
+        let taken = |index: Arc<Index>| Arc::into_inner(index).ok_or("it is in use".to_owned());
+        let mut index = taken(self.index)?;
+        index.add_retained(taken(retained.index)?);
+        index.index_places();
+        let original = match self.original {
+            Original::Held { newest, .. } => Original::Held { newest, retained: bytes.clone() },
+            stored @ Original::Stored(_) => stored,
+        };
+        Ok(Self { index: index.into(), original })
+    }
+}
+
+impl Index {
     /// All but the versions, and when they were published.
     fn read_top<'a>(
         package: &Package,
-        bytes: &Bytes,
         text: &str,
         top: &Fields<'a>,
     ) -> Result<(Self, Times<'a>), String> {
@@ -125,11 +116,11 @@ impl Packument {
             let is_made_anew =
                 matches!(key.as_ref(), "versions" | "dist-tags" | "time" | "name" | "modified");
             if !is_made_anew && !UPSTREAMS_OWN.contains(&key.as_ref()) {
-                fields.push((key.to_string(), bytes.slice(span(text, value))));
+                fields.push((key.to_string(), Raw::of(text, value)?));
             }
         }
         let modified = times.text("modified").map(str::to_owned);
-        let packument = Self {
+        let index = Self {
             package: package.clone(),
             entries: Vec::new(),
             tags,
@@ -141,10 +132,10 @@ impl Packument {
             created: times.text("created").map(str::to_owned),
             modified: modified.or_else(|| top.text("modified").map(Cow::into_owned)),
         };
-        Ok((packument, times))
+        Ok((index, times))
     }
 
-    fn parse_versions(&mut self, versions: &str, text: &str, bytes: &Bytes) -> Result<(), String> {
+    fn parse_versions(&mut self, versions: &str, text: &str) -> Result<(), String> {
         let versions = Fields::parse(versions)
             .map_err(|fault| format!("its versions are no object: {fault}"))?;
         if versions.0.len() > MAX_VERSIONS {
@@ -157,8 +148,9 @@ impl Packument {
             if !seen.insert(version.clone()) {
                 continue;
             }
-            let raw = bytes.slice(span(text, value));
-            match parse_entry(&self.package, version, value, raw) {
+            let entry = Raw::of(text, value)
+                .and_then(|raw| parse_entry(&self.package, version, value, raw));
+            match entry {
                 Ok(entry) => self.entries.push(entry),
                 Err(why) => self.left_out.push(told(version, &why)),
             }
@@ -176,12 +168,11 @@ impl Packument {
         }
     }
 
-    /// Adds versions that the upstream no longer lists and that we still hold.
-    pub(super) fn add_retained(&mut self, retained: Self) {
+    fn add_retained(&mut self, retained: Self) {
         let listed: HashSet<Version> =
             self.entries.iter().map(|entry| entry.version.clone()).collect();
-        self.entries
-            .extend(retained.entries.into_iter().filter(|entry| !listed.contains(&entry.version)));
+        let gone = retained.entries.into_iter().filter(|entry| !listed.contains(&entry.version));
+        self.entries.extend(gone.map(|entry| Entry { raw: entry.raw.retained(), ..entry }));
     }
 }
 
@@ -192,47 +183,9 @@ fn told(version: &str, why: &str) -> LeftOut {
     }
 }
 
-fn parse_entry(package: &Package, version: &str, text: &str, raw: Bytes) -> Result<Entry, String> {
+fn parse_entry(package: &Package, version: &str, text: &str, raw: Raw) -> Result<Entry, String> {
     let fields = Fields::parse(text).map_err(|fault| format!("it is no object: {fault}"))?;
     read_entry(package, version, text, raw, &fields, None)
-}
-
-/// The fields of a version that mean something to us, of each the last.
-#[derive(Default)]
-struct Known<'a> {
-    name: Option<&'a str>,
-    version: Option<&'a str>,
-    dist: Option<&'a str>,
-    deprecated: Option<&'a str>,
-    scripts: Option<&'a str>,
-    has_install_script: Option<&'a str>,
-    has_resolved: bool,
-    /// The first three stand once at most.
-    repeats: bool,
-    short: [Option<&'a str>; SHORT_FIELDS.len()],
-}
-
-impl<'a> Known<'a> {
-    fn of(fields: &Fields<'a>) -> Self {
-        let mut known = Self::default();
-        for (key, value) in &fields.0 {
-            let key: &str = key;
-            match key {
-                "name" => known.repeats |= known.name.replace(value).is_some(),
-                "version" => known.repeats |= known.version.replace(value).is_some(),
-                "dist" => known.repeats |= known.dist.replace(value).is_some(),
-                "deprecated" => known.deprecated = Some(value),
-                "scripts" => known.scripts = Some(value),
-                "hasInstallScript" => known.has_install_script = Some(value),
-                RESOLVED => known.has_resolved = true,
-                _ => {}
-            }
-            if let Some(at) = SHORT_FIELDS.iter().position(|name| *name == key) {
-                known.short[at] = Some(value);
-            }
-        }
-        known
-    }
 }
 
 /// `dist` where it was read already.
@@ -240,15 +193,14 @@ fn read_entry(
     package: &Package,
     version: &str,
     text: &str,
-    raw: Bytes,
+    raw: Raw,
     fields: &Fields<'_>,
     dist: Option<&Fields<'_>>,
 ) -> Result<Entry, String> {
     let known = Known::of(fields);
     if known.has_resolved {
-        let raw = Bytes::from(fields.without(RESOLVED));
-        let text = std::str::from_utf8(&raw).map_err(|_| "it is not UTF-8".to_owned())?;
-        return parse_entry(package, version, text, raw.clone());
+        let text = fields.without(RESOLVED);
+        return parse_entry(package, version, &text, Raw::Changed(text.as_bytes().into()));
     }
     if known.repeats {
         return Err("its name, version or dist stands twice".to_owned());
@@ -274,26 +226,19 @@ fn read_entry(
     if !is_on_the_web(&source) {
         return Err("its tarball is not on the web".to_owned());
     }
-    let mut short = Vec::with_capacity(known.short.iter().flatten().count());
-    for (name, value) in SHORT_FIELDS.iter().zip(known.short) {
-        if let Some(value) = value {
-            short.push((*name, Span::of(text, value)?));
-        }
-    }
     Ok(Entry {
         version: Version::new(version).map_err(|fault| fault.to_string())?,
         source: source.into(),
         digests: promised_digests(&dist)?.into(),
         published: None,
-        deprecated: known.deprecated.is_some_and(says_deprecated),
+        deprecated: known.is_deprecated(),
         published_text: None,
         dist: Span::of(text, dist_value)?,
         tarball: Span::of(text, tarball)?,
         attestations: attestations_url(&dist).map(|url| Span::of(text, url)).transpose()?,
         words: hash_words(fields),
-        short: short.into(),
-        has_install_script: known.has_install_script == Some("true")
-            || known.scripts.is_some_and(has_install_script),
+        short: known.short(text)?,
+        has_install_script: known.has_install_script(),
         raw,
     })
 }
@@ -329,20 +274,6 @@ fn is_plainly_on_the_web(source: &str) -> bool {
 /// The address in `dist.attestations`, whose place is ours to give like that of the tarball.
 fn attestations_url<'a>(dist: &Fields<'a>) -> Option<&'a str> {
     Fields::parse(dist.get("attestations")?).ok()?.get("url")
-}
-
-/// npm takes an empty text or `false` as a deprecation that was taken back.
-fn says_deprecated(raw: &str) -> bool {
-    !matches!(raw, "false" | "\"\"" | "null")
-}
-
-fn has_install_script(scripts: &str) -> bool {
-    // Without this and without escapes none of the names can stand there.
-    if !scripts.contains("install") && !scripts.contains('\\') {
-        return false;
-    }
-    Fields::parse(scripts)
-        .is_ok_and(|scripts| INSTALL_SCRIPTS.iter().any(|name| scripts.get(name).is_some()))
 }
 
 /// All digests that are given; each has to hold. One that is given and unreadable is a fault:

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use super::{Entry, Packument};
+use crate::pull::PullError;
+use crate::pull::original::Original;
 use crate::registries::npm::names;
 
 /// The two documents that live at one address.
@@ -51,15 +53,23 @@ pub const HOISTED: &[&str] = &[
 ];
 
 /// One version alone, as `/{package}/{version}` answers.
-pub fn render_manifest(packument: &Packument, shown: &Shown<'_>, base: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(shown.entry.raw.len() + 64);
-    write_version(&mut out, packument, shown, Form::Full, base);
-    out
+pub fn render_manifest(
+    packument: &Packument,
+    shown: &Shown<'_>,
+    base: &str,
+) -> Result<Vec<u8>, PullError> {
+    let raw = shown.entry.raw.read(&packument.original)?;
+    let mut out = Vec::with_capacity(raw.len() + 64);
+    write_version(&mut out, packument, shown, &raw, Form::Full, base);
+    Ok(out)
 }
 
 /// A packument of these versions alone, unfiltered and not rewritten: what is kept of versions
 /// that the upstream takes away.
-pub fn render_retained(packument: &Packument, versions: &HashSet<Version>) -> Bytes {
+pub fn render_retained(
+    packument: &Packument,
+    versions: &HashSet<Version>,
+) -> Result<Bytes, PullError> {
     let kept: Vec<&Entry> =
         packument.entries.iter().filter(|entry| versions.contains(&entry.version)).collect();
     let mut out = Vec::new();
@@ -70,12 +80,12 @@ pub fn render_retained(packument: &Packument, versions: &HashSet<Version>) -> By
         separate(&mut out, index);
         write_text(&mut out, entry.version.as_str());
         out.push(b':');
-        out.extend_from_slice(&entry.raw);
+        out.extend_from_slice(&entry.raw.read(&packument.original)?);
     }
     out.extend_from_slice(b"},\"time\":");
     write_texts(&mut out, kept.iter().filter_map(|entry| published(entry)));
     out.push(b'}');
-    out.into()
+    Ok(out.into())
 }
 
 pub(super) fn published(entry: &Entry) -> Option<(&str, &str)> {
@@ -86,6 +96,7 @@ pub(super) fn write_version(
     out: &mut Vec<u8>,
     packument: &Packument,
     shown: &Shown<'_>,
+    raw: &[u8],
     form: Form,
     base: &str,
 ) {
@@ -99,23 +110,23 @@ pub(super) fn write_version(
     };
     match form {
         Form::Full => {
-            out.extend_from_slice(&entry.raw[..entry.dist.range().start]);
-            write_dist(out, shown, &links);
-            out.extend_from_slice(&entry.raw[entry.dist.range().end..]);
+            out.extend_from_slice(&raw[..entry.dist.range().start]);
+            write_dist(out, shown, raw, &links);
+            out.extend_from_slice(&raw[entry.dist.range().end..]);
         }
         Form::Abbreviated => {
             out.push(b'{');
             for (name, value) in &entry.short {
-                write_text(out, name);
+                write_text(out, name.name());
                 out.push(b':');
-                out.extend_from_slice(&entry.raw[value.range()]);
+                out.extend_from_slice(&raw[value.range()]);
                 out.push(b',');
             }
             if entry.has_install_script {
                 out.extend_from_slice(b"\"hasInstallScript\":true,");
             }
             out.extend_from_slice(b"\"dist\":");
-            write_dist(out, shown, &links);
+            write_dist(out, shown, raw, &links);
             out.push(b'}');
         }
     }
@@ -131,13 +142,13 @@ struct Links {
 /// Only the addresses are ours; digests, signatures and attestations stay as the upstream wrote
 /// them. Where it has changed its promise, the one of first sight stands, and signatures of the
 /// other bytes are left out.
-fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, links: &Links) {
+fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, raw: &[u8], links: &Links) {
     let entry = shown.entry;
     let Some(pinned) = shown.pinned else {
         let tarball = (&entry.tarball.range(), &links.tarball);
         let mut at = entry.dist.range().start;
         let mut splice = |(place, url): (&Range<usize>, &String)| {
-            out.extend_from_slice(&entry.raw[at..place.start]);
+            out.extend_from_slice(&raw[at..place.start]);
             write_text(out, url);
             at = place.end;
         };
@@ -152,7 +163,7 @@ fn write_dist(out: &mut Vec<u8>, shown: &Shown<'_>, links: &Links) {
                 splice((place, url));
             }
         }
-        out.extend_from_slice(&entry.raw[at..entry.dist.range().end]);
+        out.extend_from_slice(&raw[at..entry.dist.range().end]);
         return;
     };
     out.extend_from_slice(b"{\"tarball\":");
@@ -186,17 +197,22 @@ pub(super) fn hoists(offer: &Offer<'_>) -> bool {
 
 /// The other fields at the top. Those that are hoisted from `latest` follow it when it moved:
 /// the readme of a version that is not offered is not shown.
-pub(super) fn write_top_fields(out: &mut Vec<u8>, offer: &Offer<'_>) {
+pub(super) fn write_top_fields(
+    out: &mut Vec<u8>,
+    offer: &Offer<'_>,
+    original: &Original,
+) -> Result<(), PullError> {
     let (newest, moved) = (newest(offer), hoists(offer));
     for (key, value) in &offer.packument.fields {
         if !(moved && HOISTED.contains(&key.as_str())) {
-            write_raw_field(out, key, value);
+            write_raw_field(out, key, &value.read(original)?);
         }
     }
     let shown = newest
         .and_then(|newest| offer.shown.iter().find(|shown| shown.entry.version.as_str() == newest));
     if let (true, Some(shown)) = (moved, shown)
-        && let Ok(text) = std::str::from_utf8(&shown.entry.raw)
+        && let raw = shown.entry.raw.read(original)?
+        && let Ok(text) = std::str::from_utf8(&raw)
         && let Ok(fields) = Fields::parse(text)
     {
         for name in HOISTED {
@@ -205,6 +221,7 @@ pub(super) fn write_top_fields(out: &mut Vec<u8>, offer: &Offer<'_>) {
             }
         }
     }
+    Ok(())
 }
 
 fn write_raw_field(out: &mut Vec<u8>, key: &str, value: &[u8]) {

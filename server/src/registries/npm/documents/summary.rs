@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::fields::Fields;
+use super::raw::Raw;
 use super::{Entry, Packument};
 use crate::metadata::MAX_VALUE;
 use crate::metadata::records::{PeopleRecord, Somebody, SummaryRecord, WordsRecord, WordsStep};
@@ -116,16 +117,19 @@ fn place_in<T: PartialEq + Serialize>(all: &mut Vec<T>, size: &mut usize, one: T
 /// A registry hoists what the latest version says to the top, and some leave it there alone. Who
 /// maintains a package stands there for all of its versions.
 fn words_in(packument: &Packument, entry: &Entry, is_latest: bool) -> (WordsRecord, PeopleRecord) {
-    let text = std::str::from_utf8(&entry.raw).ok();
+    // It is made of a document that was just read, so its text is in memory.
+    let read = |raw: &Raw| raw.read(&packument.original).ok();
+    let text = read(&entry.raw).unwrap_or_default();
+    let text = std::str::from_utf8(&text).ok();
     let manifest = text.and_then(|text| Fields::parse(text).ok()).unwrap_or_default();
     let small =
         |raw: &str| (raw.len() <= FIELD_AT_MOST).then(|| serde_json::from_str(raw).ok()).flatten();
     let mut fields: Map<String, Value> = Map::new();
     for name in FIELDS {
-        let own = manifest.get(name).and_then(|value| small(value));
+        let own = manifest.get(name).and_then(small);
         let is_at_top = is_latest || *name == MAINTAINERS;
         let top = || packument.fields.iter().find(|(key, _)| is_at_top && key == name);
-        let top = || top().and_then(|(_, raw)| small(std::str::from_utf8(raw).ok()?));
+        let top = || top().and_then(|(_, raw)| small(std::str::from_utf8(&read(raw)?).ok()?));
         fields.insert((*name).to_owned(), own.or_else(top).unwrap_or_default());
     }
     let people = fields[MAINTAINERS].as_array().into_iter().flatten();

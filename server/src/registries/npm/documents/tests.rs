@@ -77,7 +77,7 @@ fn parse(document: &Value) -> Packument {
 pub fn whole_text(offer: &Offer<'_>, form: Form, base: &str) -> Vec<u8> {
     let text = PackumentText::new(offer.clone(), form, base);
     let mut bytes = Vec::new();
-    (0..text.count()).for_each(|section| text.write(section, &mut bytes));
+    (0..text.count()).for_each(|section| text.write(section, &mut bytes).unwrap());
     bytes
 }
 
@@ -104,10 +104,10 @@ fn whoever_ignores_the_restrictions_sees_the_same_packument() {
             let text = PackumentText::new(offer, form, BASE);
             let text = text.with_restrictions(restrictions.map(<[u8]>::to_vec));
             let mut bytes = Vec::new();
-            (0..text.count()).for_each(|section| text.write(section, &mut bytes));
+            (0..text.count()).for_each(|section| text.write(section, &mut bytes).unwrap());
             let kept = (0..text.count()).filter_map(|section| {
                 let mut bytes = Vec::new();
-                text.write(section, &mut bytes);
+                text.write(section, &mut bytes).unwrap();
                 Some((text.key(section)?, bytes))
             });
             (serde_json::from_slice::<Value>(&bytes).unwrap(), kept.collect::<Vec<_>>())
@@ -192,7 +192,7 @@ fn other_digests_than_the_first_are_not_offered() {
     let pinned = [sha512.clone(), Digest::parse(&format!("sha1:{}", "c".repeat(40))).unwrap()];
     let shown = Shown { entry: &packument.entries[0], pinned: Some(&pinned) };
     let manifest: Value =
-        serde_json::from_slice(&render_manifest(&packument, &shown, BASE)).unwrap();
+        serde_json::from_slice(&render_manifest(&packument, &shown, BASE).unwrap()).unwrap();
     let expected = json!({
         "tarball": format!("{BASE}/left-pad/-/left-pad-1.0.0.tgz"),
         "integrity": sha512.to_sri(),
@@ -274,7 +274,8 @@ fn a_version_that_the_upstream_took_away_stays_where_it_is_held() {
     let held = HashSet::from([version("1.0.0")]);
     let retained = NpmDocuments::retain(&before, &held);
     let newest = Bytes::from(upstream(&["2.0.0"], "2.0.0").to_string());
-    let merged = NpmDocuments::parse(&package("left-pad"), newest, Some(retained)).unwrap();
+    let merged =
+        NpmDocuments::parse(&package("left-pad"), newest, Some(retained.unwrap())).unwrap();
     let view = render(&merged, &["1.0.0", "2.0.0"], Form::Full);
     assert_eq!(view["versions"].as_object().unwrap().len(), 2);
     assert_eq!(view["versions"]["1.0.0"]["description"], "the 1.0.0");

@@ -10,10 +10,13 @@
 use std::ops::Range;
 
 use super::Entry;
+use super::raw::Window;
 use super::render::{
     Form, Offer, hoists, newest, published, separate, write_field, write_text, write_texts,
     write_top_fields, write_version,
 };
+use crate::pull::PullError;
+use crate::pull::original::Original;
 use crate::pull::views::{SectionKey, Sections};
 
 /// Of a section of versions, before it is packed: the largest text that a change makes anew, but
@@ -147,7 +150,24 @@ impl Sections for PackumentText<'_> {
         }
     }
 
-    fn write(&self, section: usize, out: &mut Vec<u8>) {
+    fn write(&self, section: usize, out: &mut Vec<u8>) -> Result<(), PullError> {
+        self.write_from(&self.offer.packument.original, section, out)
+    }
+
+    fn write_all(&self, out: &mut Vec<u8>) -> Result<(), PullError> {
+        // At once is quicker than section by section.
+        let original = self.offer.packument.original.hold()?;
+        (0..self.count()).try_for_each(|section| self.write_from(&original, section, out))
+    }
+}
+
+impl PackumentText<'_> {
+    fn write_from(
+        &self,
+        original: &Original,
+        section: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), PullError> {
         let packument = self.offer.packument;
         match self.sections.get(section) {
             Some(Section::Head) => {
@@ -159,11 +179,15 @@ impl Sections for PackumentText<'_> {
                 out.extend_from_slice(b",\"versions\":{");
             }
             Some(Section::Versions(group)) => {
-                for (index, shown) in self.offer.shown[group.shown.clone()].iter().enumerate() {
+                let neighbours = &self.offer.shown[group.shown.clone()];
+                let raws = neighbours.iter().map(|shown| &shown.entry.raw);
+                let window = Window::over(original, raws)?;
+                for (index, shown) in neighbours.iter().enumerate() {
                     separate(out, index + usize::from(!group.is_first));
                     write_text(out, shown.entry.version.as_str());
                     out.push(b':');
-                    write_version(out, packument, shown, self.form, self.base);
+                    let raw = window.read(&shown.entry.raw)?;
+                    write_version(out, packument, shown, &raw, self.form, self.base);
                 }
             }
             Some(Section::Modified) => {
@@ -194,7 +218,7 @@ impl Sections for PackumentText<'_> {
             Some(Section::Rest) => {
                 out.push(b'}');
                 if self.form == Form::Full {
-                    write_top_fields(out, &self.offer);
+                    write_top_fields(out, &self.offer, original)?;
                 }
             }
             Some(Section::End) => {
@@ -206,5 +230,6 @@ impl Sections for PackumentText<'_> {
             }
             None => {}
         }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 
 mod headers;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, Read};
 use std::path::Path;
@@ -248,7 +249,7 @@ impl Found {
         let Some(inside) = inside else { return refuse("lies beside the package's directory") };
         self.files += 1;
         self.unpacked += entry.size();
-        self.note(inside, entry, limits)
+        self.note(&inside, entry, limits)
     }
 
     fn note<R: Read>(
@@ -304,7 +305,7 @@ impl Found {
 
 /// The path without its first directory, whatever that is called: npm takes it off. `None` for the
 /// directory itself and for what lies beside it.
-fn below_root(path: &str, is_directory: bool) -> Result<Option<&str>, &'static str> {
+fn below_root(path: &str, is_directory: bool) -> Result<Option<Cow<'_, str>>, &'static str> {
     if path.chars().any(char::is_control) {
         return Err("has a control character in its name");
     }
@@ -320,10 +321,16 @@ fn below_root(path: &str, is_directory: bool) -> Result<Option<&str>, &'static s
     if path == "." {
         return Ok(None);
     }
-    if path.split('/').any(|part| part.is_empty() || part == ".") {
+    let mut parts = path.split('/');
+    if parts.next() == Some(".") || path.split('/').any(str::is_empty) {
         return Err("has a name that can be read in more than one way");
     }
-    Ok(path.split_once('/').map(|(_, inside)| inside))
+    // Behind the first directory a `.` is the same place to everybody; some clients pack it.
+    if parts.clone().any(|part| part == ".") {
+        let inside: Vec<&str> = parts.filter(|part| *part != ".").collect();
+        return Ok((!inside.is_empty()).then(|| Cow::Owned(inside.join("/"))));
+    }
+    Ok(path.split_once('/').map(|(_, inside)| Cow::Borrowed(inside)))
 }
 
 /// `C:` somewhere in it, which Windows takes for another place.

@@ -35,13 +35,17 @@ fn is_aside(field: &str) -> bool {
     field.starts_with('_') || ASIDE.contains(&field)
 }
 
+/// What installs go by, in the form in which two of them are compared.
+pub fn canonical(manifest: &Manifest, archive: &Contents) -> Vec<(&'static str, Value)> {
+    let fields = installs::fields(manifest, archive).into_iter();
+    fields.map(|(field, value)| (field, installs::compared(field, value))).collect()
+}
+
 /// The first field that differs.
 pub fn difference(published: &Manifest, archive: &Contents) -> Option<String> {
-    let ours = installs::fields(published, archive);
-    let theirs = installs::fields(&archive.manifest, archive);
+    let (ours, theirs) = (canonical(published, archive), canonical(&archive.manifest, archive));
     for ((field, ours), (_, theirs)) in ours.iter().zip(&theirs) {
-        let form = |value: &Value| installs::compared(field, value.clone());
-        if form(ours) != form(theirs) {
+        if ours != theirs {
             return Some((*field).to_owned());
         }
     }

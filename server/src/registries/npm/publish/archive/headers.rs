@@ -21,6 +21,8 @@ pub struct Ahead {
     long: Option<Vec<u8>>,
     /// The path in the extended header.
     path: Option<Vec<u8>>,
+    /// The size in the extended header.
+    size: Option<u64>,
 }
 
 impl Ahead {
@@ -50,9 +52,9 @@ impl Ahead {
                     return Err(ambiguous());
                 }
                 for (key, value) in pairs(&read(entry)?)? {
-                    // A size, a kind or a hole that only some readers know of makes two archives
-                    // out of one.
-                    let decides = ["size", "linkpath", "type", "charset", "hdrcharset"]
+                    // A kind or a hole that only some readers know of makes two archives out of
+                    // one.
+                    let decides = ["linkpath", "type", "charset", "hdrcharset"]
                         .contains(&key.as_str())
                         || key.starts_with("GNU.")
                         || key == "SCHILY.realsize"
@@ -60,8 +62,10 @@ impl Ahead {
                     if decides {
                         return Err(ambiguous());
                     }
-                    if key == "path" {
-                        self.path = Some(value.into_bytes());
+                    match key.as_str() {
+                        "path" => self.path = Some(value.into_bytes()),
+                        "size" => self.size = Some(value.parse().map_err(|_| ambiguous())?),
+                        _ => {}
                     }
                 }
                 if self.path.is_some() && self.long.is_some() {
@@ -84,6 +88,10 @@ impl Ahead {
         // Some look at its first byte, some at one far within.
         let is_odd = prefix.is_empty() && bytes[PREFIX_IS_LONG] != 0;
         if !is_ustar && !prefix.is_empty() || is_ustar && is_odd {
+            return Err(ambiguous());
+        }
+        // npm of old wrote the size in both places; two sizes make two archives out of one.
+        if ahead.size.is_some_and(|size| header.entry_size().ok() != Some(size)) {
             return Err(ambiguous());
         }
         match ahead.long.or(ahead.path) {

@@ -164,6 +164,11 @@ fn headers_that_all_readers_agree_about_are_read() {
             let global = member(b'g', "pax_global_header", pair("comment", "1").as_bytes());
             vec![global, member(b'x', "PaxHeader", pax.as_bytes()), manifest()]
         }),
+        ("a size in both places", {
+            let size = pair("size", &MANIFEST.1.len().to_string());
+            vec![member(b'x', "PaxHeader", (pax.clone() + &size).as_bytes()), manifest()]
+        }),
+        ("a dot within", vec![member(b'0', "package/./package.json", MANIFEST.1)]),
         ("prefix", {
             let file = ustar(member(b'0', "package.json", MANIFEST.1));
             vec![with_field(file, 345, b"package")]

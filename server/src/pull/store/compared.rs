@@ -1,0 +1,70 @@
+//! What came of comparing an artifact with what is said of it, kept with its version.
+
+use policies::package::{Package, Version};
+
+use super::PullStore;
+use crate::metadata::MetadataError;
+use crate::metadata::records::{Compared, Observation, ObservationKind, VersionRecord};
+use crate::pull::PullError;
+
+/// Where other processes write the versions of the same package, it is tried so often.
+const TRIES: usize = 8;
+
+impl PullStore {
+    /// What is remembered of the version from now on, with what was `seen` if it was not seen just
+    /// like that before; `None` if nothing is remembered of it any more. The caller has the turn of
+    /// the package.
+    pub async fn keep_comparison(
+        &self,
+        registry: &str,
+        package: &Package,
+        version: &Version,
+        compared: &Compared,
+        seen: Option<ObservationKind>,
+    ) -> Result<Option<VersionRecord>, PullError> {
+        for _ in 0..TRIES {
+            let (mut versions, mut places) = self.read_version_places(registry, package).await?;
+            let Some(mut record) = versions.remove(version).filter(|record| !record.own) else {
+                return Ok(None);
+            };
+            record.compared = Some(compared.clone());
+            let now = self.clock.now();
+            let mut batch = self.told(places.put([(version, &record)]))?;
+            if let Some(what) = &seen
+                && !self.is_last_seen(registry, package, version, what).await?
+            {
+                let version = Some(version.to_string());
+                let observation = Observation { at: now, what: what.clone(), version };
+                batch =
+                    self.add_observations(batch, registry, package, &[observation], now).await?;
+            }
+            match self.metadata.commit(batch).await {
+                Ok(()) => return Ok(Some(record)),
+                Err(MetadataError::Conflict { .. }) => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        Err(PullError::Busy)
+    }
+
+    /// Whether the last comparison of this version that found something found this.
+    async fn is_last_seen(
+        &self,
+        registry: &str,
+        package: &Package,
+        version: &Version,
+        what: &ObservationKind,
+    ) -> Result<bool, PullError> {
+        let observations =
+            self.read_all(&Observation::of_package(registry, package.name())).await?;
+        let of_version =
+            observations.iter().rev().map(|(_, observation)| observation).find(|one| {
+                let is_found = matches!(
+                    one.what,
+                    ObservationKind::Contradicts { .. } | ObservationKind::Unreadable { .. }
+                );
+                is_found && one.version.as_deref() == Some(version.as_str())
+            });
+        Ok(of_version.is_some_and(|observation| observation.what == *what))
+    }
+}
