@@ -1,23 +1,38 @@
-//! How long one decision takes with a thousand rules in force.
+//! How long one decision takes with a thousand rules in force, and with conditions among them.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use policies::asker::Asker;
 use policies::decide::decide;
-use policies::facts::Facts;
-use policies::package::{Package, Version};
+use policies::facts::{Facts, KnownAdvisory};
+use policies::licence::Licence;
+use policies::package::{Ecosystem, Package, Version};
 use policies::rules::{RuleSet, parse};
 
 const VERSIONS: [&str; 8] =
     ["0.9.0", "1.0.0", "1.4.2", "2.0.0-rc.1", "2.0.0", "2.11.3", "3.0.0-beta.12", "3.1.0"];
 
+/// None is true of the versions asked about, so each of them is asked.
+const CONDITIONS: [&str; 5] = [
+    "age < duration('168h') && !fixes_advisory",
+    "advisories.exists(a, a.severity >= 9.0 && !a.withdrawn)",
+    "licence.denied(['GPL-3.0-only', 'AGPL-3.0-only', 'family:copyleft'])",
+    "publisher_changed && install_scripts",
+    "name.matches('^(evil|bad)-') || similar_to != \'\'",
+];
+
+const ASKED: &str = "[[rule]]\nname = 'asked'\neffect = 'allow'\npackages = ['npm:left-pad']\n";
+
+fn compiled(text: &str) -> RuleSet {
+    RuleSet::compile(parse("bench.toml", text).expect("the rules are good")).expect("no name twice")
+}
+
 /// `named` rules for other packages, and `shared` that each name every npm package.
-fn rules(named: usize, shared: usize) -> RuleSet {
-    let mut text = String::from(
-        "[[rule]]\nname = 'asked'\neffect = 'allow'\npackages = ['npm:left-pad']\nversions = '>=1 <3'\n",
-    );
+fn plain(named: usize, shared: usize) -> RuleSet {
+    let mut text = String::from(ASKED) + "versions = '>=1 <3'\n";
     let mut rule = |name: String, package: String, effect: &str, versions: &str| {
         writeln!(
             text,
@@ -31,18 +46,48 @@ fn rules(named: usize, shared: usize) -> RuleSet {
     for place in 0..shared {
         rule(format!("shared-{place}"), "npm:*".to_owned(), "deny", "=0.0.1 || ^99");
     }
-    RuleSet::compile(parse("bench.toml", &text).expect("the rules are good"))
-        .expect("no name twice")
+    compiled(&text)
+}
+
+/// So many rules with conditions that all speak of the package.
+fn conditional(count: usize) -> RuleSet {
+    let mut text = String::from(ASKED);
+    for place in 0..count {
+        let when = CONDITIONS[place % CONDITIONS.len()];
+        writeln!(
+            text,
+            "[[rule]]\nname = 'when-{place}'\neffect = 'deny'\npackages = ['npm:*']\nwhen = \"{when}\""
+        )
+        .expect("writing to a string does not fail");
+    }
+    compiled(&text)
 }
 
 fn benches(criterion: &mut Criterion) {
-    let facts = Facts::at(Timestamp::UNIX_EPOCH);
+    let now = Timestamp::UNIX_EPOCH;
+    let licence = Licence::new(Ecosystem::Npm, "MIT OR Apache-2.0");
+    let advisory =
+        KnownAdvisory { id: "GHSA-1".into(), severity: Some(5.3), ..KnownAdvisory::default() };
+    let advisories = [advisory];
+    let facts = Facts {
+        published: Some(now - SignedDuration::from_hours(1000)),
+        licence: Some(&licence),
+        advisories: Some(&advisories),
+        fixes_advisory: Some(false),
+        publisher_changed: Some(false),
+        install_scripts: Some(false),
+        similar_to: Some(""),
+        ..Facts::at(now)
+    };
+    let asker = Asker::default();
     let package: Package = "npm:left-pad".parse().expect("a good name");
     let versions = VERSIONS.map(|version| Version::new(version).expect("a good version"));
     for (name, set) in [
-        ("1000 rules that name a package each", rules(1000, 0)),
-        ("990 such rules and 10 for all of npm", rules(990, 10)),
-        ("1000 rules for all of npm", rules(0, 1000)),
+        ("1000 rules that name a package each", plain(1000, 0)),
+        ("990 such rules and 10 for all of npm", plain(990, 10)),
+        ("1000 rules for all of npm", plain(0, 1000)),
+        ("5 rules with conditions", conditional(5)),
+        ("100 rules with conditions", conditional(100)),
     ] {
         criterion.bench_function(&format!("find rules, {name}"), |bencher| {
             bencher.iter(|| black_box(set.for_package(black_box(&package))));
@@ -52,7 +97,27 @@ fn benches(criterion: &mut Criterion) {
         criterion.bench_function(&format!("decide 8 versions, {name}"), |bencher| {
             bencher.iter(|| {
                 for version in &versions {
-                    black_box(decide(black_box(&found), version, &facts));
+                    black_box(decide(black_box(&found), version, &facts, &asker));
+                }
+            });
+        });
+    }
+    let many: Vec<Version> = (0..5000)
+        .map(|n| {
+            Version::new(&format!("{}.{}.{}", n / 100, n / 10 % 10, n % 10)).expect("a version")
+        })
+        .collect();
+    for (name, set) in [
+        ("1000 rules, 10 of them for all of npm", plain(990, 10)),
+        ("5 rules with conditions", conditional(5)),
+        ("20 rules with conditions", conditional(20)),
+        ("100 rules with conditions", conditional(100)),
+    ] {
+        criterion.bench_function(&format!("decide 5000 versions, {name}"), |bencher| {
+            bencher.iter(|| {
+                let found = set.for_package(&package);
+                for version in &many {
+                    black_box(decide(black_box(&found), version, &facts, &asker));
                 }
             });
         });

@@ -1,76 +1,151 @@
-//! (rules, version, facts) → [`Decision`]; and the same in words, rule by rule.
+//! (rules, version, facts, asker) → [`Decision`]; and the same in words, rule by rule.
 //!
-//! Deny beats hold beats allow, and what no rule allows is denied, unless it was published here. An
-//! expired rule says nothing. What an advisory calls malicious is denied whatever the rules say,
-//! unless it was published here: the advisory speaks of somebody else's package of that name.
-//! Rules only ever expire, so a decision can change by itself only when the rule that made it does.
+//! Deny beats hold beats allow, and what no rule allows is denied, unless it was published here. A
+//! waiver is an allow that also lifts one deny or hold. A rule that expired or has not started says
+//! nothing. What nobody knows makes no allow true and no deny or hold false. What an advisory calls
+//! malicious is denied whatever the rules say, unless a waiver of [`MALICIOUS`] lifts that, or it was
+//! published here: the advisory speaks of somebody else's package of that name.
+//!
+//! The rules are looked at in the order in which they win, so a decision stays what it is until the
+//! first moment at which one of those looked at says something else.
+
+mod explain;
+mod weigh;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
 
-use crate::decision::{Decision, DecisionCode, Effect};
-use crate::facts::{Facts, KnownAdvisory};
-use crate::package::{Package, PackageVersion, Version};
-use crate::rules::{PackageRules, Rule, RuleSet};
+use crate::asker::Asker;
+use crate::condition::Subject;
+use crate::decision::{Decision, DecisionCode, Effect, Observed};
+use crate::facts::{Facts, KnownAdvisory, Missing};
+use crate::package::Version;
+use crate::rules::{MALICIOUS, PackageRules, Rule};
 use crate::versions::Parsed;
+use weigh::{Verdict, weigh};
+
+pub use explain::{Considered, Explanation, Overview, explain, overview};
 
 /// Decides one version; `rules` are those of its package.
-pub fn decide(rules: &PackageRules<'_>, version: &Version, facts: &Facts<'_>) -> Decision {
-    let revision = rules.set().revision().clone();
+pub fn decide(
+    rules: &PackageRules<'_>,
+    version: &Version,
+    facts: &Facts<'_>,
+    asker: &Asker<'_>,
+) -> Decision {
+    let made = |effect, code, reason| Decision {
+        effect,
+        code,
+        rule: None,
+        reason,
+        revision: rules.set().revision().clone(),
+        until: None,
+        missing: Missing::NONE,
+        waiver: None,
+        observed: None,
+    };
     if let Some(reason) = rules.set().unavailable_reason() {
-        return Decision {
-            effect: Effect::Deny,
-            code: DecisionCode::RulesUnavailable,
-            rule: None,
-            reason: reason.clone(),
-            revision,
-            until: None,
-        };
-    }
-    if let Some(malicious) = known_malice(facts) {
-        return Decision {
-            effect: Effect::Deny,
-            code: DecisionCode::Malicious,
-            rule: None,
-            reason: format!("the advisory {} says that it is malicious", malicious.id).into(),
-            revision,
-            until: None,
-        };
+        return made(Effect::Deny, DecisionCode::RulesUnavailable, reason.clone());
     }
     let parsed = Parsed::new(rules.ecosystem(), version.as_str());
-    let winner = rules.iter().find(|rule| {
-        !rule.is_expired(facts.now) && rule.includes(rules.ecosystem(), parsed.as_ref())
-    });
-    match winner {
-        Some(rule) => Decision {
-            effect: rule.effect,
-            code: match rule.effect {
+    let subject = Subject { package: rules.package(), version: version.as_str(), facts };
+    let mut considering =
+        Considering { rules, subject, version: parsed.as_ref(), asker, until: Timestamp::MAX };
+    let mut waiver = None;
+    if let Some(malicious) = known_malice(facts) {
+        waiver = considering.waiver_of(MALICIOUS);
+        if waiver.is_none() {
+            let reason = format!("the advisory {} says that it is malicious", malicious.id);
+            let decision = made(Effect::Deny, DecisionCode::Malicious, reason.into());
+            return Decision { until: considering.until(), ..decision };
+        }
+    }
+    let mut observed = None;
+    // Of allows that would have needed to know more.
+    let mut missing = Missing::NONE;
+    let mut winner = None;
+    for rule in rules.iter() {
+        if rule.observe && observed.is_some() {
+            continue;
+        }
+        let verdict = considering.weigh(rule);
+        if !verdict.matched {
+            if !rule.observe {
+                missing = missing.and(verdict.missing);
+            }
+            continue;
+        }
+        let lifted = considering.lifting(rule);
+        if rule.observe {
+            observed = Some(rule).filter(|_| lifted.is_none());
+        } else if lifted.is_some() {
+            waiver = waiver.or(lifted);
+        } else {
+            winner = Some((rule, verdict));
+            break;
+        }
+    }
+    let until = considering.until();
+    let mut decision = match winner {
+        Some((rule, verdict)) => {
+            let code = match rule.effect {
                 Effect::Allow => DecisionCode::AllowedByRule,
                 Effect::Hold => DecisionCode::HeldByRule,
                 Effect::Deny => DecisionCode::DeniedByRule,
-            },
-            rule: Some(rule.name.clone()),
-            reason: reason_of(rule),
-            revision,
-            until: rule.expires,
-        },
-        None if facts.own => Decision {
-            effect: Effect::Allow,
-            code: DecisionCode::OwnPackage,
-            rule: None,
-            reason: "published here".into(),
-            revision,
-            until: None,
-        },
-        None => Decision {
-            effect: Effect::Deny,
-            code: DecisionCode::NoRuleAllows,
-            rule: None,
-            reason: nobody_allows(rules, parsed.as_ref(), facts).into(),
-            revision,
-            until: None,
-        },
+            };
+            Decision {
+                rule: Some(rule.name.clone()),
+                missing: verdict.missing,
+                ..made(rule.effect, code, reason_of(rule, &verdict))
+            }
+        }
+        None if facts.own => made(Effect::Allow, DecisionCode::OwnPackage, "published here".into()),
+        None => {
+            let reason = explain::nobody_allows(&considering);
+            Decision { missing, ..made(Effect::Deny, DecisionCode::NoRuleAllows, reason) }
+        }
+    };
+    decision.until = until;
+    decision.waiver = waiver.map(|waiver: &Rule| waiver.name.clone());
+    decision.observed = observed
+        .filter(|rule| rule.effect != decision.effect)
+        .map(|rule| Observed { rule: rule.name.clone(), effect: rule.effect });
+    decision
+}
+
+/// One decision in the making.
+struct Considering<'c, 's> {
+    rules: &'c PackageRules<'s>,
+    subject: Subject<'c>,
+    version: Option<&'c Parsed<'c>>,
+    asker: &'c Asker<'c>,
+    /// All verdicts up to now hold until then.
+    until: Timestamp,
+}
+
+impl<'s> Considering<'_, 's> {
+    fn weigh(&mut self, rule: &Rule) -> Verdict {
+        let verdict = weigh(rule, &self.subject, self.version, self.asker);
+        self.until = self.until.min(verdict.until);
+        verdict
+    }
+
+    /// The waiver that takes away what this rule says of the version.
+    fn lifting(&mut self, rule: &Rule) -> Option<&'s Rule> {
+        if rule.effect == Effect::Allow {
+            return None;
+        }
+        self.waiver_of(&rule.name)
+    }
+
+    fn waiver_of(&mut self, rule: &str) -> Option<&'s Rule> {
+        let rules = self.rules;
+        rules.waivers_of(rule).find(|waiver| self.weigh(waiver).matched)
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        Some(self.until).filter(|until| *until < Timestamp::MAX)
     }
 }
 
@@ -79,149 +154,23 @@ fn known_malice<'a>(facts: &Facts<'a>) -> Option<&'a KnownAdvisory> {
     known.iter().find(|advisory| advisory.malicious && !advisory.withdrawn)
 }
 
-fn reason_of(rule: &Rule) -> Arc<str> {
-    match &rule.reason {
+fn reason_of(rule: &Rule, verdict: &Verdict) -> Arc<str> {
+    let said = || match &rule.reason {
         Some(reason) => reason.clone(),
         None => format!("{} by the rule {}", rule.effect.participle(), rule.name).into(),
-    }
-}
-
-/// The most useful thing to say where nothing matched.
-fn nobody_allows(
-    rules: &PackageRules<'_>,
-    version: Option<&Parsed<'_>>,
-    facts: &Facts<'_>,
-) -> String {
-    let mut allows = rules.iter().filter(|rule| rule.effect == Effect::Allow).peekable();
-    if allows.peek().is_none() {
-        return "no rule allows this package yet".to_owned();
-    }
-    if version.is_none() {
-        return format!(
-            "this is no version that {} knows, so no rule can allow it",
-            rules.ecosystem()
-        );
-    }
-    let ended =
-        allows.find(|rule| rule.is_expired(facts.now) && rule.includes(rules.ecosystem(), version));
-    match ended.and_then(|rule| rule.expires.map(|expires| (rule, expires))) {
-        Some((rule, expires)) => format!("the rule {} allowed it until {expires}", rule.name),
-        None => "no rule allows this version; others of this package are allowed".to_owned(),
-    }
-}
-
-/// A decision with every rule that was considered for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Explanation {
-    pub decision: Decision,
-    /// In the order in which they win; only rules that name the package are considered.
-    pub considered: Vec<Considered>,
-    /// Rules that speak of other packages only.
-    pub others: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Considered {
-    pub rule: Arc<str>,
-    pub effect: Effect,
-    pub matched: bool,
-    /// In words, for a person.
-    pub why: String,
-}
-
-/// The decision on one version, and what each rule had to say.
-pub fn explain(set: &RuleSet, asked: &PackageVersion, facts: &Facts<'_>) -> Explanation {
-    let rules = set.for_package(&asked.package);
-    let parsed = Parsed::new(rules.ecosystem(), asked.version.as_str());
-    let considered: Vec<Considered> =
-        rules.iter().map(|rule| consider(rule, &asked.package, parsed.as_ref(), facts)).collect();
-    Explanation {
-        decision: decide(&rules, &asked.version, facts),
-        others: set.rules().len() - considered.len(),
-        considered,
-    }
-}
-
-/// What the rules say of a package when no version is asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Overview {
-    pub considered: Vec<Considered>,
-    pub others: usize,
-    pub revision: crate::decision::Revision,
-}
-
-/// The rules that name the package. `matched` says that the rule is in force, whatever its range.
-pub fn overview(set: &RuleSet, package: &Package, facts: &Facts<'_>) -> Overview {
-    let rules = set.for_package(package);
-    let considered: Vec<Considered> = rules
-        .iter()
-        .map(|rule| {
-            let versions = match &rule.versions {
-                Some(versions) => format!("the versions {}", versions.text),
-                None => "every version".to_owned(),
-            };
-            let ended = rule.is_expired(facts.now);
-            let why = match (rule.expires, ended) {
-                (Some(expires), true) => {
-                    format!("spoke of {versions} until it expired on {expires}")
-                }
-                (Some(expires), false) => format!("speaks of {versions}, until {expires}"),
-                (None, _) => format!("speaks of {versions}"),
-            };
-            Considered { rule: rule.name.clone(), effect: rule.effect, matched: !ended, why }
-        })
-        .collect();
-    Overview {
-        others: set.rules().len() - considered.len(),
-        considered,
-        revision: set.revision().clone(),
-    }
-}
-
-fn consider(
-    rule: &Rule,
-    package: &Package,
-    version: Option<&Parsed<'_>>,
-    facts: &Facts<'_>,
-) -> Considered {
-    let included = rule.includes(package.ecosystem(), version);
-    let ended = rule.is_expired(facts.now);
-    let named = rule
-        .patterns
-        .iter()
-        .find(|pattern| pattern.matches(package))
-        .map_or_else(String::new, |pattern| format!("names it by {pattern}"));
-    let why = match (rule.expires.filter(|_| ended), &rule.versions, version, included) {
-        (Some(expires), ..) => format!("{named}, but expired on {expires}"),
-        (None, _, None, true) => {
-            format!("{named}; the version cannot be read, so it counts as one of the rule's")
-        }
-        (None, _, None, false) => format!("{named}, but the version cannot be read"),
-        (None, None, Some(_), _) => format!("{named}, in every version"),
-        (None, Some(versions), Some(_), true) => {
-            format!("{named}, and the version is in {}", versions.text)
-        }
-        (None, Some(versions), Some(_), false) => {
-            format!(
-                "{named}, but the version is not in {}{}",
-                versions.text,
-                narrow(rule, package, version)
-            )
-        }
     };
-    Considered { rule: rule.name.clone(), effect: rule.effect, matched: included && !ended, why }
-}
-
-/// Says so where only the narrow reading keeps a pre-release out of an allow.
-fn narrow(rule: &Rule, package: &Package, version: Option<&Parsed<'_>>) -> &'static str {
-    let wide = Rule { effect: Effect::Deny, ..rule.clone() };
-    let by_bounds = wide.includes(package.ecosystem(), version);
-    if rule.effect == Effect::Allow && by_bounds && version.is_some_and(Parsed::is_prerelease) {
-        " (it is a pre-release, which an allow must name)"
+    let comes_of_age =
+        rule.effect == Effect::Hold && verdict.until < rule.expires.unwrap_or(Timestamp::MAX);
+    if !verdict.missing.is_empty() {
+        format!("{} (nobody knows {})", said(), verdict.missing).into()
+    } else if comes_of_age {
+        format!("{} (not before {})", said(), verdict.until).into()
     } else {
-        ""
+        said()
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

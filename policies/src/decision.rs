@@ -7,6 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Missing;
+
 /// What happens to the version. `Deny` beats `Hold` beats `Allow`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -119,8 +121,25 @@ pub struct Decision {
     /// One line for a person: why.
     pub reason: Arc<str>,
     pub revision: Revision,
-    /// When this decision may change by itself (a rule expires). Nothing may keep it longer.
+    /// When this decision may change by itself: a rule starts or expires, a version comes of age.
+    /// Nothing may keep it longer.
     pub until: Option<Timestamp>,
+    /// Facts that nobody knew, where knowing them could have made it another one.
+    #[serde(default, skip_serializing_if = "Missing::is_empty")]
+    pub missing: Missing,
+    /// The waiver that lifted a deny or a hold on the way here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<Arc<str>>,
+    /// What a rule that only observes would have made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Observed>,
+}
+
+/// A rule that only observes, and would have decided otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    pub rule: Arc<str>,
+    pub effect: Effect,
 }
 
 impl Decision {

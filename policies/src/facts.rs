@@ -1,54 +1,53 @@
 //! What the caller gathered about one version, `now` included.
 //!
 //! Absent is unknown, and unknown is never clean: a missing fact can not make an allow true or a
-//! deny false.
+//! deny or hold false. Facts are borrowed, so that those of thousands of versions cost nothing to
+//! put together.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::licence::Licence;
+
 /// [`Facts::at`] knows nothing but the time; fill in what is known.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     pub now: Timestamp,
+    /// The name of the registry that it is asked of.
+    pub registry: Option<&'a str>,
     /// By the upstream's date, which the publisher controls.
     pub published: Option<Timestamp>,
     /// By our own clock, when this garden first saw the version.
     pub first_seen: Option<Timestamp>,
     /// It was published here: no upstream had a say in it.
     pub own: bool,
+    pub licence: Option<&'a Licence>,
     /// Those that name this version; an empty list says that there are none.
     pub advisories: Option<&'a [KnownAdvisory]>,
-    /// An advisory names it as the version that fixes it.
+    /// It is the first version in which some advisory no longer holds.
     pub fixes_advisory: Option<bool>,
+    pub deprecated: Option<bool>,
+    pub yanked: Option<bool>,
+    pub unlisted: Option<bool>,
+    /// It runs code of its own when it is installed.
+    pub install_scripts: Option<bool>,
+    /// It carries a checked statement of where it was built.
+    pub provenance: Option<bool>,
+    pub publisher: Option<&'a str>,
+    /// Somebody else published it than the version before.
+    pub publisher_changed: Option<bool>,
+    /// How many packages it depends on directly.
+    pub dependencies: Option<u32>,
+    /// In bytes, as it is downloaded.
+    pub size: Option<u64>,
+    /// The better known package that its name resembles; empty where it resembles none.
+    pub similar_to: Option<&'a str>,
     /// Absent until its artifact was fetched and held against what its registry says of it.
     pub compared: Option<Comparison>,
-}
-
-impl Facts<'_> {
-    /// Nothing is known but the time.
-    pub const fn at(now: Timestamp) -> Self {
-        Self {
-            now,
-            published: None,
-            first_seen: None,
-            own: false,
-            advisories: None,
-            fixes_advisory: None,
-            compared: None,
-        }
-    }
-
-    /// Whether the artifact contradicts its registry. Unknown until it was compared, and where it
-    /// can not be read: a package that hides what it says has not agreed.
-    pub fn contradicts(&self) -> Option<bool> {
-        match self.compared? {
-            Comparison::Agrees => Some(false),
-            Comparison::Contradicts => Some(true),
-            Comparison::Unreadable => None,
-        }
-    }
 }
 
 /// What an artifact says of itself, beside what its registry says of it.
@@ -71,12 +70,49 @@ impl Comparison {
     }
 }
 
+impl Facts<'_> {
+    /// Whether the artifact contradicts its registry. Unknown until it was compared, and where it
+    /// can not be read: a package that hides what it says has not agreed.
+    pub fn contradicts(&self) -> Option<bool> {
+        match self.compared? {
+            Comparison::Agrees => Some(false),
+            Comparison::Contradicts => Some(true),
+            Comparison::Unreadable => None,
+        }
+    }
+
+    /// Nothing is known but the time.
+    pub const fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            registry: None,
+            published: None,
+            first_seen: None,
+            own: false,
+            licence: None,
+            advisories: None,
+            fixes_advisory: None,
+            deprecated: None,
+            yanked: None,
+            unlisted: None,
+            install_scripts: None,
+            provenance: None,
+            publisher: None,
+            publisher_changed: None,
+            dependencies: None,
+            size: None,
+            similar_to: None,
+            compared: None,
+        }
+    }
+}
+
 /// One advisory that names the version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KnownAdvisory {
     pub id: Arc<str>,
     pub aliases: Vec<Arc<str>>,
-    /// From 0 to 10; `None` where nobody said how bad it is.
+    /// The CVSS base score; `None` where the advisory gives none.
     pub severity: Option<f64>,
     /// The package itself is malware, not merely flawed.
     pub malicious: bool,
@@ -86,16 +122,179 @@ pub struct KnownAdvisory {
     pub fixed: Vec<Arc<str>>,
 }
 
+/// A fact that can be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Fact {
+    Registry,
+    Published,
+    FirstSeen,
+    Licence,
+    Advisories,
+    /// The score of one of the advisories.
+    Severity,
+    FixesAdvisory,
+    Deprecated,
+    Yanked,
+    Unlisted,
+    InstallScripts,
+    Provenance,
+    Publisher,
+    PublisherChanged,
+    Dependencies,
+    Size,
+    SimilarTo,
+    Contradicts,
+}
+
+impl Fact {
+    pub const ALL: [Self; 18] = [
+        Self::Registry,
+        Self::Published,
+        Self::FirstSeen,
+        Self::Licence,
+        Self::Advisories,
+        Self::Severity,
+        Self::FixesAdvisory,
+        Self::Deprecated,
+        Self::Yanked,
+        Self::Unlisted,
+        Self::InstallScripts,
+        Self::Provenance,
+        Self::Publisher,
+        Self::PublisherChanged,
+        Self::Dependencies,
+        Self::Size,
+        Self::SimilarTo,
+        Self::Contradicts,
+    ];
+
+    /// As conditions write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Published => "published",
+            Self::FirstSeen => "first_seen",
+            Self::Licence => "licence",
+            Self::Advisories => "advisories",
+            Self::Severity => "severity",
+            Self::FixesAdvisory => "fixes_advisory",
+            Self::Deprecated => "deprecated",
+            Self::Yanked => "yanked",
+            Self::Unlisted => "unlisted",
+            Self::InstallScripts => "install_scripts",
+            Self::Provenance => "provenance",
+            Self::Publisher => "publisher",
+            Self::PublisherChanged => "publisher_changed",
+            Self::Dependencies => "dependencies",
+            Self::Size => "size",
+            Self::SimilarTo => "similar_to",
+            Self::Contradicts => "contradicts",
+        }
+    }
+
+    /// What is not known, for a person: "nobody knows …".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Registry => "which registry it is of",
+            Self::Published => "when it was published",
+            Self::FirstSeen => "when it was first seen here",
+            Self::Licence => "its licence",
+            Self::Advisories => "what advisories say of it",
+            Self::Severity => "how severe one of its advisories is",
+            Self::FixesAdvisory => "whether it fixes an advisory",
+            Self::Deprecated => "whether it is deprecated",
+            Self::Yanked => "whether it is yanked",
+            Self::Unlisted => "whether it is unlisted",
+            Self::InstallScripts => "whether it runs scripts when it is installed",
+            Self::Provenance => "where it was built",
+            Self::Publisher => "who published it",
+            Self::PublisherChanged => "whether its publisher changed",
+            Self::Dependencies => "how many dependencies it has",
+            Self::Size => "how large it is",
+            Self::SimilarTo => "which names its own resembles",
+            Self::Contradicts => "whether its metadata contradict its archive",
+        }
+    }
+}
+
+impl FromStr for Fact {
+    type Err = UnknownFact;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFact> {
+        Self::ALL.into_iter().find(|fact| fact.name() == text).ok_or(UnknownFact)
+    }
+}
+
+/// The text names no fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is the name of no fact")]
+pub struct UnknownFact;
+
+/// A set of facts that were missing. Written as a list of their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Missing(u32);
+
+impl Missing {
+    pub const NONE: Self = Self(0);
+
+    pub const fn one(fact: Fact) -> Self {
+        Self(1 << fact as u8)
+    }
+
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    // serde hands a reference to `skip_serializing_if`.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Fact> {
+        Fact::ALL.into_iter().filter(move |fact| self.0 & Self::one(*fact).0 != 0)
+    }
+}
+
+/// "its licence and who published it".
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = self.iter().count().saturating_sub(1);
+        for (place, fact) in self.iter().enumerate() {
+            let joint = match place {
+                0 => "",
+                _ if place == last => " and ",
+                _ => ", ",
+            };
+            write!(f, "{joint}{}", fact.words())?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Missing> for Vec<String> {
+    fn from(missing: Missing) -> Self {
+        missing.iter().map(|fact| fact.name().to_owned()).collect()
+    }
+}
+
+impl TryFrom<Vec<String>> for Missing {
+    type Error = UnknownFact;
+
+    fn try_from(names: Vec<String>) -> Result<Self, UnknownFact> {
+        names.iter().try_fold(Self::NONE, |all, name| Ok(all.and(Self::one(name.parse()?))))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_artifact_contradicts_only_where_it_was_read() {
-        let of = |compared| {
-            let now = Timestamp::UNIX_EPOCH;
-            Facts { compared, ..Facts::at(now) }.contradicts()
-        };
+        let of = |compared| Facts { compared, ..Facts::at(Timestamp::UNIX_EPOCH) }.contradicts();
         assert_eq!(of(None), None, "not compared yet");
         assert_eq!(of(Some(Comparison::Agrees)), Some(false));
         assert_eq!(of(Some(Comparison::Contradicts)), Some(true));

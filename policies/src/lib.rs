@@ -4,9 +4,14 @@
 //! facts (`now` included), and gets the same decision for the same input for ever.
 
 pub mod advisories;
+pub mod asker;
+pub mod condition;
 pub mod decide;
 pub mod decision;
+pub mod expect;
 pub mod facts;
+pub mod licence;
 pub mod package;
 pub mod rules;
+mod tri;
 pub mod versions;

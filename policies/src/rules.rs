@@ -6,25 +6,33 @@
 
 mod draft;
 mod fault;
+mod findings;
 mod index;
 mod parse;
 pub mod pattern;
 mod revision;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::advisories::Index as Advisories;
+use crate::asker::{Asker, TeamPattern};
+use crate::condition::Condition;
 use crate::decision::{Effect, Revision};
 use crate::package::{Ecosystem, Package};
 use crate::versions::{Parsed, Range};
 
-pub use draft::{Complaint, Draft, Field, MAX_PATTERNS, MAX_REASON, MAX_RULE_NAME};
+pub use draft::{Complaint, Draft, Field, MAX_PATTERNS, MAX_REASON, MAX_RULE_NAME, MAX_TEAMS};
+pub(crate) use draft::{nearest, shown};
 pub use fault::Fault;
 pub use index::PackageRules;
-pub use parse::{MAX_FILE, MAX_RULES, parse};
+pub use parse::{MAX_FILE, MAX_RULES, PolicyFile, parse, parse_file};
 pub use pattern::Pattern;
+
+/// What denies what advisories call malicious: no rule may bear this name, and waivers may lift it.
+pub const MALICIOUS: &str = "malicious";
 
 /// More rules than this in force at once are refused.
 pub const MAX_RULES_IN_FORCE: usize = 100_000;
@@ -43,9 +51,25 @@ pub struct Rule {
     pub patterns: Vec<Pattern>,
     /// Absent: all versions.
     pub versions: Option<Versions>,
+    /// What must be true of a version; absent: nothing more.
+    pub when: Option<Condition>,
+    /// Of whom it speaks; empty: of everybody.
+    pub teams: Vec<TeamPattern>,
+    /// Where it speaks, `*` being every environment; empty: in them and outside of them.
+    pub environments: Vec<Arc<str>>,
     pub reason: Option<Arc<str>>,
+    /// Who answers for it.
+    pub owner: Option<Arc<str>>,
+    /// Where more is written about it.
+    pub link: Option<Arc<str>>,
+    /// Until this moment the rule says nothing yet.
+    pub starts: Option<Timestamp>,
     /// From this moment on the rule says nothing.
     pub expires: Option<Timestamp>,
+    /// It decides nothing; what it would have decided is reported.
+    pub observe: bool,
+    /// It is a waiver: an allow that also lifts the deny or hold of this name.
+    pub waives: Option<Arc<str>>,
     pub origin: Origin,
 }
 
@@ -64,6 +88,11 @@ pub struct Versions {
 }
 
 impl Versions {
+    /// Whether no version of any ecosystem is in it.
+    fn is_empty(&self) -> bool {
+        self.ranges.iter().all(|(_, range)| range.is_empty())
+    }
+
     fn range(&self, ecosystem: Ecosystem) -> Option<&Range> {
         self.ranges.iter().find(|(of, _)| *of == ecosystem).map(|(_, range)| range)
     }
@@ -72,6 +101,32 @@ impl Versions {
 impl Rule {
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    pub fn has_started(&self, now: Timestamp) -> bool {
+        self.starts.is_none_or(|starts| starts <= now)
+    }
+
+    /// False where it ends before it starts.
+    pub fn ever_speaks(&self) -> bool {
+        match (self.starts, self.expires) {
+            (Some(starts), Some(expires)) => starts < expires,
+            _ => true,
+        }
+    }
+
+    /// Whether it speaks of this asker. Nobody gains by not saying who they are: to an unknown team
+    /// denies and holds apply, and allows do not.
+    pub fn concerns(&self, asker: &Asker<'_>) -> bool {
+        let here = self.environments.is_empty()
+            || asker.environment.is_some_and(|asked| {
+                self.environments.iter().any(|named| **named == *asked || **named == *"*")
+            });
+        here && (self.teams.is_empty()
+            || match asker.team {
+                Some(team) => self.teams.iter().any(|pattern| pattern.matches(team)),
+                None => self.effect != Effect::Allow,
+            })
     }
 
     pub fn names(&self, package: &Package) -> bool {
@@ -101,6 +156,8 @@ impl Rule {
 pub struct RuleSet {
     rules: Vec<Rule>,
     index: index::Index,
+    /// Names that waivers lift.
+    waived: HashSet<Arc<str>>,
     revision: Revision,
     unavailable: Option<Arc<str>>,
     /// What is known of packages, beside what somebody decided about them.
@@ -129,7 +186,8 @@ impl RuleSet {
         }
         let revision = revision::of(&rules, None);
         let index = index::Index::new(&rules);
-        Ok(Self { rules, index, revision, unavailable: None, advisories: Arc::default() })
+        let waived = rules.iter().filter_map(|rule| rule.waives.clone()).collect();
+        Ok(Self { rules, index, waived, revision, unavailable: None, advisories: Arc::default() })
     }
 
     /// No rules at all: everything is denied because nobody has allowed it.
@@ -137,6 +195,7 @@ impl RuleSet {
         Self {
             rules: Vec::new(),
             index: index::Index::new(&[]),
+            waived: HashSet::new(),
             revision: revision::of(&[], None),
             unavailable: None,
             advisories: Arc::default(),

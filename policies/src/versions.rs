@@ -114,6 +114,14 @@ impl Range {
         .map_err(invalid)
     }
 
+    /// Whether no version can be in it. Only cargo reads such a range; the others refuse it.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Cargo(range) => range.is_empty(),
+            Self::Npm(_) | Self::Nuget(_) | Self::Oci(_) => false,
+        }
+    }
+
     /// Whether allowing this range allows the version.
     pub fn allows(&self, version: &Parsed<'_>) -> bool {
         match (self, version) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use policies::advisories::PackageAdvisories;
+use policies::asker::Asker;
 use policies::decide::decide;
 use policies::decision::{Decision, Effect};
 use policies::facts::{Facts, KnownAdvisory};
@@ -113,6 +114,9 @@ impl Screened {
     }
 }
 
+/// Nobody's team is known yet; to such an asker denies and holds for teams apply, and allows do not.
+pub const NOBODY: Asker<'static> = Asker { team: None, environment: None };
+
 #[derive(Clone, Debug)]
 pub struct Gate {
     rules: Rules,
@@ -155,7 +159,8 @@ impl Gate {
         let known = self.known(&rules, &subject.package);
         let said = Said::of(known.as_deref(), &subject.version);
         let facts = gather_facts(self.clock.now(), remembered, &said);
-        let decision = decide(&rules.for_package(&subject.package), &subject.version, &facts);
+        let decision =
+            decide(&rules.for_package(&subject.package), &subject.version, &facts, &NOBODY);
         if lets_through(self.mode, &decision) {
             Ok(Admitted { subject, decision })
         } else {
@@ -197,7 +202,7 @@ impl Gate {
             .map(|(version, remembered)| {
                 let said = Said::of(known.as_deref(), version);
                 let facts = gather_facts(now, remembered, &said);
-                (version.clone(), decide(&of_package, version, &facts))
+                (version.clone(), decide(&of_package, version, &facts, &NOBODY))
             })
             .collect();
         let until = decided.iter().filter_map(|(_, decision)| decision.until).min();
@@ -252,6 +257,7 @@ fn lets_through(mode: Mode, decision: &Decision) -> bool {
 mod tests {
     use policies::decision::{DecisionCode, Revision};
     use policies::facts::Comparison;
+    use policies::facts::Missing;
     use policies::package::Ecosystem;
 
     use super::*;
@@ -268,6 +274,9 @@ mod tests {
             reason: "published here".into(),
             revision: Revision("r".into()),
             until: None,
+            missing: Missing::NONE,
+            waiver: None,
+            observed: None,
         };
         let screened = Screened {
             package: Package::new(Ecosystem::Npm, "left-pad").unwrap(),

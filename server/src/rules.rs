@@ -245,6 +245,9 @@ impl Rules {
         let before = std::mem::replace(&mut *self.0.status.write(), status.clone());
         let changed = before.revision != status.revision;
         if changed {
+            for idle in set.idle_waivers() {
+                tracing::warn!(%idle, "a waiver lifts nothing");
+            }
             *self.0.current.write() = Arc::new(set);
         }
         if status.unavailable && (changed || before.faults != status.faults) {

@@ -402,7 +402,8 @@ fn malicious_versions_are_denied_whatever_the_rules_say() {
         }
         let facts =
             Facts { own, advisories: Some(&advisories), ..Facts::at(Timestamp::UNIX_EPOCH) };
-        decide(&set.for_package(&package), &Version::new(version).unwrap(), &facts)
+        let asker = crate::asker::Asker::default();
+        decide(&set.for_package(&package), &Version::new(version).unwrap(), &facts, &asker)
     };
     let denied = decided("1.3.1", false, false);
     assert_eq!((denied.effect, denied.code), (Effect::Deny, DecisionCode::Malicious));
@@ -410,6 +411,32 @@ fn malicious_versions_are_denied_whatever_the_rules_say() {
     assert_eq!(decided("1.3.0", false, false).effect, Effect::Allow);
     assert_eq!(decided("1.3.1", false, true).effect, Effect::Allow, "it was taken back");
     assert_eq!(decided("1.3.1", true, false).effect, Effect::Allow, "it is another package");
+}
+
+#[test]
+fn a_waiver_lifts_what_is_called_malicious_until_it_expires() {
+    let rules = "[[waiver]]\nname = 'looked-at'\nwaives = 'malicious'\n\
+                 packages = ['npm:left-pad']\nversions = '1.3.1'\nreason = 'a false alarm'\nowner = 'security'\n\
+                 expires = 2026-12-01\n";
+    let set = RuleSet::compile(parse_rules("a.toml", rules).unwrap()).unwrap();
+    let set = set.with_advisories(std::sync::Arc::new(index(&[MALICIOUS])));
+    assert!(set.idle_waivers().is_empty());
+    let package: Package = "npm:left-pad".parse().unwrap();
+    let advisories = set.advisories().of(&package).unwrap().affecting("1.3.1");
+    let decided = |now: &str| {
+        let now = now.parse().unwrap();
+        let facts = Facts { advisories: Some(&advisories), ..Facts::at(now) };
+        let version = Version::new("1.3.1").unwrap();
+        decide(&set.for_package(&package), &version, &facts, &crate::asker::Asker::default())
+    };
+    let lifted = decided("2026-11-30T00:00:00Z");
+    assert_eq!(lifted.effect, Effect::Allow);
+    assert_eq!(lifted.waiver.as_deref(), Some("looked-at"));
+    assert_eq!(lifted.until, Some("2026-12-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(decided("2026-12-01T00:00:00Z").code, DecisionCode::Malicious);
+
+    let taken = "[[rule]]\nname = 'malicious'\neffect = 'allow'\npackages = ['npm:*']\n";
+    assert!(parse_rules("a.toml", taken).is_err(), "the name is garth's own");
 }
 
 /// The specification's words, without sorting anything and over a line of whole numbers.

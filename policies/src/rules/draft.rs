@@ -11,13 +11,18 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::{Origin, Pattern, Rule, Versions};
+use super::{MALICIOUS, Origin, Pattern, Rule, Versions};
+use crate::asker::{TeamPattern, is_word};
+use crate::condition::Condition;
 use crate::decision::Effect;
 use crate::package::Ecosystem;
 use crate::versions::Range;
 
 pub const MAX_RULE_NAME: usize = 100;
 pub const MAX_REASON: usize = 500;
+const MAX_OWNER: usize = 100;
+/// Most teams or environments of one rule.
+pub const MAX_TEAMS: usize = 50;
 /// Most patterns of one rule.
 pub const MAX_PATTERNS: usize = 10_000;
 
@@ -33,11 +38,31 @@ pub struct Draft {
     pub packages: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub versions: Option<String>,
+    /// A condition in CEL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// `web/shop`, `web/*`; left out: everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teams: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environments: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Written like `expires`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<String>,
     /// A date (the rule ends when that day begins, UTC) or an RFC 3339 time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observe: Option<bool>,
+    /// Makes it a waiver: the name of the deny or hold that it lifts. Its effect is then to allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waives: Option<String>,
 }
 
 /// Which part of a draft a complaint is about.
@@ -49,17 +74,52 @@ pub enum Field {
     /// One entry of `packages`, from 0.
     Package(usize),
     Versions,
+    When,
+    Teams,
+    /// One entry of `teams`, from 0.
+    Team(usize),
+    Environments,
+    /// One entry of `environments`, from 0.
+    Environment(usize),
     Reason,
+    Owner,
+    Link,
+    Starts,
     Expires,
+    Observe,
+    Waives,
 }
 
 impl Field {
-    pub(super) const KEYS: [(&'static str, Self); 6] = [
+    /// The keys of a `[[rule]]`.
+    pub(super) const OF_RULE: [(&'static str, Self); 13] = [
         ("name", Self::Name),
         ("effect", Self::Effect),
         ("packages", Self::Packages),
         ("versions", Self::Versions),
+        ("when", Self::When),
+        ("teams", Self::Teams),
+        ("environments", Self::Environments),
         ("reason", Self::Reason),
+        ("owner", Self::Owner),
+        ("link", Self::Link),
+        ("starts", Self::Starts),
+        ("expires", Self::Expires),
+        ("observe", Self::Observe),
+    ];
+    /// The keys of a `[[waiver]]`.
+    pub(super) const OF_WAIVER: [(&'static str, Self); 12] = [
+        ("name", Self::Name),
+        ("waives", Self::Waives),
+        ("packages", Self::Packages),
+        ("versions", Self::Versions),
+        ("when", Self::When),
+        ("teams", Self::Teams),
+        ("environments", Self::Environments),
+        ("reason", Self::Reason),
+        ("owner", Self::Owner),
+        ("link", Self::Link),
+        ("starts", Self::Starts),
         ("expires", Self::Expires),
     ];
 }
@@ -68,12 +128,22 @@ impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Package(place) => write!(f, "packages[{place}]"),
+            Self::Team(place) => write!(f, "teams[{place}]"),
+            Self::Environment(place) => write!(f, "environments[{place}]"),
             Self::Name => f.write_str("name"),
             Self::Effect => f.write_str("effect"),
             Self::Packages => f.write_str("packages"),
             Self::Versions => f.write_str("versions"),
+            Self::When => f.write_str("when"),
+            Self::Teams => f.write_str("teams"),
+            Self::Environments => f.write_str("environments"),
             Self::Reason => f.write_str("reason"),
+            Self::Owner => f.write_str("owner"),
+            Self::Link => f.write_str("link"),
+            Self::Starts => f.write_str("starts"),
             Self::Expires => f.write_str("expires"),
+            Self::Observe => f.write_str("observe"),
+            Self::Waives => f.write_str("waives"),
         }
     }
 }
@@ -82,36 +152,102 @@ impl fmt::Display for Field {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
     pub field: Field,
+    /// Byte of the field's text; 0 where the whole of it is meant.
+    pub at: usize,
     pub message: String,
     pub remedy: String,
 }
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.field, self.message, self.remedy)
+        write!(f, "{}", self.field)?;
+        if self.at > 0 {
+            write!(f, " at {}", self.at + 1)?;
+        }
+        write!(f, ": {}", self.message)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, "; {}", self.remedy) }
     }
 }
 
 fn complaint(field: Field, message: impl Into<String>, remedy: impl Into<String>) -> Complaint {
-    Complaint { field, message: message.into(), remedy: remedy.into() }
+    Complaint { field, at: 0, message: message.into(), remedy: remedy.into() }
 }
 
 impl Draft {
     /// The rule, or everything that is wrong at once.
     pub fn check(&self, origin: Origin) -> Result<Rule, Vec<Complaint>> {
         let mut wrong = Vec::new();
+        let waives = keep(&mut wrong, self.checked_waives());
         let name = keep(&mut wrong, self.checked_name());
         let effect = keep(&mut wrong, self.checked_effect());
         let patterns = self.checked_patterns(&mut wrong);
         let versions = self.checked_versions(&patterns, &mut wrong);
+        let when = self.checked_when(&mut wrong);
+        let teams = self.checked_teams(&mut wrong);
+        let environments = self.checked_environments(&mut wrong);
         let reason = keep(&mut wrong, self.checked_reason());
-        let expires = keep(&mut wrong, self.expires.as_deref().map(expiry).transpose());
-        match (name, effect, reason, expires) {
-            (Some(name), Some(effect), Some(reason), Some(expires)) if wrong.is_empty() => {
-                Ok(Rule { name, effect, patterns, versions, reason, expires, origin })
-            }
-            _ => Err(wrong),
+        let owner = keep(&mut wrong, line(Field::Owner, self.owner.as_deref(), MAX_OWNER));
+        let link = keep(&mut wrong, self.checked_link());
+        let starts = keep(&mut wrong, moment(Field::Starts, self.starts.as_deref()));
+        let expires = keep(&mut wrong, moment(Field::Expires, self.expires.as_deref()));
+        let (Some(name), Some(effect), Some(waives), true) =
+            (name, effect, waives, wrong.is_empty())
+        else {
+            return Err(wrong);
+        };
+        // Each is there, because nothing was wrong.
+        let (reason, owner, link) = (reason.flatten(), owner.flatten(), link.flatten());
+        let (starts, expires) = (starts.flatten(), expires.flatten());
+        let observe = self.observe.unwrap_or_default();
+        Ok(Rule {
+            name,
+            effect,
+            patterns,
+            versions,
+            when,
+            teams,
+            environments,
+            reason,
+            owner,
+            link,
+            starts,
+            expires,
+            observe,
+            waives,
+            origin,
+        })
+    }
+
+    /// A waiver overrides a decision, so somebody answers for it and it ends.
+    fn checked_waives(&self) -> Result<Option<Arc<str>>, Complaint> {
+        let Some(waives) = &self.waives else { return Ok(None) };
+        if !is_rule_name(waives) {
+            let message = format!("{} is no name of a rule", shown(waives));
+            return Err(complaint(Field::Waives, message, "name the deny that it lifts"));
         }
+        if self.effect.as_deref().is_some_and(|effect| effect != "allow") {
+            let remedy = "leave `effect` out";
+            return Err(complaint(Field::Effect, "a waiver always allows", remedy));
+        }
+        if self.observe == Some(true) {
+            let remedy = "leave `observe` out";
+            return Err(complaint(Field::Observe, "a waiver does not only observe", remedy));
+        }
+        for (field, text) in [
+            (Field::Reason, &self.reason),
+            (Field::Owner, &self.owner),
+            (Field::Expires, &self.expires),
+        ] {
+            if text.as_deref().is_none_or(|text| text.trim().is_empty()) {
+                let message = format!("the waiver has no `{field}`");
+                return Err(complaint(
+                    field,
+                    message,
+                    "say why it is there, who answers for it, and when it ends",
+                ));
+            }
+        }
+        Ok(Some(waives.as_str().into()))
     }
 
     fn checked_name(&self) -> Result<Arc<str>, Complaint> {
@@ -119,11 +255,7 @@ impl Draft {
             let remedy = "name the rule, as in name = \"frontend-basics\"";
             return Err(complaint(Field::Name, "the rule has no name", remedy));
         };
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.len() > MAX_RULE_NAME
-            || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            || !name.chars().all(plain)
-        {
+        if !is_rule_name(name) {
             return Err(complaint(
                 Field::Name,
                 format!("{} is no name for a rule", shown(name)),
@@ -132,12 +264,19 @@ impl Draft {
                 ),
             ));
         }
+        if name == MALICIOUS {
+            let message = format!("`{MALICIOUS}` is what garth itself denies by advisories");
+            return Err(complaint(Field::Name, message, "give the rule another name"));
+        }
         Ok(name.as_str().into())
     }
 
     fn checked_effect(&self) -> Result<Effect, Complaint> {
         let remedy = "write \"allow\", \"deny\" or \"hold\"";
         let Some(effect) = &self.effect else {
+            if self.waives.is_some() {
+                return Ok(Effect::Allow);
+            }
             return Err(complaint(Field::Effect, "the rule has no effect", remedy));
         };
         effect.parse().map_err(|_| {
@@ -202,21 +341,113 @@ impl Draft {
         Some(Versions { text: text.into(), ranges })
     }
 
-    fn checked_reason(&self) -> Result<Option<Arc<str>>, Complaint> {
-        let Some(reason) = self.reason.as_deref().map(str::trim).filter(|text| !text.is_empty())
-        else {
-            return Ok(None);
-        };
-        if reason.len() > MAX_REASON {
-            let message = format!("the reason is longer than {MAX_REASON} bytes");
-            return Err(complaint(Field::Reason, message, "shorten it, or link to the long one"));
+    fn checked_when(&self, wrong: &mut Vec<Complaint>) -> Option<Condition> {
+        match Condition::parse(self.when.as_deref()?) {
+            Ok(condition) => Some(condition),
+            Err(faults) => {
+                wrong.extend(faults.into_iter().map(|fault| Complaint {
+                    field: Field::When,
+                    at: fault.at,
+                    message: fault.message,
+                    remedy: fault.remedy,
+                }));
+                None
+            }
         }
-        if reason.chars().any(misleads) {
-            let message = "the reason has a control or direction character in it";
-            return Err(complaint(Field::Reason, message, "write one line of plain text"));
-        }
-        Ok(Some(reason.into()))
     }
+
+    fn checked_teams(&self, wrong: &mut Vec<Complaint>) -> Vec<TeamPattern> {
+        let remedy = "write a team as web/shop, and all teams of a unit as web/*";
+        checked_list(
+            wrong,
+            Field::Teams,
+            Field::Team,
+            self.teams.as_deref(),
+            remedy,
+            TeamPattern::parse,
+        )
+    }
+
+    fn checked_environments(&self, wrong: &mut Vec<Complaint>) -> Vec<Arc<str>> {
+        let remedy = "write its name as in garth.toml, or \"*\" for every environment";
+        let environments = self.environments.as_deref();
+        checked_list(wrong, Field::Environments, Field::Environment, environments, remedy, |text| {
+            (text == "*" || is_word(text)).then(|| text.into())
+        })
+    }
+
+    fn checked_reason(&self) -> Result<Option<Arc<str>>, Complaint> {
+        line(Field::Reason, self.reason.as_deref(), MAX_REASON)
+    }
+
+    fn checked_link(&self) -> Result<Option<Arc<str>>, Complaint> {
+        let link = line(Field::Link, self.link.as_deref(), MAX_REASON)?;
+        let good = |link: &str| {
+            let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
+            rest.is_some_and(|rest| !rest.is_empty() && !rest.contains([' ', '"', '<', '>', '\\']))
+        };
+        match link {
+            Some(link) if !good(&link) => {
+                let message = format!("{} is no address of a page", shown(&link));
+                Err(complaint(Field::Link, message, "write it as https://wiki.example.com/adr-12"))
+            }
+            link => Ok(link),
+        }
+    }
+}
+
+/// One line of plain text; nothing but spaces is nothing.
+fn line(field: Field, text: Option<&str>, longest: usize) -> Result<Option<Arc<str>>, Complaint> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    if text.len() > longest {
+        let message = format!("the {field} is longer than {longest} bytes");
+        return Err(complaint(field, message, "shorten it, or link to the long one"));
+    }
+    if text.chars().any(misleads) {
+        let message = format!("the {field} has a control or direction character in it");
+        return Err(complaint(field, message, "write one line of plain text"));
+    }
+    Ok(Some(text.into()))
+}
+
+/// A list that is left out means everything; an empty one would mean nothing.
+fn checked_list<T>(
+    wrong: &mut Vec<Complaint>,
+    whole: Field,
+    part: fn(usize) -> Field,
+    texts: Option<&[String]>,
+    remedy: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Vec<T> {
+    let Some(texts) = texts else { return Vec::new() };
+    if texts.is_empty() {
+        let message = format!("`{whole}` is empty, so the rule would speak of nobody");
+        wrong.push(complaint(whole, message, format!("leave `{whole}` out to mean all")));
+    }
+    if texts.len() > MAX_TEAMS {
+        let message = format!("{} entries are more than {MAX_TEAMS}", texts.len());
+        wrong.push(complaint(whole, message, "join them by patterns"));
+        return Vec::new();
+    }
+    let mut list = Vec::with_capacity(texts.len());
+    for (place, text) in texts.iter().enumerate() {
+        if let Some(entry) = parse(text) {
+            list.push(entry);
+        } else {
+            let message = format!("{} can not be used here", shown(text));
+            wrong.push(complaint(part(place), message, remedy));
+        }
+    }
+    list
+}
+
+pub(crate) fn is_rule_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.len() <= MAX_RULE_NAME
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(plain)
 }
 
 fn keep<T>(wrong: &mut Vec<Complaint>, checked: Result<T, Complaint>) -> Option<T> {
@@ -229,19 +460,24 @@ fn misleads(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-fn expiry(text: &str) -> Result<Timestamp, Complaint> {
-    let text = text.trim();
+fn moment(field: Field, text: Option<&str>) -> Result<Option<Timestamp>, Complaint> {
+    let Some(text) = text.map(str::trim) else { return Ok(None) };
+    read_moment(text).map(Some).ok_or_else(|| {
+        let message = format!("{} is no date and no time with its zone", shown(text));
+        complaint(field, message, "write 2027-01-01 or 2027-01-01T12:00:00Z")
+    })
+}
+
+/// A date, which begins in UTC, or a time with its zone.
+pub(crate) fn read_moment(text: &str) -> Option<Timestamp> {
     // Ten characters are a date alone; jiff would read more into a longer text.
     if text.len() == 10
         && let Ok(day) = text.parse::<Date>()
         && let Ok(start) = day.to_zoned(TimeZone::UTC)
     {
-        return Ok(start.timestamp());
+        return Some(start.timestamp());
     }
-    text.parse::<Timestamp>().map_err(|_| {
-        let message = format!("{} is no date and no time with its zone", shown(text));
-        complaint(Field::Expires, message, "write 2027-01-01 or 2027-01-01T12:00:00Z")
-    })
+    text.parse().ok()
 }
 
 fn example(ecosystem: Ecosystem) -> &'static str {
@@ -254,7 +490,7 @@ fn example(ecosystem: Ecosystem) -> &'static str {
 }
 
 /// Quoted, escaped and short, so that a hostile text stays one word in a message.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(60).collect();
     if short.len() < text.len() {
         short.push('…');
@@ -263,7 +499,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// The right word that a person probably meant.
-pub(super) fn nearest<'w>(word: &str, right: &[&'w str]) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(word: &str, right: &[&'w str]) -> Option<&'w str> {
     if word.len() > 40 {
         return None;
     }

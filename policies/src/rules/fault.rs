@@ -26,22 +26,26 @@ impl Fault {
         }
     }
 
-    pub(super) fn duplicate(later: &Rule, earlier: &Rule) -> Self {
-        let (file, line, column) = match &later.origin {
+    /// A fault of a rule as a whole.
+    pub(super) fn of_rule(
+        rule: &Rule,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let (file, line, column) = match &rule.origin {
             Origin::File { file, line, column } => (file.to_string(), *line, *column),
             Origin::Api { .. } => ("the rules made through the API".to_owned(), 0, 0),
         };
+        Self { file, line, column, message: message.into(), remedy: remedy.into() }
+    }
+
+    pub(super) fn duplicate(later: &Rule, earlier: &Rule) -> Self {
         let place = match &earlier.origin {
             Origin::File { file, line, .. } => format!("{file}:{line}"),
             Origin::Api { by, .. } => format!("a rule that {by} made through the API"),
         };
-        Self {
-            file,
-            line,
-            column,
-            message: format!("the name `{}` is taken by {place}", later.name),
-            remedy: "give each rule a name of its own".to_owned(),
-        }
+        let message = format!("the name `{}` is taken by {place}", later.name);
+        Self::of_rule(later, message, "give each rule a name of its own")
     }
 }
 

@@ -95,8 +95,10 @@ impl Index {
 #[derive(Clone, Debug)]
 pub struct PackageRules<'s> {
     set: &'s RuleSet,
-    ecosystem: Ecosystem,
+    package: Package,
     rules: Vec<&'s Rule>,
+    /// Those of `rules` that are waivers.
+    waivers: Vec<&'s Rule>,
 }
 
 impl<'s> PackageRules<'s> {
@@ -107,20 +109,36 @@ impl<'s> PackageRules<'s> {
         found.dedup_by_key(|&mut (place, _)| place);
         let mut ranked: Vec<(&Rule, u8)> =
             found.into_iter().map(|(place, closeness)| (&set.rules[place], closeness)).collect();
-        ranked.sort_by_key(|(rule, closeness)| {
-            let lasts = rule.expires.unwrap_or(Timestamp::MAX);
-            (Reverse(rule.effect), Reverse(*closeness), Reverse(lasts), rule.name.clone())
+        ranked.sort_by(|(a, a_closeness), (b, b_closeness)| {
+            let lasts = |rule: &Rule| rule.expires.unwrap_or(Timestamp::MAX);
+            (b.effect.cmp(&a.effect))
+                .then_with(|| b_closeness.cmp(a_closeness))
+                .then_with(|| lasts(b).cmp(&lasts(a)))
+                .then_with(|| a.name.cmp(&b.name))
         });
-        let rules = ranked.into_iter().map(|(rule, _)| rule).collect();
-        Self { set, ecosystem: package.ecosystem(), rules }
+        let rules: Vec<&Rule> = ranked.into_iter().map(|(rule, _)| rule).collect();
+        let waivers = rules.iter().copied().filter(|rule| rule.waives.is_some()).collect();
+        Self { set, package: package.clone(), rules, waivers }
+    }
+
+    pub const fn package(&self) -> &Package {
+        &self.package
     }
 
     pub const fn ecosystem(&self) -> Ecosystem {
-        self.ecosystem
+        self.package.ecosystem()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &'s Rule> + '_ {
         self.rules.iter().copied()
+    }
+
+    /// The waivers that would lift the rule of this name.
+    pub(crate) fn waivers_of<'n>(
+        &'n self,
+        rule: &'n str,
+    ) -> impl Iterator<Item = &'s Rule> + use<'n, 's> {
+        self.waivers.iter().copied().filter(move |waiver| waiver.waives.as_deref() == Some(rule))
     }
 
     pub fn is_empty(&self) -> bool {

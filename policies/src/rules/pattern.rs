@@ -73,6 +73,20 @@ impl Pattern {
         }
     }
 
+    /// Whether it means all that `other` means; certain where it says so.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everything, _) => true,
+            (_, Self::One(package)) => self.matches(package),
+            (Self::Every(ecosystem), other) => other.ecosystem() == Some(*ecosystem),
+            // A star of theirs is in no name, so only a star of ours takes it in.
+            (Self::Like(ecosystem, glob), Self::Like(other, theirs)) => {
+                ecosystem == other && glob.matches(&theirs.0)
+            }
+            _ => false,
+        }
+    }
+
     /// The only ecosystem it speaks of; `None` for all.
     pub const fn ecosystem(&self) -> Option<Ecosystem> {
         match self {

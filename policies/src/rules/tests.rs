@@ -52,7 +52,13 @@ expires = 2027-01-01T00:00:00
 name = 7
 effect = "deny"
 packages = "npm:react"
-when = "age < duration('1h')"
+when = "age < duration('7d') || nmae == 'x'"
+teams = ["web/*", "we b"]
+environments = []
+link = "wiki"
+starts = 5
+observe = "yes"
+waives = "x"
 zzz = 1
 
 [[rule]]
@@ -61,8 +67,20 @@ effect = "hold"
 
 [[rules]]
 
-[[expect]]
-package = "npm:x@1"
+[[waiver]]
+name = "w"
+effect = "deny"
+packages = ["npm:x"]
+waives = "no such name"
+
+[[waiver]]
+name = "w2"
+packages = ["npm:x"]
+owner = "ann"
+expires = 2027-01-01
+when = '''
+  yanked &&
+  nmae == 'x''''
 "#), @r#"
 policies/a.toml:3:1: `nmae` is no key of a rule; did you mean `name`?
 policies/a.toml:4:10: "alow" is no effect; did you mean "allow"?
@@ -74,12 +92,22 @@ policies/a.toml:7:10: the reason has a control or direction character in it; wri
 policies/a.toml:8:11: "2027-01-01T00:00:00" is no date and no time with its zone; write 2027-01-01 or 2027-01-01T12:00:00Z
 policies/a.toml:11:8: `name` is a string, this is a number; write name = "…"
 policies/a.toml:13:12: `packages` is a list of strings, this is "npm:react"; write packages = ["npm:react"]
-policies/a.toml:14:1: `when` is no key of a rule; this version of garth does not decide by it yet, and without it the rule would mean more than it says
-policies/a.toml:15:1: `zzz` is no key of a rule; a rule has name, effect, packages, versions, reason, expires
-policies/a.toml:17:1: the rule names no packages; list them, as in packages = ["npm:react", "npm:@types/*"]
-policies/a.toml:18:8: "no packages!" is no name for a rule; use up to 100 letters, digits, `-`, `_` and `.`, beginning with a letter or digit
-policies/a.toml:21:3: `rules` is no key of a policy file; did you mean [[rule]]?
-policies/a.toml:23:3: `expect` is no key of a policy file; this version of garth reads no expectations yet: keep them in another place
+policies/a.toml:14:24: "7d" is not a duration; CEL has no days: write duration('168h')
+policies/a.toml:14:33: there is no fact "nmae"; did you mean `name`?
+policies/a.toml:15:19: "we b" can not be used here; write a team as web/shop, and all teams of a unit as web/*
+policies/a.toml:16:16: `environments` is empty, so the rule would speak of nobody; leave `environments` out to mean all
+policies/a.toml:17:8: "wiki" is no address of a page; write it as https://wiki.example.com/adr-12
+policies/a.toml:18:10: `starts` is a date, this is a number; write starts = 2027-01-01
+policies/a.toml:19:11: `observe` is true or false, this is "yes"; write observe = true
+policies/a.toml:20:1: `waives` is no key of a rule; write it into a [[waiver]]
+policies/a.toml:21:1: `zzz` is no key of a rule; a rule has name, effect, packages, versions, when, teams, environments, reason, owner, link, starts, expires, observe
+policies/a.toml:23:1: the rule names no packages; list them, as in packages = ["npm:react", "npm:@types/*"]
+policies/a.toml:24:8: "no packages!" is no name for a rule; use up to 100 letters, digits, `-`, `_` and `.`, beginning with a letter or digit
+policies/a.toml:27:3: `rules` is no key of a policy file; did you mean [[rule]]?
+policies/a.toml:31:1: `effect` is no key of a waiver; a waiver has name, waives, packages, versions, when, teams, environments, reason, owner, link, starts, expires
+policies/a.toml:33:10: "no such name" is no name of a rule; name the deny that it lifts
+policies/a.toml:35:1: the waiver lifts nothing; name a deny, as in waives = "no-gpl"
+policies/a.toml:42:3: there is no fact "nmae"; did you mean `name`?
 "#);
 }
 
@@ -181,4 +209,39 @@ fn the_starter_policies_are_good_files() {
     for (name, text) in crate::rules::DEFAULTS {
         RuleSet::compile(parse(name, text).unwrap_or_else(|faults| panic!("{faults:?}"))).unwrap();
     }
+}
+
+#[test]
+fn every_field_is_in_the_revision() {
+    let revision = |text: &str| {
+        let text = format!(
+            "[[waiver]]\nname = 'w'\nwaives = 'r'\npackages = ['npm:x']\nreason = 'y'\nowner = 'ann'\nexpires = 2027-01-01\n\n[[rule]]\nname = 'r'\neffect = 'deny'\npackages = ['npm:x']\n{text}\n"
+        );
+        RuleSet::compile(parse("a.toml", &text).unwrap()).unwrap().revision().clone()
+    };
+    let mut revisions: Vec<Revision> = [
+        "",
+        "when = 'yanked'",
+        "when = 'deprecated'",
+        "teams = ['web/a']",
+        "teams = ['web/*']",
+        "environments = ['web']",
+        "environments = ['a', 'b']",
+        "reason = 'a'",
+        "owner = 'a'",
+        "link = 'https://a.example'",
+        "starts = 2026-01-01",
+        "expires = 2026-01-01",
+        "observe = true",
+        "versions = '1'",
+    ]
+    .into_iter()
+    .map(revision)
+    .collect();
+    let count = revisions.len();
+    revisions.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    revisions.dedup();
+    assert_eq!(revisions.len(), count);
+    assert_eq!(revision("teams = ['b', 'a']"), revision("teams = ['a/*', 'b']"));
+    assert_eq!(revision("observe = false"), revision(""));
 }

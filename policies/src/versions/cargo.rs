@@ -10,6 +10,24 @@ impl Range {
         VersionReq::parse(text.trim()).map(Self).map_err(|error| error.to_string())
     }
 
+    /// Whether nothing satisfies it. Where something does, so does the first version behind the
+    /// highest of its lower bounds.
+    pub(super) fn is_empty(&self) -> bool {
+        let firsts = |c: &Comparator| {
+            let (minor, patch) = (c.minor.unwrap_or(0), c.patch.unwrap_or(0));
+            [
+                Version::new(c.major, minor, patch),
+                Version::new(c.major, minor, patch.saturating_add(1)),
+                Version::new(c.major, minor.saturating_add(1), 0),
+                Version::new(c.major.saturating_add(1), 0, 0),
+            ]
+        };
+        // What only pre-releases could satisfy is not looked into.
+        self.0.comparators.iter().all(|comparator| comparator.pre.is_empty())
+            && !self.0.matches(&Version::new(0, 0, 0))
+            && !self.0.comparators.iter().flat_map(firsts).any(|version| self.0.matches(&version))
+    }
+
     pub(super) fn allows(&self, version: &Version) -> bool {
         self.0.matches(version)
     }

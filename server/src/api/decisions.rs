@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::rules::query;
 use super::seen::{Recalled, Seen};
 use crate::config::Mode;
-use crate::gate::{Said, gather_facts};
+use crate::gate::{NOBODY, Said, gather_facts};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +75,6 @@ fn view(
     let said = version.as_ref().map(|version| Said::of(advisories.as_ref(), version));
     let said = said.unwrap_or_default();
     let facts = gather_facts(api.clock.now(), record, &said);
-    let seen = known.into_iter().map(Seen::from).collect();
     let observing = api.mode == Mode::Observe;
     let faults = api.rules.status().faults;
     let revision = set.revision().clone();
@@ -83,6 +82,7 @@ fn view(
         let purl = package.purl();
         let overview = overview(&set, &package, &facts);
         let (considered, others) = (overview.considered, overview.others);
+        let seen = known.into_iter().map(Seen::from).collect();
         let (version, decision) = (None, None);
         return DecisionView {
             package,
@@ -99,7 +99,8 @@ fn view(
         };
     };
     let asked = PackageVersion { package, version };
-    let explanation = explain(&set, &asked, &facts);
+    let explanation = explain(&set, &asked, &facts, &NOBODY);
+    let seen = known.into_iter().map(Seen::from).collect();
     DecisionView {
         purl: asked.purl(),
         package: asked.package,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::{Api, MAX_BODY};
+use crate::metadata::records::RuleTerms;
 
 /// The name in the record of who made a rule; people with names of their own come later.
 const ADMIN: &str = "admin";
@@ -24,6 +25,8 @@ pub struct RuleView {
     pub versions: Option<String>,
     pub reason: Option<String>,
     pub expires: Option<Timestamp>,
+    #[serde(flatten)]
+    pub terms: RuleTerms,
     /// It says nothing any more.
     pub expired: bool,
     pub origin: OriginView,
@@ -45,6 +48,7 @@ impl RuleView {
             versions: rule.versions.as_ref().map(|versions| versions.text.to_string()),
             reason: rule.reason.as_deref().map(str::to_owned),
             expires: rule.expires,
+            terms: RuleTerms::of(rule),
             expired: rule.is_expired(now),
             origin: match &rule.origin {
                 Origin::File { file, line, .. } => {

@@ -126,6 +126,7 @@ impl MakeRule {
             versions: group.versions.clone(),
             reason: self.reason.clone(),
             expires: self.expires.clone(),
+            ..Draft::default()
         };
         let (rule, created): (RuleView, bool) = client.post(&["rules"], &draft).await?;
         let mut decisions: Vec<DecisionView> = Vec::new();

@@ -143,6 +143,24 @@ fn said(rule: &RuleView) -> String {
     if let Some(versions) = &rule.versions {
         let _ = write!(text, " in {versions}");
     }
+    let terms = &rule.terms;
+    if let Some(when) = &terms.when {
+        let _ = write!(text, " where {when}");
+    }
+    for (word, names) in [("for", &terms.teams), ("in", &terms.environments)] {
+        if !names.is_empty() {
+            let _ = write!(text, ", {word} {}", names.join(", "));
+        }
+    }
+    if let Some(waives) = &terms.waives {
+        let _ = write!(text, ", lifts {waives}");
+    }
+    if terms.observe {
+        text.push_str(", only observes");
+    }
+    if let Some(starts) = &terms.starts {
+        let _ = write!(text, ", from {starts} on");
+    }
     if let Some(expires) = &rule.expires {
         let word = if rule.expired { "EXPIRED" } else { "until" };
         let _ = write!(text, ", {word} {expires}");

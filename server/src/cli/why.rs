@@ -81,7 +81,12 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
                 let _ = writeln!(text, "by the rule {rule}");
             }
             if let Some(until) = decision.until {
-                let _ = writeln!(text, "until {until}, when that rule ends");
+                let _ = writeln!(text, "until {until}; then it is decided anew");
+            }
+            if let Some(observed) = &decision.observed {
+                let (rule, effect) = (&observed.rule, observed.effect.participle());
+                let _ =
+                    writeln!(text, "the rule {rule}, which only observes, would have {effect} it");
             }
             if view.observing && decision.effect != Effect::Allow {
                 text.push_str(
@@ -182,6 +187,8 @@ mod tests {
     use policies::facts::Facts;
     use policies::rules::{RuleSet, parse};
 
+    use crate::gate::NOBODY;
+
     use super::*;
 
     fn view(asked: &str, observing: bool) -> (DecisionView, RuleSet) {
@@ -206,7 +213,7 @@ mod tests {
         let set = RuleSet::compile(parse("a.toml", rules).unwrap()).unwrap();
         let asked: PackageVersion = asked.parse().unwrap();
         let now = "2026-06-01T00:00:00Z".parse().unwrap();
-        let explained = explain(&set, &asked, &Facts::at(now));
+        let explained = explain(&set, &asked, &Facts::at(now), &NOBODY);
         let view = DecisionView {
             purl: asked.purl(),
             package: asked.package,
@@ -256,14 +263,14 @@ mod tests {
         ];
         assert_snapshot!(told_of(&view, &set), @r#"
         npm:react@18.2.0 is allowed: allowed by the rule frontend
-        until 2027-01-01T00:00:00Z, when that rule ends
+        until 2027-01-01T00:00:00Z; then it is decided anew
         In the registry npm: first seen by this garth 2026-05-01T08:00:00Z, published 1999-12-31T23:59:59Z by the upstream's word
         In the registry mirror: never offered by this garth
            2026-05-30T10:00:00Z  it is left out here: its shasum is no sha1
            deny   no-canaries  names it by npm:*, but the version is not in >=19.0.0-0
          * allow  frontend     names it by npm:react, and the version is in >=18
         One more rule speaks of other packages.
-        Rules of revision f5e0fc2c24f8cfe9
+        Rules of revision 0246293ea286a329
         "#);
     }
 
@@ -276,7 +283,7 @@ mod tests {
         assert_snapshot!(told_of(&view, &set), @r"
         nuget:x: what the rules say of it
         None of the 3 rules names it, and what is published here needs none.
-        Rules of revision f5e0fc2c24f8cfe9
+        Rules of revision 0246293ea286a329
         ");
         let (first_seen, vanished) = ("2026-05-01T08:00:00Z", "2026-05-02T08:00:00Z");
         let seen = Seen {
@@ -302,12 +309,12 @@ mod tests {
     fn the_answer_says_what_why_and_what_to_do() {
         assert_snapshot!(said("npm:react@18.2.0", false), @r#"
         npm:react@18.2.0 is allowed: allowed by the rule frontend
-        until 2027-01-01T00:00:00Z, when that rule ends
+        until 2027-01-01T00:00:00Z; then it is decided anew
         No registry here has seen this version.
            deny   no-canaries  names it by npm:*, but the version is not in >=19.0.0-0
          * allow  frontend     names it by npm:react, and the version is in >=18
         One more rule speaks of other packages.
-        Rules of revision f5e0fc2c24f8cfe9
+        Rules of revision 0246293ea286a329
         "#);
         assert_snapshot!(said("npm:react@19.0.0-canary.1", true), @r#"
         npm:react@19.0.0-canary.1 is denied: ADR-12: not before the audit
@@ -317,7 +324,7 @@ mod tests {
          * deny   no-canaries  names it by npm:*, and the version is in >=19.0.0-0
            allow  frontend     names it by npm:react, but the version is not in >=18 (it is a pre-release, which an allow must name)
         One more rule speaks of other packages.
-        Rules of revision f5e0fc2c24f8cfe9
+        Rules of revision 0246293ea286a329
         To take it back: remove no-canaries from a.toml, line 8
         "#);
         assert_snapshot!(said("npm:left-pad@1.3.0", false), @r#"
@@ -325,14 +332,14 @@ mod tests {
         No registry here has seen this version.
            deny   no-canaries  names it by npm:*, but the version is not in >=19.0.0-0
         2 more rules speak of other packages.
-        Rules of revision f5e0fc2c24f8cfe9
+        Rules of revision 0246293ea286a329
         To allow it: garth allow npm:left-pad@1.3.0
         "#);
         assert_snapshot!(said("nuget:x@1.0", false), @r#"
         nuget:x@1.0 is denied: no rule allows this package yet
         No registry here has seen this version.
         None of the 3 rules names it, and what no rule allows is denied.
-        Rules of revision f5e0fc2c24f8cfe9
+        Rules of revision 0246293ea286a329
         To allow it: garth allow nuget:x@1.0
         "#);
     }

@@ -6,6 +6,7 @@ use policies::rules::{Complaint, Draft, Field, Origin, Rule};
 
 use super::{Parts, Rules, made};
 use crate::metadata::MetadataError;
+use crate::metadata::records::RuleTerms;
 
 /// By what the caller answers.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,11 @@ pub enum ChangeError {
 fn told(complaints: &[Complaint]) -> String {
     let lines: Vec<String> = complaints.iter().map(ToString::to_string).collect();
     lines.join("; ")
+}
+
+fn invalid(field: Field, message: impl Into<String>, remedy: &str) -> ChangeError {
+    let (message, remedy) = (message.into(), remedy.to_owned());
+    ChangeError::Invalid(vec![Complaint { field, at: 0, message, remedy }])
 }
 
 /// A rule that is in force now.
@@ -47,22 +53,25 @@ impl Rules {
         let origin = Origin::Api { by: by.into(), at };
         let rule = draft.check(origin).map_err(ChangeError::Invalid)?;
         if rule.is_expired(at) {
-            return Err(ChangeError::Invalid(vec![Complaint {
-                field: Field::Expires,
-                message: "the rule would have expired already".to_owned(),
-                remedy: "give a later date, or none".to_owned(),
-            }]));
+            let message = "the rule would have expired already";
+            return Err(invalid(Field::Expires, message, "give a later date, or none"));
         }
         let size = made::size(&rule);
         if size > made::MAX_MADE {
-            return Err(ChangeError::Invalid(vec![Complaint {
-                field: Field::Packages,
-                message: format!(
-                    "the packages take {size} bytes, more than {} in one rule made here",
-                    made::MAX_MADE
-                ),
-                remedy: "split the rule in two, or write it into a policy file".to_owned(),
-            }]));
+            let message = format!(
+                "the packages take {size} bytes, more than {} in one rule made here",
+                made::MAX_MADE
+            );
+            let remedy = "split the rule in two, or write it into a policy file";
+            return Err(invalid(Field::Packages, message, remedy));
+        }
+        let terms = made::size_of_terms(&rule);
+        if terms > made::MAX_TERMS {
+            let message = format!(
+                "its condition, teams and the like take {terms} bytes, more than {} in one rule made here",
+                made::MAX_TERMS
+            );
+            return Err(invalid(Field::When, message, "write it into a policy file"));
         }
         if !named && let Some(same) = parts.all().find(|other| says_the_same(other, &rule)) {
             return Ok(Added { rule: same.clone(), created: false });
@@ -132,6 +141,7 @@ fn says_the_same(there: &Rule, asked: &Rule) -> bool {
         && range(there) == range(asked)
         && (asked.reason.is_none() || there.reason == asked.reason)
         && there.expires == asked.expires
+        && RuleTerms::of(there) == RuleTerms::of(asked)
 }
 
 fn same_packages(there: &Rule, asked: &Rule) -> bool {
@@ -163,7 +173,8 @@ fn free_name(draft: &Draft, parts: &Parts) -> String {
         }
     }
     let words: Vec<&str> = slug.split('-').filter(|word| !word.is_empty()).collect();
-    let base = format!("{}-{}", effect.unwrap_or("rule"), words.join("-"));
+    let kind = if draft.waives.is_some() { "waiver" } else { effect.unwrap_or("rule") };
+    let base = format!("{kind}-{}", words.join("-"));
     let base = base.trim_end_matches('-');
     let taken: HashSet<&str> = parts.all().map(|rule| &*rule.name).collect();
     if !taken.contains(base) {

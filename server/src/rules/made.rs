@@ -8,12 +8,14 @@
 
 use policies::rules::{Draft, MAX_RULES_IN_FORCE, Origin, Rule};
 
-use crate::metadata::records::{self, Key, Prefix, RulePackages, RuleRecord};
+use crate::metadata::records::{self, Key, Prefix, RulePackages, RuleRecord, RuleTerms};
 use crate::metadata::{Batch, MAX_BATCH_BYTES, MAX_VALUE, Metadata, MetadataError};
 
 const PAGE: usize = 500;
 /// Bytes of patterns in one record. JSON may double them.
 const PACKAGES: usize = MAX_VALUE / 4;
+/// Bytes of what else a rule says: condition, teams, owner. JSON may double them, too.
+pub(super) const MAX_TERMS: usize = MAX_VALUE / 8;
 /// Bytes of patterns in one rule, so that it is written in one batch. A file has room for more.
 pub(super) const MAX_MADE: usize = MAX_BATCH_BYTES / 4;
 /// Most records behind a rule, with much to spare.
@@ -43,6 +45,7 @@ pub(super) async fn load(metadata: &dyn Metadata) -> Result<Vec<Rule>, MetadataE
 
 fn rule_of(key: &Key<RuleRecord>, record: RuleRecord) -> Result<Rule, MetadataError> {
     let name = name_of(key);
+    let terms = record.terms;
     let draft = Draft {
         name: Some(name),
         effect: Some(record.effect.to_string()),
@@ -50,6 +53,14 @@ fn rule_of(key: &Key<RuleRecord>, record: RuleRecord) -> Result<Rule, MetadataEr
         versions: record.versions,
         reason: record.reason,
         expires: record.expires.map(|expires| expires.to_string()),
+        when: terms.when,
+        teams: Some(terms.teams).filter(|teams| !teams.is_empty()),
+        environments: Some(terms.environments).filter(|environments| !environments.is_empty()),
+        owner: terms.owner,
+        link: terms.link,
+        starts: terms.starts.map(|starts| starts.to_string()),
+        observe: Some(terms.observe).filter(|observe| *observe),
+        waives: terms.waives,
     };
     let origin = Origin::Api { by: record.created_by.into(), at: record.created };
     draft.check(origin).map_err(|complaints| {
@@ -91,6 +102,13 @@ pub(super) fn size(rule: &Rule) -> usize {
     rule.patterns.iter().map(|pattern| weight(&pattern.to_string())).sum()
 }
 
+/// Bytes of what else it says.
+pub(super) fn size_of_terms(rule: &Rule) -> usize {
+    let terms = RuleTerms::of(rule);
+    let texts = [&terms.when, &terms.owner, &terms.link, &terms.waives].into_iter().flatten();
+    texts.chain(&terms.teams).chain(&terms.environments).map(|text| weight(text)).sum()
+}
+
 /// With its quotes and its comma.
 fn weight(pattern: &str) -> usize {
     pattern.len() + 3
@@ -126,6 +144,7 @@ pub(super) fn making(rule: &Rule, by: &str, at: jiff::Timestamp) -> Batch {
         versions: rule.versions.as_ref().map(|versions| versions.text.to_string()),
         reason: rule.reason.as_deref().map(str::to_owned),
         expires: rule.expires,
+        terms: RuleTerms::of(rule),
         created: at,
         created_by: by.to_owned(),
     };

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::metadata::Batch;
+use crate::metadata::records::RuleTerms;
 use crate::metadata::sled::{Sled, SledOptions};
 
 struct Garden {
@@ -68,7 +69,7 @@ fn decision(rules: &Rules, asked: &str) -> policies::decision::Decision {
     let asked: PackageVersion = asked.parse().unwrap();
     let facts = Facts::at(clock().now());
     let set = rules.current();
-    decide(&set.for_package(&asked.package), &asked.version, &facts)
+    decide(&set.for_package(&asked.package), &asked.version, &facts, &crate::gate::NOBODY)
 }
 
 fn effect(rules: &Rules, asked: &str) -> Effect {
@@ -363,4 +364,70 @@ async fn many_changes_at_once_are_all_kept() {
     let added = futures_util::future::join_all((0..64).map(add)).await;
     assert_eq!(added.iter().filter(|one| one.as_ref().is_ok_and(|one| one.created)).count(), 32);
     assert_eq!(garden.open().await.unwrap().status().count, 32);
+}
+
+#[tokio::test]
+async fn a_rule_made_by_command_keeps_all_that_it_says() {
+    let garden = Garden::new();
+    let rules = garden.open().await.unwrap();
+    let text = |text: &str| Some(text.to_owned());
+    let whole = Draft {
+        when: text("age < duration('168h')"),
+        teams: Some(vec!["web/shop".to_owned(), "ops/*".to_owned()]),
+        environments: Some(vec!["prod".to_owned()]),
+        owner: text("ann"),
+        link: text("https://wiki.example.com/adr-12"),
+        starts: text("2026-01-01"),
+        observe: Some(true),
+        ..draft(Some("whole"), "deny", "npm:*")
+    };
+    let waiver = Draft {
+        effect: None,
+        waives: text("whole"),
+        reason: text("ADR-12"),
+        owner: text("ann"),
+        expires: text("2027-01-01"),
+        ..draft(Some("waiver"), "allow", "npm:x")
+    };
+    let made = [
+        rules.add(whole.clone(), "admin").await.unwrap().rule,
+        rules.add(waiver, "admin").await.unwrap().rule,
+    ];
+    let again = garden.open().await.unwrap().current();
+    for rule in &made {
+        let stored = again.rule(&rule.name).unwrap();
+        assert_eq!(RuleTerms::of(stored), RuleTerms::of(rule), "{}", rule.name);
+    }
+    assert_eq!(again.revision(), rules.current().revision());
+    // A wish without the condition is another wish.
+    let unnamed = Draft { name: None, ..whole };
+    assert!(!rules.add(unnamed.clone(), "admin").await.unwrap().created);
+    assert!(rules.add(Draft { when: None, ..unnamed.clone() }, "admin").await.unwrap().created);
+    // What would not fit into a record is refused, not cut.
+    let names: Vec<String> = (0..400).map(|n| format!("'{n}'")).collect();
+    let long = Draft { when: Some(format!("name in [{}]", names.join(","))), ..unnamed };
+    let refused = rules.add(long, "admin").await.unwrap_err();
+    assert!(refused.to_string().contains("policy file"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_waiver_may_outlive_the_rule_that_it_lifts() {
+    let garden = Garden::new();
+    garden.write("a.toml", &(rule("yes", "allow", "npm:*") + &rule("no", "deny", "npm:x")));
+    let rules = garden.open().await.unwrap();
+    assert_eq!(effect(&rules, "npm:x@1.0.0"), Effect::Deny);
+    let waiver = Draft {
+        effect: None,
+        waives: Some("no".to_owned()),
+        reason: Some("ADR-12".to_owned()),
+        owner: Some("ann".to_owned()),
+        expires: Some("2027-01-01".to_owned()),
+        ..draft(None, "allow", "npm:x")
+    };
+    rules.add(waiver, "admin").await.unwrap();
+    assert_eq!(effect(&rules, "npm:x@1.0.0"), Effect::Allow);
+    garden.write("a.toml", &rule("other", "deny", "npm:x"));
+    assert!(rules.reload().await.is_empty(), "the files are good");
+    assert_eq!(rules.current().idle_waivers().len(), 1);
+    assert_eq!(effect(&rules, "npm:x@1.0.0"), Effect::Deny);
 }

@@ -104,6 +104,38 @@ async fn a_rule_that_expires_stops_to_count_by_itself() {
     }
 }
 
+/// The answers that a young version is missing from lie finished in memory while it comes of age.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_young_version_is_held_and_shows_up_by_itself_when_it_has_settled() {
+    let up = upstream().await;
+    let setup = setup(&up);
+    let rule = |effect: &str, rest: &str| {
+        format!(
+            "[[rule]]\nname = \"{effect}-left-pad\"\neffect = \"{effect}\"\npackages = [\"npm:left-pad\"]\n{rest}\n"
+        )
+    };
+    let hold = rule("hold", "when = \"age_here < duration('4s') && name != 'x'\"");
+    setup.write_policy("rules", &(rule("allow", "") + &hold));
+    let garth = setup.start();
+    let paths = ["/npm/left-pad", "/npm/left-pad/1.3.0", "/npm/left-pad/-/left-pad-1.3.0.tgz"];
+    let seen = Timestamp::now();
+    for path in paths {
+        let answer = garth.get(path).await;
+        assert_eq!(answer.status, 403, "{path}: {}", answer.text());
+        assert!(
+            answer.text().contains("held by the rule hold-left-pad (not before "),
+            "{}",
+            answer.text()
+        );
+    }
+    assert!(Timestamp::now() < seen + Duration::from_secs(4), "this machine is too slow");
+    tokio::time::sleep(Duration::from_millis(4500)).await;
+    for path in paths {
+        let answer = garth.get(path).await;
+        assert_eq!(answer.status, 200, "{path}, afterwards: {}", answer.text());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_allowed_version_newer_than_the_held_metadata_is_looked_for_then_served() {
     let up = upstream().await;

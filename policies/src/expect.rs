@@ -1,0 +1,150 @@
+//! Expectations: what a set of rules should decide, kept beside the rules and tried against them.
+//!
+//! ```toml
+//! [[expect]]
+//! package = "npm:react@18.3.1"
+//! team    = "web/shop"
+//! facts   = { age = "10d", licence = "MIT" }
+//! effect  = "allow"
+//! ```
+//!
+//! What the facts leave out is unknown, as it is for a version of which nobody knows it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::asker::Asker;
+use crate::decide::{Explanation, explain};
+use crate::decision::Effect;
+use crate::facts::{Comparison, Facts, KnownAdvisory};
+use crate::licence::Licence;
+use crate::package::PackageVersion;
+use crate::rules::RuleSet;
+
+/// One row: who asks for what, and what the answer should be.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    pub package: PackageVersion,
+    pub team: Option<String>,
+    pub environment: Option<String>,
+    /// When it is asked; absent: when it is tried.
+    pub at: Option<Timestamp>,
+    pub facts: Given,
+    pub effect: Effect,
+    /// The rule that should decide; absent: whichever does.
+    pub rule: Option<String>,
+    pub file: Arc<str>,
+    pub line: usize,
+    pub column: usize,
+}
+
+/// Facts as they were written. Ages are turned into dates when they are tried.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    pub age: Option<SignedDuration>,
+    pub age_here: Option<SignedDuration>,
+    pub published: Option<Timestamp>,
+    pub first_seen: Option<Timestamp>,
+    pub own: bool,
+    pub registry: Option<String>,
+    pub licence: Option<Licence>,
+    pub advisories: Option<Vec<KnownAdvisory>>,
+    pub fixes_advisory: Option<bool>,
+    pub deprecated: Option<bool>,
+    pub yanked: Option<bool>,
+    pub unlisted: Option<bool>,
+    pub install_scripts: Option<bool>,
+    pub provenance: Option<bool>,
+    pub publisher: Option<String>,
+    pub publisher_changed: Option<bool>,
+    pub dependencies: Option<u32>,
+    pub size: Option<u64>,
+    pub similar_to: Option<String>,
+    pub contradicts: Option<bool>,
+}
+
+impl Given {
+    fn at(&self, now: Timestamp) -> Facts<'_> {
+        // An age beyond all time is as old as time.
+        let aged = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+        Facts {
+            published: self.published.or(self.age.map(aged)),
+            first_seen: self.first_seen.or(self.age_here.map(aged)),
+            own: self.own,
+            registry: self.registry.as_deref(),
+            licence: self.licence.as_ref(),
+            advisories: self.advisories.as_deref(),
+            fixes_advisory: self.fixes_advisory,
+            deprecated: self.deprecated,
+            yanked: self.yanked,
+            unlisted: self.unlisted,
+            install_scripts: self.install_scripts,
+            provenance: self.provenance,
+            publisher: self.publisher.as_deref(),
+            publisher_changed: self.publisher_changed,
+            dependencies: self.dependencies,
+            size: self.size,
+            similar_to: self.similar_to.as_deref(),
+            compared: self.contradicts.map(|contradicts| {
+                if contradicts { Comparison::Contradicts } else { Comparison::Agrees }
+            }),
+            ..Facts::at(now)
+        }
+    }
+}
+
+/// What became of one expectation.
+#[derive(Clone, Debug)]
+pub struct Outcome<'e> {
+    pub expectation: &'e Expectation,
+    pub met: bool,
+    pub explanation: Explanation,
+}
+
+/// Tries each of them, in their order.
+pub fn try_all<'e>(
+    set: &RuleSet,
+    expectations: &'e [Expectation],
+    now: Timestamp,
+) -> Vec<Outcome<'e>> {
+    expectations.iter().map(|expectation| try_one(set, expectation, now)).collect()
+}
+
+fn try_one<'e>(set: &RuleSet, expectation: &'e Expectation, now: Timestamp) -> Outcome<'e> {
+    let facts = expectation.facts.at(expectation.at.unwrap_or(now));
+    let asker = Asker {
+        team: expectation.team.as_deref(),
+        environment: expectation.environment.as_deref(),
+    };
+    let explanation = explain(set, &expectation.package, &facts, &asker);
+    let decision = &explanation.decision;
+    let by_rule =
+        expectation.rule.as_deref().is_none_or(|rule| decision.rule.as_deref() == Some(rule));
+    Outcome { expectation, met: decision.effect == expectation.effect && by_rule, explanation }
+}
+
+/// One line, and where it is not met one more for each rule that was considered.
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Expectation { package, effect, file, line, column, .. } = self.expectation;
+        write!(f, "{file}:{line}:{column}: {package} should be {}", effect.participle())?;
+        if let Some(rule) = &self.expectation.rule {
+            write!(f, " by the rule {rule}")?;
+        }
+        let decision = &self.explanation.decision;
+        if self.met {
+            return write!(f, ", and is");
+        }
+        write!(f, ", but is {}: {}", decision.effect.participle(), decision.reason)?;
+        for considered in &self.explanation.considered {
+            let mark = if considered.matched { '*' } else { ' ' };
+            write!(f, "\n  {mark} {} {}: {}", considered.effect, considered.rule, considered.why)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
