@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+pub use reqwest::Body;
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -124,7 +125,7 @@ impl Client {
         &self,
         path: &[&str],
         query: &[(&str, &str)],
-        body: reqwest::Body,
+        body: Body,
     ) -> Result<A, ClientError> {
         let request = self
             .http

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use parking_lot::Mutex;
-use reqwest::Body;
 use tokio::sync::mpsc;
 
-use super::super::client::ClientError;
+use super::super::client::{Body, ClientError};
 use crate::advisories::bundle::is_record;
 
 /// Bytes that are read or sent at once.
