@@ -19,6 +19,8 @@ type Kept<F> = Cache<DocumentKey, Arc<Content<<F as DocumentFormat>::Parsed>>>;
 
 pub struct Contents<F: DocumentFormat> {
     whole: Kept<F>,
+    /// Of all that is whole.
+    room: usize,
     /// Their texts are read from the store.
     outlines: Kept<F>,
 }
@@ -33,6 +35,10 @@ fn weight<F: DocumentFormat>(content: &Content<F::Parsed>) -> usize {
     F::weight(&content.parsed) + content.versions.len() * VERSION_SIZE + 1024
 }
 
+fn whole_weight<F: DocumentFormat>(content: &Content<F::Parsed>) -> usize {
+    content.size.saturating_add(weight::<F>(content))
+}
+
 impl<F: DocumentFormat> Contents<F> {
     /// `memory` bounds the bytes of both.
     pub fn new(memory: u64) -> Self {
@@ -44,7 +50,8 @@ impl<F: DocumentFormat> Contents<F> {
             kept.eviction_policy(EvictionPolicy::lru()).build()
         };
         Self {
-            whole: cache(|content| content.size.saturating_add(weight::<F>(content))),
+            whole: cache(whole_weight::<F>),
+            room: usize::try_from(memory / 2).unwrap_or(usize::MAX),
             outlines: cache(weight::<F>),
         }
     }
@@ -91,7 +98,12 @@ impl<F: DocumentFormat> Contents<F> {
             };
             self.outlines.insert(key.clone(), Arc::new(outline));
         }
-        self.whole.insert(key, Arc::clone(&content));
+        if whole_weight::<F>(&content) <= self.room {
+            self.whole.insert(key, Arc::clone(&content));
+        } else {
+            // The cache would keep it until it tidies up, and more of its like.
+            self.whole.invalidate(&key);
+        }
         content
     }
 
