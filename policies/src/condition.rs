@@ -23,6 +23,7 @@ use jiff::Timestamp;
 
 pub use bounds::MAX_CONDITION;
 pub(crate) use literals::duration;
+pub(crate) use names::VARIABLES;
 
 use crate::facts::{Facts, Missing};
 use crate::package::Package;

@@ -6,6 +6,7 @@
 
 mod draft;
 mod fault;
+mod field;
 mod findings;
 mod index;
 mod parse;
@@ -24,9 +25,10 @@ use crate::decision::{Effect, Revision};
 use crate::package::{Ecosystem, Package};
 use crate::versions::{Parsed, Range};
 
-pub use draft::{Complaint, Draft, Field, MAX_PATTERNS, MAX_REASON, MAX_RULE_NAME, MAX_TEAMS};
+pub use draft::{Complaint, Draft, MAX_PATTERNS, MAX_REASON, MAX_RULE_NAME, MAX_TEAMS};
 pub(crate) use draft::{nearest, shown};
 pub use fault::Fault;
+pub use field::Field;
 pub use index::PackageRules;
 pub use parse::{MAX_FILE, MAX_RULES, PolicyFile, parse, parse_file};
 pub use pattern::Pattern;

@@ -36,7 +36,7 @@ pub(super) fn variable(name: &str) -> Option<(Node, Type)> {
     })
 }
 
-pub(super) const VARIABLES: [&str; 23] = [
+pub(crate) const VARIABLES: [&str; 23] = [
     "name",
     "version",
     "ecosystem",

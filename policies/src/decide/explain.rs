@@ -268,6 +268,10 @@ pub(super) fn nobody_allows(asked: &Considering<'_, '_>) -> Arc<str> {
         } else if !rule.ever_speaks() {
             continue;
         } else if let Some(expires) = rule.expires.filter(|expires| *expires <= now) {
+            if rule.when.is_some() {
+                // Whether its condition was true then, nobody can tell now.
+                continue;
+            }
             format!("the rule {name} allowed it until {expires}")
         } else if let Some(starts) = rule.starts.filter(|starts| *starts > now) {
             format!("the rule {name} allows it from {starts} on")

@@ -20,6 +20,7 @@
 
 mod advisories;
 mod keys;
+mod terms;
 mod versions;
 
 use std::collections::{HashMap, HashSet};
@@ -28,12 +29,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use policies::decision::Effect;
 use policies::package::Digest;
-use policies::rules::Rule;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord};
 pub use self::keys::{Key, Prefix, parse_key, show_key};
+pub use self::terms::RuleTerms;
 pub use self::versions::{
     Compared, SAID, VersionPlaces, VersionRecord, VersionsRecord, read_versions,
 };
@@ -248,47 +249,6 @@ pub struct RuleRecord {
     pub terms: RuleTerms,
     pub created: Timestamp,
     pub created_by: String,
-}
-
-/// What else a rule can say, as it was written; absent and empty where it says nothing of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RuleTerms {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub when: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub teams: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub environments: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub owner: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub starts: Option<Timestamp>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub observe: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub waives: Option<String>,
-}
-
-impl RuleTerms {
-    pub fn of(rule: &Rule) -> Self {
-        Self {
-            when: rule.when.as_ref().map(|when| when.text().to_owned()),
-            teams: rule.teams.iter().map(ToString::to_string).collect(),
-            environments: rule.environments.iter().map(ToString::to_string).collect(),
-            owner: rule.owner.as_deref().map(str::to_owned),
-            link: rule.link.as_deref().map(str::to_owned),
-            starts: rule.starts,
-            observe: rule.observe,
-            waives: rule.waives.as_deref().map(str::to_owned),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Packages of a rule that names more than one value holds.

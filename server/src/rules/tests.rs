@@ -404,8 +404,12 @@ async fn a_rule_made_by_command_keeps_all_that_it_says() {
     assert!(!rules.add(unnamed.clone(), "admin").await.unwrap().created);
     assert!(rules.add(Draft { when: None, ..unnamed.clone() }, "admin").await.unwrap().created);
     // What would not fit into a record is refused, not cut.
-    let names: Vec<String> = (0..400).map(|n| format!("'{n}'")).collect();
-    let long = Draft { when: Some(format!("name in [{}]", names.join(","))), ..unnamed };
+    let names: Vec<String> = (0..330).map(|n| format!("'{n}'")).collect();
+    let long = Draft {
+        when: Some(format!("name in [{}]", names.join(","))),
+        link: Some(format!("https://wiki.example.com/{}", "x".repeat(200))),
+        ..unnamed
+    };
     let refused = rules.add(long, "admin").await.unwrap_err();
     assert!(refused.to_string().contains("policy file"), "{refused}");
 }

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Reader, kind};
 use crate::asker::is_word;
+use crate::condition::VARIABLES;
 use crate::decision::Effect;
 use crate::expect::{Expectation, Given};
 use crate::facts::KnownAdvisory;
@@ -17,28 +18,6 @@ use crate::package::{Ecosystem, PackageVersion};
 use crate::rules::draft::{is_rule_name, nearest, read_moment, shown};
 
 const KEYS: [&str; 7] = ["package", "team", "environment", "at", "facts", "effect", "rule"];
-const FACTS: [&str; 20] = [
-    "age",
-    "age_here",
-    "published",
-    "first_seen",
-    "own",
-    "registry",
-    "licence",
-    "advisories",
-    "fixes_advisory",
-    "deprecated",
-    "yanked",
-    "unlisted",
-    "install_scripts",
-    "provenance",
-    "publisher",
-    "publisher_changed",
-    "dependencies",
-    "size",
-    "similar_to",
-    "contradicts",
-];
 const ADVISORY: [&str; 6] = ["id", "aliases", "severity", "malicious", "withdrawn", "fixed"];
 const MAX_ADVISORIES: usize = 1000;
 
@@ -126,7 +105,13 @@ impl Reader<'_> {
                 "size" => given.size = self.number(value),
                 "similar_to" => given.similar_to = self.read(value, "react", text),
                 "contradicts" => given.contradicts = self.flag(value),
-                unknown => self.known_key("a version", &FACTS, unknown, &key.span()),
+                unknown => {
+                    // The package that is asked for tells the rest.
+                    let told = ["name", "version", "ecosystem"];
+                    let known: Vec<&str> =
+                        VARIABLES.into_iter().filter(|name| !told.contains(name)).collect();
+                    self.known_key("a version", &known, unknown, &key.span());
+                }
             }
         }
         given
