@@ -90,6 +90,7 @@ fn differences(mut said: Map<String, Value>, mut contents: archive::Contents) ->
         objectify_dependencies(manifest);
         forget_any_engine(manifest);
     }
+    forget_listed_engines(&mut contents.manifest, &said);
     // Some clients took all as bundled, and others none.
     let bundled = |manifest: &Map<String, Value>| {
         ["bundleDependencies", "bundledDependencies"].map(|field| manifest.get(field).cloned())
@@ -145,6 +146,14 @@ fn objectify_dependencies(manifest: &mut Map<String, Value>) {
 fn forget_any_engine(manifest: &mut Map<String, Value>) {
     if let Some(Value::Object(engines)) = manifest.get_mut("engines") {
         engines.retain(|_, range| range != "*");
+    }
+}
+
+/// Engines in a list were lost where a registry took texts by name alone.
+fn forget_listed_engines(artifact: &mut Map<String, Value>, said: &Map<String, Value>) {
+    let is_list = artifact.get("engines").is_some_and(Value::is_array);
+    if is_list && !said.contains_key("engines") {
+        artifact.remove("engines");
     }
 }
 

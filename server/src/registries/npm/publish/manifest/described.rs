@@ -51,7 +51,7 @@ fn words(field: &str, manifest: &Manifest) -> BTreeSet<String> {
             people.iter().filter_map(person).map(|person| person.to_string()).collect()
         }
         ("bugs", Value::Object(bugs)) => {
-            bugs.values().filter_map(Value::as_str).map(str::to_owned).collect()
+            bugs.values().filter_map(Value::as_str).map(|text| text.trim().to_owned()).collect()
         }
         ("keywords", Value::String(text)) => split(text).collect(),
         ("keywords", Value::Array(words)) => {
@@ -213,7 +213,7 @@ pub fn spell_out(manifest: &mut Manifest) {
         Some(people.iter().filter_map(person).map(|person| person.to_value()).collect())
     });
     put("bugs", &|bugs| {
-        let bugs = bugs.as_str()?;
+        let bugs = bugs.as_str()?.trim();
         let field = if bugs.contains("://") { "url" } else { "email" };
         Some(json!({ field: bugs }))
     });
