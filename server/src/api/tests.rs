@@ -183,7 +183,7 @@ async fn what_cannot_be_done_is_a_problem_with_a_code() {
     let problem =
         check(&api, "DELETE", "/api/v1/rules/from-file", None, (409, "made-by-file")).await;
     assert!(problem["detail"].as_str().unwrap().contains("a.toml"), "{problem}");
-    let unknown = json!({ "effect": "allow", "packages": ["npm:x"], "when": "age < 3" });
+    let unknown = json!({ "effect": "allow", "packages": ["npm:x"], "wehn": "yanked" });
     check(&api, "POST", "/api/v1/rules", Some(&unknown), (400, "invalid-json")).await;
     for (method, path, expected) in [
         ("GET", "/api/v1/rules/nobody", (404, "no-such-rule")),
