@@ -220,7 +220,11 @@ impl<F: DocumentFormat> Documents<F> {
     /// A record of a version has changed in the store. Who read the store before and comes to memory
     /// after this has it wrong until its file is next served.
     fn show_comparison(&self, key: &DocumentKey, version: &Version, record: &VersionRecord) {
-        self.contents.remember(key, version, record);
+        match self.contents.remember(key, version, record) {
+            Some((before, after)) => self.rename(key, before, after),
+            // Whose content it is can not be told without it.
+            None => self.drop_loaded(key),
+        }
         self.known.invalidate(&(key.clone(), version.clone()));
     }
 

@@ -1,6 +1,7 @@
 //! One state of a document, and the name that views go by.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use policies::package::{Digest, Version};
@@ -18,19 +19,30 @@ pub struct Content<P> {
     pub size: usize,
 }
 
-/// The same for the same bytes with the same pins, and for nothing else, so that a view outlives
+/// The same for the same text and the same verdicts, and for nothing else, so that a view outlives
 /// the state in memory that it was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ContentId([u8; 32]);
+pub struct ContentId {
+    text: TextId,
+    /// What came of comparisons, which rules may ask for.
+    verdicts: u64,
+}
 
-impl ContentId {
+/// The same for the same bytes with the same pins: whatever is decided, the text is made of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TextId([u8; 32]);
+
+impl TextId {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
 
-    /// What came of comparisons is not in it: no rule can ask for it yet, and a document's views
-    /// need not be made anew for each file that is fetched.
-    ///
+impl ContentId {
+    pub const fn text(self) -> TextId {
+        self.text
+    }
+
     /// `retained` is what was read of it, which damage can make less than what is saved.
     pub fn of(
         newest: &Digest,
@@ -53,6 +65,66 @@ impl ContentId {
                 add(&digest.to_string());
             }
         }
-        Self(hash.finalize().into())
+        let verdicts = versions.iter().map(|(version, record)| verdict(version, Some(record)));
+        let verdicts = verdicts.fold(0, |all, one| all ^ one);
+        Self { text: TextId(hash.finalize().into()), verdicts }
+    }
+
+    /// The same, but that something else is remembered of one version; its digests are what they
+    /// were.
+    pub fn with(
+        self,
+        version: &Version,
+        before: Option<&VersionRecord>,
+        after: &VersionRecord,
+    ) -> Self {
+        let changed = verdict(version, before) ^ verdict(version, Some(after));
+        Self { verdicts: self.verdicts ^ changed, ..self }
+    }
+}
+
+/// A number for what came of comparing this version; all of them together make one, in any order.
+fn verdict(version: &Version, record: Option<&VersionRecord>) -> u64 {
+    let Some(compared) = record.and_then(|record| record.compared.as_ref()) else { return 0 };
+    let mut hash = DefaultHasher::new();
+    (version.as_str(), compared.found).hash(&mut hash);
+    hash.finish()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use jiff::Timestamp;
+    use policies::facts::Comparison;
+
+    use super::*;
+    use crate::metadata::records::Compared;
+
+    fn record(found: Option<Comparison>) -> VersionRecord {
+        VersionRecord {
+            first_seen: Timestamp::UNIX_EPOCH,
+            published: None,
+            digests: [].into(),
+            vanished: None,
+            conflict: None,
+            own: false,
+            compared: found.map(|found| Compared { found, said: String::new() }),
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_another_content_of_the_same_text_however_it_came_to_be_known() {
+        let digest = Digest::sha256_of(b"text");
+        let version = |text: &str| Version::new(text).unwrap();
+        let (one, two) = (version("1.0.0"), version("2.0.0"));
+        let mut versions = HashMap::from([(one.clone(), record(None)), (two, record(None))]);
+        let before = ContentId::of(&digest, None, &versions);
+        let after = record(Some(Comparison::Contradicts));
+        let told = before.with(&one, versions.get(&one), &after);
+        assert_ne!(told, before);
+        assert_eq!(told.text(), before.text());
+        versions.insert(one.clone(), after.clone());
+        assert_eq!(ContentId::of(&digest, None, &versions), told);
+        assert_eq!(told.with(&one, Some(&after), &record(None)), before);
     }
 }

@@ -339,12 +339,27 @@ impl<F: DocumentFormat> Documents<F> {
         };
         let landed = self.readings.join(key.clone(), reading).await.ok_or(PullError::Internal)?;
         if let Some(content) = landed.value? {
+            self.rename(&key, found.document.content, content.id);
             return Ok(content);
         }
         // What was kept is gone or damaged: it has to be fetched again.
         self.loaded.invalidate(&key);
         let found = self.get(source, request, Need::Fresh).await?;
         at_hand(&found).ok_or(PullError::Internal)
+    }
+
+    /// The same document has another content from now on.
+    pub(super) fn rename(&self, key: &DocumentKey, before: ContentId, after: ContentId) {
+        if before != after
+            && let Some(document) = self.loaded.get(key).filter(|known| known.content == before)
+        {
+            self.loaded.insert(key.clone(), Document { content: after, ..document });
+        }
+    }
+
+    /// It is loaded again when it is next asked for.
+    pub(super) fn drop_loaded(&self, key: &DocumentKey) {
+        self.loaded.invalidate(key);
     }
 
     /// What was read of it does not hold any more: it is read again.

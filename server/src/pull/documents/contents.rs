@@ -67,16 +67,26 @@ impl<F: DocumentFormat> Contents<F> {
         self.whole.get(key).or_else(|| self.outlines.get(key))
     }
 
-    /// Something else is remembered of this version from now on.
-    pub fn remember(&self, key: &DocumentKey, version: &Version, record: &VersionRecord) {
+    /// Something else is remembered of this version from now on. The names of the content before
+    /// and after, where it is in memory.
+    pub fn remember(
+        &self,
+        key: &DocumentKey,
+        version: &Version,
+        record: &VersionRecord,
+    ) -> Option<(ContentId, ContentId)> {
+        let mut renamed = None;
         for kept in [&self.whole, &self.outlines] {
             let Some(content) = kept.get(key) else { continue };
             let mut versions = HashMap::clone(&content.versions);
-            versions.insert(version.clone(), record.clone());
+            let before = versions.insert(version.clone(), record.clone());
+            let id = content.id.with(version, before.as_ref(), record);
+            renamed = Some((content.id, id));
             let (parsed, versions) = (Arc::clone(&content.parsed), Arc::new(versions));
-            let content = Content { id: content.id, parsed, versions, size: content.size };
+            let content = Content { id, parsed, versions, size: content.size };
             kept.insert(key.clone(), Arc::new(content));
         }
+        renamed
     }
 
     pub fn insert(

@@ -72,7 +72,7 @@ impl Bindery {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         };
-        add(0, self.key.content.as_bytes());
+        add(0, self.key.content.text().as_bytes());
         add(0, self.key.form.as_bytes());
         add(0, self.key.base.as_bytes());
         let mut text = Vec::new();
@@ -92,7 +92,7 @@ impl Bindery {
         let coding = self.key.coding;
         if coding.encoding == Encoding::Gzip {
             let ViewKey { content, form, base, .. } = self.key.clone();
-            let name = TextName { content, form, base };
+            let name = TextName { content: content.text(), form, base };
             let member = self.pieces.pack(&name, self.size, sections)?;
             if member.length >= SMALL || !coding.plain {
                 let (crc, length) = (member.crc, member.length);

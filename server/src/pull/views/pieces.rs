@@ -20,12 +20,12 @@ use moka::sync::Cache;
 
 use super::sections::{SectionKey, Sections};
 use crate::pull::PullError;
-use crate::pull::content::ContentId;
+use crate::pull::content::TextId;
 
 /// Whose sections: no two documents, forms or addresses share them. Twins do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TextName {
-    pub(super) content: ContentId,
+    pub(super) content: TextId,
     pub(super) form: Cow<'static, str>,
     pub(super) base: Arc<str>,
 }

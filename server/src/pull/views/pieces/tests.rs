@@ -6,6 +6,7 @@ use flate2::read::{GzDecoder, MultiGzDecoder};
 use proptest::prelude::*;
 
 use super::*;
+use crate::pull::content::ContentId;
 
 /// Sections with their keys: `None` is not kept.
 struct Parts(Vec<(Option<u8>, Vec<u8>)>);
@@ -27,7 +28,7 @@ impl Sections for Parts {
 
 fn name() -> TextName {
     let digest = policies::package::Digest::parse(&format!("sha256:{}", "0".repeat(64))).unwrap();
-    let content = ContentId::of(&digest, None, &std::collections::HashMap::default());
+    let content = ContentId::of(&digest, None, &std::collections::HashMap::default()).text();
     TextName { content, form: "full".into(), base: "http://garth.example".into() }
 }
 
