@@ -117,6 +117,15 @@ impl Ground {
         self.directory.join("garth/new-data")
     }
 
+    /// Stores that are not needed any more, until [`Ground::clear`].
+    pub fn old_data(&self) -> PathBuf {
+        self.directory.join("garth/old-data")
+    }
+
+    pub fn clear(&self) {
+        let _ = std::fs::remove_dir_all(self.old_data());
+    }
+
     /// Those that can be had.
     pub fn hot_servers(&self) -> Vec<&'static str> {
         let mut servers = vec![GARTH, NGINX_CACHE, NGINX_STATIC];

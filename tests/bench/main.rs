@@ -48,6 +48,7 @@ fn main() -> ExitCode {
     let failed = rows::run(&ground, &arguments.rows, &mut results);
     let text = report::text(&ground, &machine, &results);
     println!("{text}");
+    ground.clear();
     for fault in &failed {
         eprintln!("bench: failed: {fault}");
     }

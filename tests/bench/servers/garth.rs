@@ -43,8 +43,15 @@ pub fn start(ground: &Ground, data: &Path) -> Process {
 
 /// On a store that is empty.
 pub fn start_anew(ground: &Ground) -> Process {
-    let data = ground.directory.join("garth/new-data");
-    let _ = fs::remove_dir_all(&data);
+    let data = ground.new_data();
+    // Not removed now: ext4 looks for new inodes past each that was freed within the last minute,
+    // which would double what a new file costs.
+    if data.exists() {
+        let mut old = (0..).map(|n| ground.old_data().join(n.to_string()));
+        let old = old.find(|old| !old.exists()).unwrap();
+        fs::create_dir_all(ground.old_data()).unwrap();
+        fs::rename(&data, old).unwrap();
+    }
     start(ground, &data)
 }
 
