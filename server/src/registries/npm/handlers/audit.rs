@@ -95,11 +95,12 @@ async fn answer_by_ourselves(
     })
     .await?;
     let mut advisories = HashMap::new();
-    for id in known::wanted(&found) {
+    for id in known::wanted(&found).map_err(Refusal::Malformed)? {
         let failed = |fault: MetadataError| refusal(fault.into());
-        if let Some(advisory) = registry.garden.store.advisory(&id).await.map_err(failed)? {
-            advisories.insert(id, known::narrowed(advisory, &found));
-        }
+        let advisory = registry.garden.store.advisory(&id).await.map_err(failed)?;
+        // An import is just taking it away: who asks again is told by what it brings.
+        let advisory = advisory.ok_or_else(|| refusal(PullError::Busy))?;
+        advisories.insert(id, known::narrowed(advisory, &found));
     }
     let answer =
         reading(registry, move || Ok(to_bytes(&known::answer(&found, &advisories)))).await?;

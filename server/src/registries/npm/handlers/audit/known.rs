@@ -40,13 +40,20 @@ pub fn ids(
     found
 }
 
-/// The ids to be looked up, each once.
-pub fn wanted(found: &[(Package, Vec<String>)]) -> Vec<String> {
+/// The ids to be looked up, each once. Too many are an error: to leave some out would be to say that
+/// they are not there.
+pub fn wanted(found: &[(Package, Vec<String>)]) -> Result<Vec<String>, String> {
     let mut ids: Vec<String> = found.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect();
     ids.sort_unstable();
     ids.dedup();
-    ids.truncate(AT_MOST);
-    ids
+    if ids.len() > AT_MOST {
+        return Err(format!(
+            "{} advisories speak of these packages, more than the {AT_MOST} that are answered at \
+             once: audit a part of the project at a time",
+            ids.len()
+        ));
+    }
+    Ok(ids)
 }
 
 /// Without what it says of packages that nobody asked about.
@@ -109,4 +116,21 @@ fn entry(package: &Package, advisory: &Advisory) -> Option<Value> {
 fn number(id: &str) -> u32 {
     let hash = Sha256::digest(id.as_bytes());
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_advisories_are_an_error_and_never_fewer() {
+        let found = |count: usize| {
+            let ids = (0..count).map(|n| format!("GHSA-{n}")).collect();
+            vec![("npm:left-pad".parse::<Package>().unwrap(), ids)]
+        };
+        assert_eq!(wanted(&found(AT_MOST)).unwrap().len(), AT_MOST);
+        let fault = wanted(&found(AT_MOST + 1)).unwrap_err();
+        assert!(fault.contains("5001") && fault.contains("5000"), "{fault}");
+    }
 }
