@@ -1,14 +1,17 @@
 //! Sets up the one subscriber: text for people, JSON for collectors, to standard error.
 
+mod gathered;
 mod text;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use self::gathered::Gathered;
 use self::text::{TextFields, TextLines, Time};
 use super::escape::is_deceptive;
 use crate::clock::Clock;
@@ -22,16 +25,30 @@ pub enum LogsError {
     Level { level: String, cause: String },
     #[error("a subscriber for logs is already set: {0}")]
     Taken(String),
+    #[error("the thread that writes the log could not be started: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// Lines of libraries that a client could provoke at will, or that repeat ours.
 const QUIET: [&str; 5] =
     ["actix_http=off", "actix_server=warn", "h2=error", "rustls=error", "sled=warn"];
 
+/// The log of this process. What waits to be written is written when it is dropped.
+#[must_use = "lines that wait are written when it is dropped"]
+pub struct Logs(Gathered<io::Stderr>);
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.0.write_out();
+    }
+}
+
 /// Starts logging for the whole process. `level` is a level, or directives as `RUST_LOG` has them;
 /// what it says of a target beats our defaults.
-pub fn init(format: LogFormat, level: &str) -> Result<(), LogsError> {
-    init_to(format, level, io::stderr)
+pub fn init(format: LogFormat, level: &str) -> Result<Logs, LogsError> {
+    let logs = Logs(Gathered::start(io::stderr())?);
+    init_to(format, level, logs.0.handle())?;
+    Ok(logs)
 }
 
 fn init_to<W>(format: LogFormat, level: &str, writer: W) -> Result<(), LogsError>
@@ -66,6 +83,10 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for CleanLines<W> {
 
     fn make_writer(&'a self) -> Self::Writer {
         CleanLines { writer: self.writer.make_writer(), format: self.format }
+    }
+
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> Self::Writer {
+        CleanLines { writer: self.writer.make_writer_for(line), format: self.format }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::observability::logs;
 /// Runs the garden until it is told to stop. A `discovery` comes with a configuration whose
 /// registries were found and not written down.
 pub fn run(config: &Config, discovery: Option<&Discovery>) -> Result<(), StartError> {
-    logs::init(config.log.format, &config.log.level)
+    let _logs = logs::init(config.log.format, &config.log.level)
         .map_err(|fault| StartError::Failed(fault.to_string()))?;
     descriptors::raise(config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
