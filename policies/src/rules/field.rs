@@ -1,4 +1,5 @@
-//! The fields of rules and waivers, by the names that files and complaints use.
+//! The fields of rules and waivers, by the names that files and complaints use: one table of them
+//! all, which says where each may stand.
 
 use std::fmt;
 
@@ -27,38 +28,53 @@ pub enum Field {
     Waives,
 }
 
-impl Field {
-    /// The keys of a `[[rule]]`.
-    pub(super) const OF_RULE: [(&'static str, Self); 13] = [
-        ("name", Self::Name),
-        ("effect", Self::Effect),
-        ("packages", Self::Packages),
-        ("versions", Self::Versions),
-        ("when", Self::When),
-        ("teams", Self::Teams),
-        ("environments", Self::Environments),
-        ("reason", Self::Reason),
-        ("owner", Self::Owner),
-        ("link", Self::Link),
-        ("starts", Self::Starts),
-        ("expires", Self::Expires),
-        ("observe", Self::Observe),
-    ];
-    /// The keys of a `[[waiver]]`.
-    pub(super) const OF_WAIVER: [(&'static str, Self); 12] = [
-        ("name", Self::Name),
-        ("waives", Self::Waives),
-        ("packages", Self::Packages),
-        ("versions", Self::Versions),
-        ("when", Self::When),
-        ("teams", Self::Teams),
-        ("environments", Self::Environments),
-        ("reason", Self::Reason),
-        ("owner", Self::Owner),
-        ("link", Self::Link),
-        ("starts", Self::Starts),
-        ("expires", Self::Expires),
-    ];
+/// What a policy file is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    Rule,
+    Waiver,
+    Expect,
+}
+
+/// Every key that becomes a field of a rule, and the tables that may have it.
+const KEYS: [(&str, Field, &[Table]); 14] = {
+    use Table::{Rule, Waiver};
+    [
+        ("name", Field::Name, &[Rule, Waiver]),
+        ("effect", Field::Effect, &[Rule]),
+        ("waives", Field::Waives, &[Waiver]),
+        ("packages", Field::Packages, &[Rule, Waiver]),
+        ("versions", Field::Versions, &[Rule, Waiver]),
+        ("when", Field::When, &[Rule, Waiver]),
+        ("teams", Field::Teams, &[Rule, Waiver]),
+        ("environments", Field::Environments, &[Rule, Waiver]),
+        ("reason", Field::Reason, &[Rule, Waiver]),
+        ("owner", Field::Owner, &[Rule, Waiver]),
+        ("link", Field::Link, &[Rule, Waiver]),
+        ("starts", Field::Starts, &[Rule, Waiver]),
+        ("expires", Field::Expires, &[Rule, Waiver]),
+        ("observe", Field::Observe, &[Rule]),
+    ]
+};
+
+impl Table {
+    pub(super) const ALL: [Self; 3] = [Self::Rule, Self::Waiver, Self::Expect];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Waiver => "waiver",
+            Self::Expect => "expect",
+        }
+    }
+
+    /// Its keys, in the order in which they are usually written. An expectation is no rule: its
+    /// keys are those of the module that reads it.
+    pub(super) fn keys(self) -> impl Iterator<Item = (&'static str, Field)> {
+        KEYS.into_iter()
+            .filter(move |(_, _, tables)| tables.contains(&self))
+            .map(|(key, field, _)| (key, field))
+    }
 }
 
 impl fmt::Display for Field {
@@ -67,20 +83,30 @@ impl fmt::Display for Field {
             Self::Package(place) => write!(f, "packages[{place}]"),
             Self::Team(place) => write!(f, "teams[{place}]"),
             Self::Environment(place) => write!(f, "environments[{place}]"),
-            Self::Name => f.write_str("name"),
-            Self::Effect => f.write_str("effect"),
-            Self::Packages => f.write_str("packages"),
-            Self::Versions => f.write_str("versions"),
-            Self::When => f.write_str("when"),
-            Self::Teams => f.write_str("teams"),
-            Self::Environments => f.write_str("environments"),
-            Self::Reason => f.write_str("reason"),
-            Self::Owner => f.write_str("owner"),
-            Self::Link => f.write_str("link"),
-            Self::Starts => f.write_str("starts"),
-            Self::Expires => f.write_str("expires"),
-            Self::Observe => f.write_str("observe"),
-            Self::Waives => f.write_str("waives"),
+            whole => {
+                let key = KEYS.iter().find(|(_, field, _)| field == whole);
+                f.write_str(key.map_or("", |(key, ..)| key))
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_is_shown_as_the_key_that_files_write() {
+        for (key, field, tables) in KEYS {
+            assert_eq!(field.to_string(), key);
+            assert!(!tables.is_empty(), "{key} can stand nowhere");
+        }
+        assert_eq!(Field::Team(3).to_string(), "teams[3]");
+        let alone = |table: Table, other: Table| -> Vec<&str> {
+            let others: Vec<&str> = other.keys().map(|(key, _)| key).collect();
+            table.keys().map(|(key, _)| key).filter(|key| !others.contains(key)).collect()
+        };
+        assert_eq!(alone(Table::Rule, Table::Waiver), ["effect", "observe"]);
+        assert_eq!(alone(Table::Waiver, Table::Rule), ["waives"]);
     }
 }

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::draft::{nearest, shown};
+use super::field::Table;
 use super::{Draft, Fault, Field, Origin, Rule};
 use crate::expect::Expectation;
 
@@ -53,35 +54,6 @@ pub fn parse_file(file: &str, text: &str) -> Result<PolicyFile, Vec<Fault>> {
     reader.faults.sort();
     reader.faults.truncate(MAX_FAULTS);
     Err(reader.faults)
-}
-
-/// What a policy file is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Table {
-    Rule,
-    Waiver,
-    Expect,
-}
-
-impl Table {
-    const ALL: [Self; 3] = [Self::Rule, Self::Waiver, Self::Expect];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Rule => "rule",
-            Self::Waiver => "waiver",
-            Self::Expect => "expect",
-        }
-    }
-
-    const fn keys(self) -> &'static [(&'static str, Field)] {
-        match self {
-            Self::Rule => &Field::OF_RULE,
-            Self::Waiver => &Field::OF_WAIVER,
-            // Its keys are those of the module that reads it.
-            Self::Expect => &[],
-        }
-    }
 }
 
 struct Reader<'a> {
@@ -144,8 +116,8 @@ impl Reader<'_> {
         let mut places: HashMap<Field, Span<usize>> = HashMap::new();
         let mut mistyped = Vec::new();
         for (key, value) in fields {
-            let known = table.keys().iter().find(|(known, _)| *known == key.get_ref());
-            let Some((_, field)) = known.copied() else {
+            let known = table.keys().find(|(known, _)| *known == key.get_ref());
+            let Some((_, field)) = known else {
                 mistyped.extend(self.unknown_key(table, key.get_ref(), &key.span()));
                 continue;
             };
@@ -200,7 +172,7 @@ impl Reader<'_> {
 
     /// The field that was probably meant; to call it missing as well would say one thing twice.
     fn unknown_key(&mut self, table: Table, key: &str, span: &Span<usize>) -> Option<Field> {
-        let keys: Vec<&str> = table.keys().iter().map(|(key, _)| *key).collect();
+        let keys: Vec<&str> = table.keys().map(|(key, _)| key).collect();
         let near = nearest(key, &keys);
         let name = table.name();
         let remedy = match near {
@@ -209,7 +181,7 @@ impl Reader<'_> {
             None => format!("a {name} has {}", keys.join(", ")),
         };
         self.fault(span, format!("`{}` is no key of a {name}", key.escape_debug()), remedy);
-        table.keys().iter().find(|(key, _)| near == Some(key)).map(|(_, field)| *field)
+        table.keys().find(|(key, _)| near == Some(key)).map(|(_, field)| field)
     }
 
     /// Puts one value into the draft; false, with a fault, when it has the wrong type.
