@@ -25,6 +25,7 @@ use crate::decision::{Effect, Revision};
 use crate::package::{Ecosystem, Package};
 use crate::versions::{Parsed, Range};
 
+pub use draft::read_moment;
 pub use draft::{Complaint, Draft, MAX_PATTERNS, MAX_REASON, MAX_RULE_NAME, MAX_TEAMS};
 pub(crate) use draft::{nearest, shown};
 pub use fault::Fault;

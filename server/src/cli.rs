@@ -10,6 +10,7 @@ pub mod client;
 mod exit;
 mod forget;
 mod init;
+mod policy;
 mod remedy;
 pub mod rules;
 mod scan;
@@ -62,6 +63,7 @@ enum Command {
     Why(why::Why),
     Rules(rules::RulesCommand),
     Forget(forget::Forget),
+    Policy(policy::PolicyCommand),
     Advisories(advisories::AdvisoriesCommand),
     Check(check::Check),
 }
@@ -79,6 +81,7 @@ impl Command {
             Self::Why(command) => command.run(&env),
             Self::Rules(command) => command.run(&env),
             Self::Forget(command) => command.run(&env),
+            Self::Policy(command) => command.run(&env, &Clock::system()),
             Self::Advisories(command) => command.run(&env),
             Self::Check(command) => command.run(env, &Clock::system()),
         }

@@ -253,6 +253,23 @@ pub fn data_directory(options: &LoadOptions) -> PathBuf {
     root::data(&mut Reader::new(table, options, arguments))
 }
 
+/// The policies' directory that a `serve` with these options would read, for commands that look at
+/// it without a server. Only a file that can not be read is a fault; what else is wrong with the
+/// configuration does not matter to them.
+pub fn policies_directory(options: &LoadOptions) -> Result<Option<PathBuf>, Vec<ConfigFault>> {
+    let table = match &options.file {
+        Some(file) => {
+            let (table, faults) = read_file(file)?;
+            if !faults.is_empty() {
+                return Err(faults);
+            }
+            table
+        }
+        None => Table::new(),
+    };
+    Ok(Reader::new(table, options, Vec::new()).path("policies"))
+}
+
 impl Config {
     /// Whether `url` leads to this garth: to where it listens, or to its public URL.
     pub fn is_own(&self, url: &Url) -> bool {

@@ -26,6 +26,7 @@ use crate::metadata::{Metadata, MetadataError};
 use crate::observability::{AlarmKind, CheckState};
 
 pub use change::{Added, ChangeError};
+pub(crate) use files::read_texts;
 
 /// Where rules come from besides the store.
 #[derive(Clone, Debug, Default)]

@@ -386,7 +386,7 @@ fn moment(field: Field, text: Option<&str>) -> Result<Option<Timestamp>, Complai
 }
 
 /// A date, which begins in UTC, or a time with its zone.
-pub(crate) fn read_moment(text: &str) -> Option<Timestamp> {
+pub fn read_moment(text: &str) -> Option<Timestamp> {
     // Ten characters are a date alone; jiff would read more into a longer text.
     if text.len() == 10
         && let Ok(day) = text.parse::<Date>()

@@ -5,11 +5,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use policies::check::Text;
 use policies::rules::{Fault, MAX_FILE, Rule, parse};
 
 /// Most files of one directory.
@@ -70,14 +72,39 @@ fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// The texts under these paths, for commands: of a directory those that the server would read, of a
+/// file its own, whatever its name. Each file once.
+pub(crate) fn read_texts(paths: &[PathBuf]) -> Result<Vec<Text>, Vec<Fault>> {
+    let (mut texts, mut faults, mut total) = (Vec::new(), Vec::new(), 0);
+    let mut seen = HashSet::new();
+    for path in paths {
+        let files = if path.is_dir() { list(path) } else { Ok(vec![path.clone()]) };
+        match files.map_err(|error| cannot_list(path, &error)) {
+            Ok(files) => {
+                for file in files {
+                    // What can not be resolved can not be read either, which then says why.
+                    let known = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
+                    if seen.insert(known) {
+                        match read_file(&file, &mut total) {
+                            Ok(text) => texts.push(Text { file: file.display().to_string(), text }),
+                            Err(fault) => faults.push(fault),
+                        }
+                    }
+                }
+            }
+            Err(fault) => faults.push(fault),
+        }
+        if seen.len() > MAX_FILES {
+            return Err(vec![too_many(path, seen.len())]);
+        }
+    }
+    if faults.is_empty() { Ok(texts) } else { Err(faults) }
+}
+
 fn read_once(dir: &Path) -> Result<Vec<Rule>, Vec<Fault>> {
-    let paths = list(dir).map_err(|error| {
-        let remedy = "make the directory, or set `policies` to where the rules are";
-        vec![fault(dir, format!("cannot list the directory: {error}"), remedy)]
-    })?;
+    let paths = list(dir).map_err(|error| vec![cannot_list(dir, &error)])?;
     if paths.len() > MAX_FILES {
-        let message = format!("{} files are more than {MAX_FILES}", paths.len());
-        return Err(vec![fault(dir, message, "join some of them")]);
+        return Err(vec![too_many(dir, paths.len())]);
     }
     let (mut rules, mut faults, mut total) = (Vec::new(), Vec::new(), 0);
     for path in paths {
@@ -90,6 +117,15 @@ fn read_once(dir: &Path) -> Result<Vec<Rule>, Vec<Fault>> {
         }
     }
     if faults.is_empty() { Ok(rules) } else { Err(faults) }
+}
+
+fn cannot_list(dir: &Path, error: &io::Error) -> Fault {
+    let remedy = "make the directory, or set `policies` to where the rules are";
+    fault(dir, format!("cannot list the directory: {error}"), remedy)
+}
+
+fn too_many(dir: &Path, count: usize) -> Fault {
+    fault(dir, format!("{count} files are more than {MAX_FILES}"), "join some of them")
 }
 
 fn read_file(path: &Path, total: &mut u64) -> Result<String, Fault> {

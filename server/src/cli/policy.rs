@@ -1,0 +1,33 @@
+//! `garth policy …`: rules as code, looked at before they are in force.
+//!
+//! `check` and `test` need no server: they read policy files and say what they found. One file a
+//! command; what they have in common is [`source`], which finds and reads the files.
+
+mod check;
+mod source;
+
+use clap::{Args, Subcommand};
+
+use super::Exit;
+use crate::clock::Clock;
+use crate::config::EnvSnapshot;
+
+/// Check and try policy files before they are in force
+#[derive(Args, Debug)]
+pub struct PolicyCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Check(check::Check),
+}
+
+impl PolicyCommand {
+    pub(super) fn run(self, env: &EnvSnapshot, clock: &Clock) -> Exit {
+        match self.action {
+            Action::Check(command) => command.run(env, clock),
+        }
+    }
+}
