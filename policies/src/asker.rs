@@ -39,6 +39,16 @@ impl TeamPattern {
             team.split_once('/').map_or((team, None), |(unit, team)| (unit, Some(team)));
         *self.unit == *unit && self.team.as_deref().is_none_or(|ours| Some(ours) == team)
     }
+
+    /// Whether it means every team that `other` means.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.unit == other.unit && (self.team.is_none() || self.team == other.team)
+    }
+
+    /// Whether some team is meant by both.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
 }
 
 impl fmt::Display for TeamPattern {

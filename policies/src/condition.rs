@@ -11,6 +11,7 @@
 mod ask;
 mod bounds;
 mod check;
+mod constant;
 mod literals;
 mod names;
 mod node;
@@ -22,11 +23,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use bounds::MAX_CONDITION;
+pub(crate) use constant::Constant;
 pub(crate) use literals::duration;
 pub(crate) use names::VARIABLES;
 
 use crate::facts::{Facts, Missing};
-use crate::package::Package;
+use crate::package::{Ecosystem, Package};
 use crate::tri::Tri;
 use node::Node;
 
@@ -74,6 +76,12 @@ impl Condition {
 
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What it says whatever the facts are, of packages of these ecosystems; `None` where it may say
+    /// both.
+    pub(crate) fn constant(&self, ecosystems: &[Ecosystem]) -> Option<Constant> {
+        constant::constant(&self.root, ecosystems)
     }
 
     pub(crate) fn ask(&self, subject: &Subject<'_>) -> Answer {

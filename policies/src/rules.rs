@@ -7,7 +7,7 @@
 mod draft;
 mod fault;
 mod field;
-mod findings;
+pub(crate) mod findings;
 mod index;
 mod parse;
 pub mod pattern;
@@ -30,7 +30,9 @@ pub use draft::{Complaint, Draft, MAX_PATTERNS, MAX_REASON, MAX_RULE_NAME, MAX_T
 pub(crate) use draft::{nearest, shown};
 pub use fault::Fault;
 pub use field::Field;
+pub use findings::{Code, Finding, Severity};
 pub use index::PackageRules;
+pub(crate) use parse::places;
 pub use parse::{MAX_FILE, MAX_RULES, PolicyFile, parse, parse_file};
 pub use pattern::Pattern;
 

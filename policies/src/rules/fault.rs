@@ -27,7 +27,7 @@ impl Fault {
     }
 
     /// A fault of a rule as a whole.
-    pub(super) fn of_rule(
+    pub(crate) fn of_rule(
         rule: &Rule,
         message: impl Into<String>,
         remedy: impl Into<String>,

@@ -1,164 +1,199 @@
 //! Rules that are good by themselves and yet pointless: what `policy check` tells beside faults.
 //!
-//! A finding is certain, never a guess: a rule is called shadowed only where another one that knows
-//! no condition and ends no earlier speaks of all that it speaks of.
+//! A finding is certain, never a guess: a rule is called shadowed only where another one speaks
+//! wherever it speaks. What a rule says by itself is looked at in [`alone`], what it says beside the
+//! others in [`company`].
+
+mod alone;
+mod company;
+
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
-use super::draft::nearest;
-use super::{Fault, MALICIOUS, Origin, Pattern, Rule, RuleSet};
-use crate::decision::Effect;
+use super::{Fault, Field, Rule, RuleSet};
 
 /// A set that is pointless all over is told so in pages, not in books.
 const MAX_FINDINGS: usize = 1000;
 
+/// Whether somebody has to do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A server refuses it, or it can never do what it says, whatever else is there.
+    Error,
+    /// It is pointless by now or beside the others, or it is probably not what was meant.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// What kind of finding it is. Scripts rely on the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// The file has a fault; a server would not take it.
+    Invalid,
+    /// It ends before it starts.
+    NeverSpeaks,
+    /// Its range holds no version.
+    NoVersion,
+    /// Its condition can not be true.
+    NeverTrue,
+    /// It waives a rule that allows.
+    WaivesAllow,
+    /// It said what it had to say.
+    Expired,
+    /// Its condition can not be false.
+    AlwaysTrue,
+    /// One of its patterns means nothing that another one does not.
+    RepeatedPattern,
+    /// A name that is probably meant in lower case.
+    LetterCase,
+    /// Another rule decides all that it speaks of.
+    Shadowed,
+    /// Another rule says the same of as much or more.
+    Duplicate,
+    /// The rule that it waives is not there, or never speaks where the waiver does.
+    WaivesNothing,
+    /// An expectation names a rule that is not there.
+    NoSuchRule,
+}
+
+impl Code {
+    pub const ALL: [Self; 13] = [
+        Self::Invalid,
+        Self::NeverSpeaks,
+        Self::NoVersion,
+        Self::NeverTrue,
+        Self::WaivesAllow,
+        Self::Expired,
+        Self::AlwaysTrue,
+        Self::RepeatedPattern,
+        Self::LetterCase,
+        Self::Shadowed,
+        Self::Duplicate,
+        Self::WaivesNothing,
+        Self::NoSuchRule,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NeverSpeaks => "never-speaks",
+            Self::NoVersion => "no-version",
+            Self::NeverTrue => "never-true",
+            Self::WaivesAllow => "waives-allow",
+            Self::Expired => "expired",
+            Self::AlwaysTrue => "always-true",
+            Self::RepeatedPattern => "repeated-pattern",
+            Self::LetterCase => "letter-case",
+            Self::Shadowed => "shadowed",
+            Self::Duplicate => "duplicate",
+            Self::WaivesNothing => "waives-nothing",
+            Self::NoSuchRule => "no-such-rule",
+        }
+    }
+
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::Invalid
+            | Self::NeverSpeaks
+            | Self::NoVersion
+            | Self::NeverTrue
+            | Self::WaivesAllow => Severity::Error,
+            _ => Severity::Warning,
+        }
+    }
+}
+
+/// One thing that somebody should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub code: Code,
+    /// The rule that it is about; absent where a file or an expectation is.
+    pub rule: Option<Arc<str>>,
+    /// The part of the rule; absent where the whole of it is meant.
+    pub field: Option<Field>,
+    /// Its place is the rule's, until somebody looks for that of the field.
+    pub fault: Fault,
+}
+
+impl Rule {
+    /// "the rule no-gpl", "the waiver for-the-shop".
+    pub(crate) fn titled(&self) -> String {
+        let kind = if self.waives.is_some() { "waiver" } else { "rule" };
+        format!("the {kind} {}", self.name)
+    }
+}
+
+impl Finding {
+    fn of(
+        rule: &Rule,
+        code: Code,
+        field: Option<Field>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let fault = Fault::of_rule(rule, message, remedy);
+        Self { code, rule: Some(rule.name.clone()), field, fault }
+    }
+
+    pub const fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+}
+
 impl RuleSet {
     /// What is pointless at this moment, in the order of the rules' names.
-    pub fn findings(&self, now: Timestamp) -> Vec<Fault> {
-        // Rules of a pattern that can cover another one than its equal.
-        let wide: Vec<&Rule> = self
-            .rules()
-            .iter()
-            .filter(|rule| is_plain(rule))
-            .filter(|rule| rule.patterns.iter().any(|of| !matches!(of, Pattern::One(_))))
-            .collect();
-        self.rules()
-            .iter()
-            .filter_map(|rule| self.finding(rule, &wide, now))
-            .take(MAX_FINDINGS)
-            .collect()
+    pub fn findings(&self, now: Timestamp) -> Vec<Finding> {
+        let company = company::Company::new(self, now);
+        let mut findings = Vec::new();
+        for rule in self.rules() {
+            let alone = of_one(rule, now);
+            // What never says anything says nothing beside the others either.
+            let dead = alone.iter().any(|finding| finding.code.is_of_the_dead());
+            findings.extend(alone);
+            if !dead {
+                findings.extend(company.findings(rule));
+            }
+            if findings.len() >= MAX_FINDINGS {
+                findings.truncate(MAX_FINDINGS);
+                break;
+            }
+        }
+        findings
     }
 
     /// The waivers that lift nothing, which somebody relies on in vain.
     pub fn idle_waivers(&self) -> Vec<Fault> {
         self.rules()
             .iter()
-            .filter_map(|rule| self.idle_waiver(rule, rule.waives.as_ref()?))
+            .filter_map(|rule| company::idle_waiver(self, rule))
+            .map(|finding| finding.fault)
             .take(MAX_FINDINGS)
             .collect()
     }
+}
 
-    fn finding(&self, rule: &Rule, wide: &[&Rule], now: Timestamp) -> Option<Fault> {
-        let name = &rule.name;
-        let told = |message: String, remedy: &str| Some(Fault::of_rule(rule, message, remedy));
-        if !rule.ever_speaks() {
-            let message = format!("the rule {name} ends before it starts");
-            return told(message, "mend `starts` or `expires`");
-        }
-        if let Some(expires) = rule.expires.filter(|expires| *expires <= now) {
-            let message = format!("the rule {name} says nothing since it expired on {expires}");
-            return told(message, "remove it, or give it a later date");
-        }
-        if let Some(versions) = rule.versions.as_ref().filter(|versions| versions.is_empty()) {
-            let message =
-                format!("the rule {name} speaks of no version: nothing is in {}", versions.text);
-            return told(message, "mend the range");
-        }
-        if let Some(waives) = &rule.waives {
-            return self.idle_waiver(rule, waives);
-        }
-        let shadow = self.shadow_of(rule, wide)?;
-        let place = match &shadow.origin {
-            Origin::File { file, line, .. } => format!("{file}:{line}"),
-            Origin::Api { by, .. } => format!("made by {by}"),
-        };
-        let (shadow, effect) = (&shadow.name, shadow.effect);
-        let message = if effect == rule.effect {
-            format!(
-                "the rule {name} adds nothing to {shadow} ({place}), which says the same of more"
-            )
-        } else {
-            let done = effect.participle();
-            format!(
-                "the rule {name} decides nothing: all that it speaks of is {done} by {shadow} ({place})"
-            )
-        };
-        told(message, "remove one of them, or narrow the wider one")
-    }
-
-    fn idle_waiver(&self, waiver: &Rule, waives: &str) -> Option<Fault> {
-        if waives == MALICIOUS {
-            return None;
-        }
-        let name = &waiver.name;
-        match self.rule(waives).map(|rule| rule.effect) {
-            None => {
-                let names: Vec<&str> = self.rules().iter().map(|rule| &*rule.name).collect();
-                let remedy = match nearest(waives, &names) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "name a deny or a hold that is there".to_owned(),
-                };
-                let message = format!("the waiver {name} lifts nothing: there is no rule {waives}");
-                Some(Fault::of_rule(waiver, message, remedy))
-            }
-            Some(Effect::Allow) => {
-                let message = format!("the waiver {name} lifts nothing: the rule {waives} allows");
-                Some(Fault::of_rule(waiver, message, "name a deny or a hold"))
-            }
-            Some(Effect::Hold | Effect::Deny) => None,
-        }
-    }
-
-    /// A rule that decides all that this one speaks of, in its stead.
-    fn shadow_of(&self, rule: &Rule, wide: &[&Rule]) -> Option<&Rule> {
-        if rule.observe || self.is_waived(rule) {
-            return None;
-        }
-        let shadows = |other: &&Rule| self.shadows(other, rule);
-        match rule.patterns.first()? {
-            Pattern::One(package) => self.for_package(package).iter().find(shadows),
-            _ => wide.iter().copied().find(shadows).and_then(|found| self.rule(&found.name)),
-        }
-    }
-
-    fn shadows(&self, other: &Rule, rule: &Rule) -> bool {
-        let lasts = |rule: &Rule| rule.expires.unwrap_or(Timestamp::MAX);
-        let same_versions = other.versions.as_ref().is_none_or(|range| {
-            // An allow reads its range more narrowly than a deny.
-            rule.versions.as_ref().is_some_and(|ours| ours.text == range.text)
-        });
-        let covered = || {
-            rule.patterns
-                .iter()
-                .all(|pattern| other.patterns.iter().any(|wider| wider.covers(pattern)))
-        };
-        // Of two that say the same, only one is told to be superfluous.
-        let equals = || other.effect == rule.effect && says_no_more(rule, other);
-        other.name != rule.name
-            && other.effect >= rule.effect
-            && is_plain(other)
-            && !self.is_waived(other)
-            && lasts(other) >= lasts(rule)
-            && same_versions
-            && covered()
-            && (!equals() || other.name < rule.name)
-    }
-
-    fn is_waived(&self, rule: &Rule) -> bool {
-        self.waived.contains(&rule.name)
+impl Code {
+    const fn is_of_the_dead(self) -> bool {
+        matches!(self, Self::NeverSpeaks | Self::NoVersion | Self::NeverTrue | Self::Expired)
     }
 }
 
-/// All that `other` says is said by `rule`, too.
-fn says_no_more(rule: &Rule, other: &Rule) -> bool {
-    is_plain(rule)
-        && rule.expires == other.expires
-        && rule.versions.as_ref().map(|range| &range.text)
-            == other.versions.as_ref().map(|range| &range.text)
-        && other
-            .patterns
-            .iter()
-            .all(|pattern| rule.patterns.iter().any(|wider| wider.covers(pattern)))
-}
-
-/// It speaks to everybody, everywhere, whatever the facts are, from now on.
-fn is_plain(rule: &Rule) -> bool {
-    rule.when.is_none()
-        && rule.teams.is_empty()
-        && rule.environments.is_empty()
-        && rule.starts.is_none()
-        && !rule.observe
-        && rule.waives.is_none()
+/// What is wrong with a rule by itself.
+pub(crate) fn of_one(rule: &Rule, now: Timestamp) -> Vec<Finding> {
+    alone::findings(rule, now)
 }
 
 #[cfg(test)]

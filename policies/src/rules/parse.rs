@@ -1,6 +1,7 @@
 //! A policy file → its rules and expectations, or every fault at once with file, line and column.
 
 mod expectations;
+mod places;
 
 use std::collections::HashMap;
 use std::ops::Range as Span;
@@ -12,6 +13,8 @@ use super::draft::{nearest, shown};
 use super::field::Table;
 use super::{Draft, Fault, Field, Origin, Rule};
 use crate::expect::Expectation;
+
+pub(crate) use places::places;
 
 /// Longer files are refused unread.
 pub const MAX_FILE: usize = 4 * 1024 * 1024;

@@ -87,6 +87,17 @@ impl Pattern {
         }
     }
 
+    /// Whether no package is meant by both; certain where it says so.
+    pub(super) fn is_apart_from(&self, other: &Self) -> bool {
+        let strangers = self.ecosystem().zip(other.ecosystem()).is_some_and(|(a, b)| a != b);
+        strangers
+            || match (self, other) {
+                (wide, Self::One(package)) | (Self::One(package), wide) => !wide.matches(package),
+                (Self::Like(_, a), Self::Like(_, b)) => a.is_apart_from(b),
+                _ => false,
+            }
+    }
+
     /// The only ecosystem it speaks of; `None` for all.
     pub const fn ecosystem(&self) -> Option<Ecosystem> {
         match self {
@@ -155,6 +166,17 @@ impl Glob {
             return Err(format!("a pattern has at most {MAX_STARS} stars"));
         }
         Ok(Self(text.into()))
+    }
+
+    /// Whether their beginnings or ends differ, so that no text matches both.
+    fn is_apart_from(&self, other: &Self) -> bool {
+        let ends = |glob: &Self| {
+            let first = glob.0.split('*').next().unwrap_or_default().to_owned();
+            (first, glob.0.rsplit('*').next().unwrap_or_default().to_owned())
+        };
+        let ((start, end), (other_start, other_end)) = (ends(self), ends(other));
+        !(start.starts_with(&other_start) || other_start.starts_with(&start))
+            || !(end.ends_with(&other_end) || other_end.ends_with(&end))
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {

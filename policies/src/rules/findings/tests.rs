@@ -21,7 +21,7 @@ fn findings(rules: &[(&str, &str, &str, &str)]) -> String {
     let told: Vec<String> = set
         .findings("2026-06-01T00:00:00Z".parse().unwrap())
         .iter()
-        .map(ToString::to_string)
+        .map(|finding| format!("{} {}", finding.code.as_str(), finding.fault))
         .collect();
     told.join("\n")
 }
@@ -36,13 +36,13 @@ fn rules_that_can_never_match_are_told_with_their_place() {
         ("waives-nothing", "waiver", "'npm:a'", "waives = 'narow'"),
         ("waives-an-allow", "waiver", "'npm:a'", "waives = 'fine'"),
         ("fine", "allow", "'npm:d'", "expires = 2027-01-01"),
-    ]), @r#"
-a.toml:6:1: the rule backwards ends before it starts; mend `starts` or `expires`
-a.toml:12:1: the rule empty speaks of no version: nothing is in >=2, <1; mend the range
-a.toml:1:1: the rule ended says nothing since it expired on 2026-01-01T00:00:00Z; remove it, or give it a later date
-a.toml:29:1: the waiver waives-an-allow lifts nothing: the rule fine allows; name a deny or a hold
-a.toml:22:1: the waiver waives-nothing lifts nothing: there is no rule narow; did you mean `narrow`?
-"#);
+    ]), @r"
+never-speaks a.toml:6:1: the rule backwards never speaks: it ends on 2026-12-01T00:00:00Z, and starts on 2027-01-01T00:00:00Z; give `expires` a later date than `starts`
+no-version a.toml:12:1: the rule empty speaks of no version: nothing is in >=2, <1; mend the range
+expired a.toml:1:1: the rule ended says nothing since it expired on 2026-01-01T00:00:00Z; remove it, or give it a later date
+waives-allow a.toml:29:1: the waiver waives-an-allow lifts nothing: the rule fine allows; name a deny or a hold
+waives-nothing a.toml:22:1: the waiver waives-nothing lifts nothing: there is no rule narow; did you mean `narrow`?
+");
 }
 
 #[test]
@@ -67,10 +67,62 @@ fn rules_in_the_shadow_of_wider_ones_are_told() {
         ("under-waived", "allow", "'oci:hub/alpine'", ""),
         ("the-waiver", "waiver", "'oci:hub/alpine'", "waives = 'waived'"),
     ]), @r#"
-a.toml:16:1: the rule again adds nothing to all (a.toml:1), which says the same of more; remove one of them, or narrow the wider one
-a.toml:11:1: the rule glob decides nothing: all that it speaks of is denied by all (a.toml:1); remove one of them, or narrow the wider one
-a.toml:6:1: the rule one decides nothing: all that it speaks of is denied by all (a.toml:1); remove one of them, or narrow the wider one
-a.toml:66:1: the rule ranged-too decides nothing: all that it speaks of is denied by ranged (a.toml:61); remove one of them, or narrow the wider one
-a.toml:26:1: the rule twin-b adds nothing to twin-a (a.toml:21), which says the same of more; remove one of them, or narrow the wider one
+duplicate a.toml:16:1: the rule again adds nothing to all (a.toml:1), which says the same of more; remove it, or narrow the wider one
+shadowed a.toml:11:1: the rule glob decides nothing: all that it speaks of is denied by all (a.toml:1); remove one of them, or narrow the wider one
+shadowed a.toml:6:1: the rule one decides nothing: all that it speaks of is denied by all (a.toml:1); narrow all, or write a [[waiver]] with waives = "all"
+shadowed a.toml:66:1: the rule ranged-too decides nothing: all that it speaks of is denied by ranged (a.toml:61); narrow ranged, or write a [[waiver]] with waives = "ranged"
+duplicate a.toml:26:1: the rule twin-b adds nothing to twin-a (a.toml:21), which says the same; remove it, or narrow the wider one
+"#);
+}
+
+#[test]
+fn a_shadow_speaks_wherever_the_other_speaks() {
+    insta::assert_snapshot!(findings(&[
+        ("w-all", "deny", "'npm:w'", "when = 'yanked'"),
+        ("w-same", "allow", "'npm:w'", "when = 'yanked'"),
+        ("w-other", "allow", "'npm:w'", "when = 'deprecated'"),
+        ("w-more", "deny", "'npm:w'", ""),
+        ("t-unit", "deny", "'npm:t'", "teams = ['web', 'ops/db']"),
+        ("t-team", "allow", "'npm:t'", "teams = ['web/shop', 'ops/db']"),
+        ("t-partly", "allow", "'npm:t'", "teams = ['web/shop', 'ops/web']"),
+        ("t-everybody", "allow", "'npm:t'", ""),
+        ("e-all", "hold", "'npm:e'", "environments = ['*']"),
+        ("e-prod", "allow", "'npm:e'", "environments = ['prod']"),
+        ("e-outside", "allow", "'npm:e'", ""),
+        ("s-later", "deny", "'npm:s'", "starts = 2027-01-01"),
+        ("s-now", "allow", "'npm:s'", ""),
+        ("s-still-later", "allow", "'npm:s'", "starts = 2027-02-01"),
+        ("s-long-ago", "deny", "'npm:s2'", "starts = 2020-01-01"),
+        ("s-anew", "allow", "'npm:s2'", ""),
+        ("d-one", "deny", "'npm:d'", ""),
+        ("d-two", "hold", "'npm:d', 'npm:d2'", ""),
+        ("d-lifts-one", "waiver", "'npm:d'", "waives = 'd-one'"),
+        ("d-lifts-one-again", "waiver", "'npm:d'", "waives = 'd-one'\nversions = '>=1'"),
+        ("d-lifts-nowhere", "waiver", "'npm:d3', 'npm:x-*'", "waives = 'd-two'"),
+        ("d-for-others", "waiver", "'npm:t'", "waives = 't-unit'\nteams = ['ops/web']"),
+        ("d-elsewhere", "waiver", "'npm:e'", "waives = 'e-prod-deny'\nenvironments = ['test']"),
+        ("e-prod-deny", "deny", "'npm:e'", "environments = ['prod']"),
+        ("d-too-early", "waiver", "'npm:s'", "waives = 's-later'"),
+        ("v-a", "deny", "'npm:v'", ""),
+        ("v-b", "deny", "'npm:v*'", ""),
+        ("v-lifts-a-alone", "waiver", "'npm:v'", "waives = 'v-a'"),
+        ("star-a", "deny", "'npm:ab-*'", ""),
+        ("star-lifts", "waiver", "'npm:ac-*'", "waives = 'star-a'"),
+    ]), @r#"
+waives-nothing a.toml:121:1: the waiver d-elsewhere lifts nothing: the rule e-prod-deny speaks in other environments; remove it, or name the deny or hold that stands in the way
+waives-nothing a.toml:113:1: the waiver d-for-others lifts nothing: the rule t-unit speaks to other teams; remove it, or name the deny or hold that stands in the way
+waives-nothing a.toml:106:1: the waiver d-lifts-nowhere lifts nothing: the rule d-two names none of its packages; remove it, or name the deny or hold that stands in the way
+duplicate a.toml:98:1: the waiver d-lifts-one-again adds nothing to d-lifts-one (a.toml:91), which says the same of more; remove it, or narrow the wider one
+waives-nothing a.toml:134:1: the waiver d-too-early lifts nothing: the rule s-later starts when the waiver has ended; remove it, or name the deny or hold that stands in the way
+shadowed a.toml:46:1: the rule e-prod decides nothing: all that it speaks of is held by e-all (a.toml:41); narrow e-all, or write a [[waiver]] with waives = "e-all"
+shadowed a.toml:76:1: the rule s-anew decides nothing: all that it speaks of is denied by s-long-ago (a.toml:71); narrow s-long-ago, or write a [[waiver]] with waives = "s-long-ago"
+duplicate a.toml:66:1: the rule s-still-later adds nothing to s-now (a.toml:61), which says the same of more; remove it, or narrow the wider one
+waives-nothing a.toml:163:1: the waiver star-lifts lifts nothing: the rule star-a names none of its packages; remove it, or name the deny or hold that stands in the way
+duplicate a.toml:31:1: the rule t-partly adds nothing to t-everybody (a.toml:36), which says the same of more; remove it, or narrow the wider one
+duplicate a.toml:26:1: the rule t-team adds nothing to t-everybody (a.toml:36), which says the same of more; remove it, or narrow the wider one
+shadowed a.toml:151:1: the waiver v-lifts-a-alone decides nothing: all that it speaks of is denied by v-b (a.toml:146); narrow v-b, or waive it as well
+duplicate a.toml:1:1: the rule w-all adds nothing to w-more (a.toml:16), which says the same of more; remove it, or narrow the wider one
+shadowed a.toml:11:1: the rule w-other decides nothing: all that it speaks of is denied by w-more (a.toml:16); narrow w-more, or write a [[waiver]] with waives = "w-more"
+shadowed a.toml:6:1: the rule w-same decides nothing: all that it speaks of is denied by w-all (a.toml:1); narrow w-all, or write a [[waiver]] with waives = "w-all"
 "#);
 }
