@@ -16,9 +16,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::asker::Asker;
-use crate::decide::{Explanation, explain};
-use crate::decision::Effect;
-use crate::facts::{Comparison, Facts, KnownAdvisory};
+use crate::decide::{Considered, Explanation, explain};
+use crate::decision::{Decision, Effect};
+use crate::facts::{Comparison, Fact, Facts, KnownAdvisory};
 use crate::licence::Licence;
 use crate::package::PackageVersion;
 use crate::rules::RuleSet;
@@ -125,24 +125,65 @@ fn try_one<'e>(set: &RuleSet, expectation: &'e Expectation, now: Timestamp) -> O
     Outcome { expectation, met: decision.effect == expectation.effect && by_rule, explanation }
 }
 
-/// One line, and where it is not met one more for each rule that was considered.
-impl fmt::Display for Outcome<'_> {
+impl Expectation {
+    /// `a.toml:3:1`.
+    pub fn place(&self) -> String {
+        format!("{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// `npm:react@18.3.1 for web/shop in prod should be allowed by the rule frontend`.
+impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Expectation { package, effect, file, line, column, .. } = self.expectation;
-        write!(f, "{file}:{line}:{column}: {package} should be {}", effect.participle())?;
-        if let Some(rule) = &self.expectation.rule {
+        write!(f, "{}", self.package)?;
+        if let Some(team) = &self.team {
+            write!(f, " for {team}")?;
+        }
+        if let Some(environment) = &self.environment {
+            write!(f, " in {environment}")?;
+        }
+        if let Some(at) = self.at {
+            write!(f, " at {at}")?;
+        }
+        write!(f, " should be {}", self.effect.participle())?;
+        if let Some(rule) = &self.rule {
             write!(f, " by the rule {rule}")?;
         }
-        let decision = &self.explanation.decision;
-        if self.met {
-            return write!(f, ", and is");
-        }
-        write!(f, ", but is {}: {}", decision.effect.participle(), decision.reason)?;
-        for considered in &self.explanation.considered {
-            let mark = if considered.matched { '*' } else { ' ' };
-            write!(f, "\n  {mark} {} {}: {}", considered.effect, considered.rule, considered.why)?;
-        }
         Ok(())
+    }
+}
+
+impl Outcome<'_> {
+    /// One line; where it is not met, what decides instead, what nobody knew, and what each rule had
+    /// to say. `paint` colours a word by an effect.
+    pub fn told(&self, paint: impl Fn(&str, Effect) -> String) -> String {
+        if self.met {
+            return format!("{}, and is", self.expectation);
+        }
+        let Decision { effect, rule, reason, missing, .. } = &self.explanation.decision;
+        let mut text =
+            format!("{}\n    got      {}", self.expectation, paint(effect.as_str(), *effect));
+        // A rule without a reason of its own is named in the reason already.
+        if let Some(rule) = rule.as_deref().filter(|rule| !reason.contains(rule)) {
+            text.push_str(&format!(" by {rule}"));
+        }
+        text.push_str(&format!(": {reason}"));
+        if !missing.is_empty() {
+            let names: Vec<&str> = missing.iter().map(Fact::name).collect();
+            text.push_str(&format!("\n    unknown  {}", names.join(", ")));
+        }
+        for Considered { rule, effect, matched, why } in &self.explanation.considered {
+            let mark = if *matched { '*' } else { ' ' };
+            let effect = paint(&format!("{effect:5}"), *effect);
+            text.push_str(&format!("\n    {mark} {effect}  {rule}: {why}"));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told(|word, _| word.to_owned()))
     }
 }
 

@@ -26,6 +26,14 @@ impl Fault {
         }
     }
 
+    /// `a.toml:3:1`, or the file alone.
+    pub fn place(&self) -> String {
+        match self.line {
+            0 => self.file.clone(),
+            line => format!("{}:{line}:{}", self.file, self.column),
+        }
+    }
+
     /// A fault of a rule as a whole.
     pub(crate) fn of_rule(
         rule: &Rule,
@@ -51,11 +59,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
-        }
-        write!(f, ": {}", self.message)?;
+        write!(f, "{}: {}", self.place(), self.message)?;
         if !self.remedy.is_empty() {
             write!(f, "; {}", self.remedy)?;
         }

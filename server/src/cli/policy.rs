@@ -4,7 +4,10 @@
 //! command; what they have in common is [`source`], which finds and reads the files.
 
 mod check;
+mod junit;
+mod machine;
 mod source;
+mod test;
 
 use clap::{Args, Subcommand};
 
@@ -22,12 +25,25 @@ pub struct PolicyCommand {
 #[derive(Debug, Subcommand)]
 enum Action {
     Check(check::Check),
+    Test(test::Test),
 }
 
 impl PolicyCommand {
     pub(super) fn run(self, env: &EnvSnapshot, clock: &Clock) -> Exit {
         match self.action {
             Action::Check(command) => command.run(env, clock),
+            Action::Test(command) => command.run(env, clock),
         }
     }
 }
+
+/// Says why the work could not be done.
+fn failed(action: &str, lines: &[String]) -> Exit {
+    for line in lines {
+        eprintln!("garth policy {action}: {line}");
+    }
+    Exit::Failed
+}
+
+#[cfg(test)]
+mod tests;

@@ -56,16 +56,18 @@ pub(super) fn colours(env: &EnvSnapshot) -> bool {
     env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb") && io::stdout().is_terminal()
 }
 
+/// A word in a colour of the terminal, where that helps.
+pub(super) fn coloured(word: &str, code: u8, colours: bool) -> String {
+    if colours { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() }
+}
+
 /// An effect's word, coloured where that helps.
 pub(super) fn painted(word: &str, effect: policies::decision::Effect, colours: bool) -> String {
     use policies::decision::Effect;
-    if !colours {
-        return word.to_owned();
-    }
     let code = match effect {
         Effect::Allow => 32,
         Effect::Hold => 33,
         Effect::Deny => 31,
     };
-    format!("\u{1b}[{code}m{word}\u{1b}[0m")
+    coloured(word, code, colours)
 }

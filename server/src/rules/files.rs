@@ -86,7 +86,7 @@ pub(crate) fn read_texts(paths: &[PathBuf]) -> Result<Vec<Text>, Vec<Fault>> {
                     let known = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
                     if seen.insert(known) {
                         match read_file(&file, &mut total) {
-                            Ok(text) => texts.push(Text { file: file.display().to_string(), text }),
+                            Ok(text) => texts.push(Text { file: shown(&file), text }),
                             Err(fault) => faults.push(fault),
                         }
                     }
@@ -101,6 +101,16 @@ pub(crate) fn read_texts(paths: &[PathBuf]) -> Result<Vec<Text>, Vec<Fault>> {
     if faults.is_empty() { Ok(texts) } else { Err(faults) }
 }
 
+/// The name of a file as one line: it may come from whoever opened a pull request.
+fn shown(path: &Path) -> String {
+    let plain = path.display().to_string();
+    if !plain.contains(char::is_control) {
+        return plain;
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    plain.chars().map(escaped).collect()
+}
+
 fn read_once(dir: &Path) -> Result<Vec<Rule>, Vec<Fault>> {
     let paths = list(dir).map_err(|error| vec![cannot_list(dir, &error)])?;
     if paths.len() > MAX_FILES {
@@ -109,7 +119,7 @@ fn read_once(dir: &Path) -> Result<Vec<Rule>, Vec<Fault>> {
     let (mut rules, mut faults, mut total) = (Vec::new(), Vec::new(), 0);
     for path in paths {
         match read_file(&path, &mut total) {
-            Ok(text) => match parse(&path.display().to_string(), &text) {
+            Ok(text) => match parse(&shown(&path), &text) {
                 Ok(more) => rules.extend(more),
                 Err(more) => faults.extend(more),
             },
@@ -147,5 +157,5 @@ fn read_file(path: &Path, total: &mut u64) -> Result<String, Fault> {
 }
 
 fn fault(path: &Path, message: impl Into<String>, remedy: &str) -> Fault {
-    Fault::of_file(&path.display().to_string(), message, remedy)
+    Fault::of_file(&shown(path), message, remedy)
 }

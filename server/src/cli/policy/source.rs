@@ -1,5 +1,7 @@
 //! Which policy files a command means, and their texts.
 
+#![allow(clippy::disallowed_methods, reason = "a command without an executor")]
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
