@@ -4,6 +4,7 @@
 //! through the same checks as a [`Draft`]. [`RuleSet::compile`] puts rules together, refuses two of
 //! one name, and indexes them so that deciding looks only at rules that name the package.
 
+mod audience;
 mod draft;
 mod fault;
 mod field;
@@ -25,6 +26,7 @@ use crate::decision::{Effect, Revision};
 use crate::package::{Ecosystem, Package};
 use crate::versions::{Parsed, Range};
 
+pub use audience::Audience;
 pub use draft::read_moment;
 pub use draft::{Complaint, Draft, MAX_PATTERNS, MAX_REASON, MAX_RULE_NAME, MAX_TEAMS};
 pub(crate) use draft::{nearest, shown};
@@ -134,6 +136,11 @@ impl Rule {
             })
     }
 
+    /// It speaks of some askers alone.
+    pub fn is_bound(&self) -> bool {
+        !self.teams.is_empty() || !self.environments.is_empty()
+    }
+
     pub fn names(&self, package: &Package) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(package))
     }
@@ -161,6 +168,9 @@ impl Rule {
 pub struct RuleSet {
     rules: Vec<Rule>,
     index: index::Index,
+    /// Of the rules that speak of some askers alone, and whether there are any.
+    bound: index::Index,
+    any_bound: bool,
     /// Names that waivers lift.
     waived: HashSet<Arc<str>>,
     revision: Revision,
@@ -190,16 +200,29 @@ impl RuleSet {
             return Err(faults);
         }
         let revision = revision::of(&rules, None);
-        let index = index::Index::new(&rules);
+        let index = index::Index::new(&rules, |_| true);
+        let bound = index::Index::new(&rules, Rule::is_bound);
+        let any_bound = rules.iter().any(Rule::is_bound);
         let waived = rules.iter().filter_map(|rule| rule.waives.clone()).collect();
-        Ok(Self { rules, index, waived, revision, unavailable: None, advisories: Arc::default() })
+        Ok(Self {
+            rules,
+            index,
+            bound,
+            any_bound,
+            waived,
+            revision,
+            unavailable: None,
+            advisories: Arc::default(),
+        })
     }
 
     /// No rules at all: everything is denied because nobody has allowed it.
     pub fn empty() -> Self {
         Self {
             rules: Vec::new(),
-            index: index::Index::new(&[]),
+            index: index::Index::default(),
+            bound: index::Index::default(),
+            any_bound: false,
             waived: HashSet::new(),
             revision: revision::of(&[], None),
             unavailable: None,

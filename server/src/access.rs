@@ -1,27 +1,63 @@
 //! Who asks: what a request's `Authorization` says, whatever client sent it.
 //!
-//! Clients send the same token in different ways: as a bearer token, or as the password of a basic
-//! login under any user name. Both mean the same here, and what is neither, or no token of ours, is
-//! told apart from nothing at all: a client that sends a wrong token is not served as if it had
-//! sent none where a token is needed.
+//! Clients send the same token in different ways: as a bearer token, as the password of a basic
+//! login under any user name, or as it stands. All mean the same here. What is neither, or no token
+//! of ours, is told apart from nothing at all: a client that sends a wrong token is not served as if
+//! it had sent none where a token is needed. A token of ours that is not valid is refused
+//! everywhere: whoever has it means to be somebody, and would take what nobody gets for their own.
+//!
+//! To know a token is a look-up in memory, of its hash. [`rights`] says what it may do.
 
 pub mod admin_token;
+pub mod rights;
 
 use std::sync::Arc;
 
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use self::admin_token::AdminToken;
+use self::rights::{Right, Rights};
+use crate::gate::Asking;
 
 /// The name of whoever has the first admin token.
-const ADMIN: &str = "admin";
+pub const ADMIN: &str = "admin";
+/// What all our tokens begin with.
+pub const PREFIX: &str = "garth_";
+/// A longer login is none of ours.
+const LOGIN_AT_MOST: usize = 1024;
 
-/// Somebody who is known here.
+/// Somebody who is known here, by the token that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
+    /// Who, or which service. Two tokens of one name are one person.
     pub name: Arc<str>,
+    /// The name of the token; none is the first admin token.
+    pub token: Option<Arc<str>>,
+    /// `unit/team`
+    pub team: Option<Arc<str>>,
+    pub rights: Rights,
+}
+
+impl Person {
+    fn admin() -> Self {
+        Self { name: ADMIN.into(), token: None, team: None, rights: Rights::ALL }
+    }
+
+    pub fn may(&self, right: Right) -> bool {
+        self.rights.has(right)
+    }
+
+    /// Why this person may not do what asks for `right`, for whoever reads the refusal.
+    pub fn lacks(&self, right: Right) -> String {
+        let token = self.token.as_deref().unwrap_or(ADMIN);
+        format!(
+            "this needs the right `{right}`, and the token {token} has only: {}. Whoever runs this \
+             garth makes one that has it: garth token create NAME --for {} --right {right}",
+            self.rights, self.name
+        )
+    }
 }
 
 /// Who sent a request.
@@ -29,48 +65,76 @@ pub struct Person {
 pub enum Caller {
     /// It says nothing of who sent it.
     Anonymous,
-    Known(Person),
+    Known(Arc<Person>),
     /// It carries credentials that are not ours.
     Unknown,
+    /// It carries what looks like a token of ours and is not valid.
+    Invalid,
+}
+
+impl Caller {
+    /// As the gate is told.
+    pub fn asking(&self) -> Asking {
+        let team = match self {
+            Self::Known(person) => person.team.clone(),
+            Self::Anonymous | Self::Unknown | Self::Invalid => None,
+        };
+        Asking { team, environment: None }
+    }
 }
 
 /// Knows the tokens.
 #[derive(Clone, Debug)]
 pub struct Access {
     admin: AdminToken,
+    admin_person: Arc<Person>,
 }
 
 impl Access {
     pub fn new(admin: AdminToken) -> Self {
-        Self { admin }
+        Self { admin, admin_person: Arc::new(Person::admin()) }
     }
 
     pub fn caller(&self, headers: &HeaderMap) -> Caller {
         let mut sent = headers.get_all(AUTHORIZATION);
         match (sent.next(), sent.next()) {
             (None, _) => Caller::Anonymous,
-            (Some(header), None) => token_of(header)
-                .and_then(|token| self.person_of_token(&token))
-                .map_or(Caller::Unknown, Caller::Known),
+            (Some(header), None) => self.caller_of(header.as_bytes()),
             // Two of them could be read as two people.
             (Some(_), Some(_)) => Caller::Unknown,
         }
     }
 
+    fn caller_of(&self, header: &[u8]) -> Caller {
+        let mut login = [0; LOGIN_AT_MOST];
+        let Some(token) = token_in(header, &mut login) else { return Caller::Unknown };
+        match self.person_of_token(token) {
+            Some(person) => Caller::Known(person),
+            None if token.starts_with(PREFIX.as_bytes()) => Caller::Invalid,
+            None => Caller::Unknown,
+        }
+    }
+
     /// Who has this token. Takes the same time for every wrong one.
-    pub fn person_of_token(&self, token: &[u8]) -> Option<Person> {
-        self.admin.is(token).then(|| Person { name: ADMIN.into() })
+    pub fn person_of_token(&self, token: &[u8]) -> Option<Arc<Person>> {
+        self.admin.is(token).then(|| Arc::clone(&self.admin_person))
     }
 }
 
-/// The token in a header: `Bearer TOKEN`, or the password in `Basic NAME:TOKEN`.
-fn token_of(header: &HeaderValue) -> Option<Vec<u8>> {
-    if let Some(token) = after_scheme(header.as_bytes(), b"Bearer ") {
-        return Some(token.to_owned());
+/// The token in a header: `Bearer TOKEN`, the password in `Basic NAME:TOKEN`, or a token of ours
+/// as it stands. A login is decoded into `room`.
+fn token_in<'a>(header: &'a [u8], room: &'a mut [u8; LOGIN_AT_MOST]) -> Option<&'a [u8]> {
+    if let Some(token) = after_scheme(header, b"Bearer ") {
+        return Some(token);
     }
-    let login = STANDARD.decode(after_scheme(header.as_bytes(), b"Basic ")?).ok()?;
+    let Some(login) = after_scheme(header, b"Basic ") else {
+        let token = header.trim_ascii();
+        return token.starts_with(PREFIX.as_bytes()).then_some(token);
+    };
+    let length = STANDARD.decode_slice(login, room).ok()?;
+    let login = &room[..length];
     let colon = login.iter().position(|byte| *byte == b':')?;
-    Some(login[colon + 1..].to_owned())
+    Some(&login[colon + 1..])
 }
 
 fn after_scheme<'a>(header: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
@@ -81,23 +145,30 @@ fn after_scheme<'a>(header: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
+
     use super::*;
 
     #[test]
     fn a_token_is_the_same_however_a_client_sends_it() {
         let access = Access::new(AdminToken::of("garth_secret"));
-        let known = Caller::Known(Person { name: ADMIN.into() });
+        let known = Caller::Known(Arc::new(Person::admin()));
         let basic = |login: &str| format!("Basic {}", STANDARD.encode(login));
         let rows = [
             ("Bearer garth_secret".to_owned(), known.clone()),
             ("bearer  garth_secret ".to_owned(), known.clone()),
             (basic("anybody:garth_secret"), known.clone()),
-            (basic(":garth_secret"), known),
-            ("garth_secret".to_owned(), Caller::Unknown),
-            ("Bearer garth_secre".to_owned(), Caller::Unknown),
+            (basic(":garth_secret"), known.clone()),
+            ("garth_secret".to_owned(), known),
+            ("Bearer garth_secre".to_owned(), Caller::Invalid),
+            (basic("anybody:garth_secre"), Caller::Invalid),
+            ("garth_secre".to_owned(), Caller::Invalid),
+            ("Bearer npm_other".to_owned(), Caller::Unknown),
+            ("npm_other".to_owned(), Caller::Unknown),
             ("Bearer ".to_owned(), Caller::Unknown),
             (basic("garth_secret:"), Caller::Unknown),
             (basic("garth_secret"), Caller::Unknown),
+            (basic(&format!("{}:garth_secret", "x".repeat(2000))), Caller::Unknown),
             ("Basic %%%".to_owned(), Caller::Unknown),
             (String::new(), Caller::Unknown),
         ];

@@ -12,10 +12,10 @@ use moka::sync::Cache;
 use policies::advisories::PackageAdvisories;
 use policies::asker::Asker;
 use policies::decide::decide;
-use policies::decision::{Decision, Effect};
+use policies::decision::{Decision, Effect, Revision};
 use policies::facts::{Facts, KnownAdvisory};
 use policies::package::{Package, PackageVersion, Version};
-use policies::rules::RuleSet;
+use policies::rules::{Audience, RuleSet};
 
 use crate::clock::Clock;
 use crate::config::Mode;
@@ -27,11 +27,17 @@ use crate::rules::Rules;
 pub struct Admitted {
     subject: PackageVersion,
     decision: Decision,
+    audience: Audience,
 }
 
 impl Admitted {
     pub fn subject(&self) -> &PackageVersion {
         &self.subject
+    }
+
+    /// Whom else the same would have been decided for.
+    pub fn audience(&self) -> Audience {
+        self.audience
     }
 
     /// Denies too, where the mode is to observe: then it says what would have been refused.
@@ -114,8 +120,23 @@ impl Screened {
     }
 }
 
-/// Nobody's team is known yet; to such an asker denies and holds for teams apply, and allows do not.
+/// To such an asker denies and holds for teams apply, and allows do not.
 pub const NOBODY: Asker<'static> = Asker { team: None, environment: None };
+
+/// Who asks, as far as rules tell people apart: made once of a request, and kept for as long as it
+/// is worked on. The default is [`NOBODY`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Asking {
+    /// `unit/team`
+    pub team: Option<Arc<str>>,
+    pub environment: Option<Arc<str>>,
+}
+
+impl Asking {
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { team: self.team.as_deref(), environment: self.environment.as_deref() }
+    }
+}
 
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -125,10 +146,16 @@ pub struct Gate {
     /// Of packages that advisories speak of, by the advisories' revision: reading them out of the
     /// index takes longer than deciding.
     known: Cache<(Package, Arc<str>), Arc<PackageAdvisories>>,
+    /// Whether rules tell askers apart for a package, by the rules' revision.
+    apart: Cache<(Package, Revision), bool>,
+    /// For those packages alone.
+    audiences: Cache<(Package, Revision, Asking), Audience>,
 }
 
 /// Bytes of advisories that are kept ready, as they are written down.
 const READY: u64 = 8 << 20;
+/// Packages, and packages by team, for which it is known who is told the same.
+const AUDIENCES: u64 = 50_000;
 
 impl Gate {
     pub fn new(rules: Rules, mode: Mode, clock: Clock) -> Self {
@@ -136,7 +163,8 @@ impl Gate {
             u32::try_from(known.weight()).unwrap_or(u32::MAX)
         };
         let known = Cache::builder().weigher(weigh).max_capacity(READY).build();
-        Self { rules, mode, clock, known }
+        let (apart, audiences) = (Cache::new(AUDIENCES), Cache::new(AUDIENCES));
+        Self { rules, mode, clock, known, apart, audiences }
     }
 
     pub fn mode(&self) -> Mode {
@@ -154,15 +182,18 @@ impl Gate {
         &self,
         subject: PackageVersion,
         remembered: Option<&VersionRecord>,
+        asking: &Asking,
     ) -> Result<Admitted, Box<Refused>> {
         let rules = self.rules();
+        let audience = self.audience(&rules, &subject.package, asking);
+        let asker = asking.asker();
         let known = self.known(&rules, &subject.package);
         let said = Said::of(known.as_deref(), &subject.version);
         let facts = gather_facts(self.clock.now(), remembered, &said);
         let decision =
-            decide(&rules.for_package(&subject.package), &subject.version, &facts, &NOBODY);
+            decide(&rules.for_package(&subject.package), &subject.version, &facts, &asker);
         if lets_through(self.mode, &decision) {
-            Ok(Admitted { subject, decision })
+            Ok(Admitted { subject, decision, audience })
         } else {
             Err(Box::new(Refused { subject, decision }))
         }
@@ -182,9 +213,35 @@ impl Gate {
         Some(known)
     }
 
+    /// Who is told the same of this package: a look-up, after the first time.
+    pub fn audience(&self, rules: &RuleSet, package: &Package, asking: &Asking) -> Audience {
+        if !rules.tells_askers_apart() {
+            return Audience::EVERYBODY;
+        }
+        let key = (package.clone(), rules.revision().clone());
+        let is_apart = self.apart.get(&key).unwrap_or_else(|| {
+            let is_apart = !rules.audience(package, &NOBODY).is_everybody();
+            self.apart.insert(key.clone(), is_apart);
+            is_apart
+        });
+        if !is_apart {
+            return Audience::EVERYBODY;
+        }
+        let key = (key.0, key.1, asking.clone());
+        self.audiences.get(&key).unwrap_or_else(|| {
+            let audience = rules.audience(package, &asking.asker());
+            self.audiences.insert(key, audience);
+            audience
+        })
+    }
+
     /// Whether [`Self::screen`] could let any version of it through: a look without its versions.
-    pub fn may_show(&self, rules: &RuleSet, package: &Package, own: bool) -> bool {
-        let allows = || rules.for_package(package).iter().any(|rule| rule.effect == Effect::Allow);
+    pub fn may_show(&self, rules: &RuleSet, package: &Package, asking: &Asking, own: bool) -> bool {
+        let asker = asking.asker();
+        let allows = || {
+            let rules = rules.for_package(package);
+            rules.iter().any(|rule| rule.effect == Effect::Allow && rule.concerns(&asker))
+        };
         self.mode == Mode::Observe || own || allows()
     }
 
@@ -193,16 +250,18 @@ impl Gate {
         &self,
         rules: &RuleSet,
         package: &Package,
+        asking: &Asking,
         versions: impl Iterator<Item = (&'a Version, Option<&'a VersionRecord>)>,
     ) -> Screened {
         let now = self.clock.now();
+        let asker = asking.asker();
         let of_package = rules.for_package(package);
         let known = self.known(rules, package);
         let decided: Vec<(Version, Decision)> = versions
             .map(|(version, remembered)| {
                 let said = Said::of(known.as_deref(), version);
                 let facts = gather_facts(now, remembered, &said);
-                (version.clone(), decide(&of_package, version, &facts, &NOBODY))
+                (version.clone(), decide(&of_package, version, &facts, &asker))
             })
             .collect();
         let until = decided.iter().filter_map(|(_, decision)| decision.until).min();
@@ -255,7 +314,7 @@ fn lets_through(mode: Mode, decision: &Decision) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use policies::decision::{DecisionCode, Revision};
+    use policies::decision::DecisionCode;
     use policies::facts::Comparison;
     use policies::facts::Missing;
     use policies::package::Ecosystem;

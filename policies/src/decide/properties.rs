@@ -295,6 +295,19 @@ proptest! {
     }
 
     #[test]
+    fn one_audience_is_told_the_same_in_the_same_words(rules in rules(), asked in asked(), facts in gathered(), asker in asker(), other in asker()) {
+        let (set, facts) = (RuleSet::compile(compiled(&rules)).unwrap(), facts.without(0));
+        let told = |asker: &Asker<'_>| {
+            let decision = decide(&set.for_package(&asked.package), &asked.version, &facts, asker);
+            (set.audience(&asked.package, asker), decision)
+        };
+        let ((audience, decision), (others, theirs)) = (told(&asker), told(&other));
+        prop_assert!(audience != others || decision == theirs, "{:?} but {:?}", decision, theirs);
+        let bound = set.for_package(&asked.package).iter().any(Rule::is_bound);
+        prop_assert_eq!(audience.is_everybody(), !bound);
+    }
+
+    #[test]
     fn what_is_missing_is_what_would_have_mattered(rules in rules(), asked in asked(), facts in gathered(), asker in asker(), hidden in any::<u32>()) {
         let full = decided(compiled(&rules), &asked, &facts.without(0), &asker);
         let less = decided(compiled(&rules), &asked, &facts.without(hidden), &asker);

@@ -30,9 +30,10 @@ struct Patterns {
 }
 
 impl Index {
-    pub(super) fn new(rules: &[Rule]) -> Self {
+    /// Of the rules that `is_meant` takes.
+    pub(super) fn new(rules: &[Rule], is_meant: impl Fn(&Rule) -> bool) -> Self {
         let mut index = Self::default();
-        for (place, rule) in rules.iter().enumerate() {
+        for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| is_meant(rule)) {
             for pattern in &rule.patterns {
                 index.insert(pattern, place);
             }
@@ -62,7 +63,7 @@ impl Index {
 
     /// Places of the rules that name the package with the closeness of the naming pattern; a rule
     /// may be there more than once.
-    fn find(&self, package: &Package) -> Vec<(usize, u8)> {
+    pub(super) fn find(&self, package: &Package) -> Vec<(usize, u8)> {
         let patterns = self.of(package.ecosystem());
         let key = package.collision_key();
         let one = patterns.one.get(key.as_ref()).into_iter().flatten().map(|&place| (place, 3));

@@ -245,3 +245,37 @@ fn every_field_is_in_the_revision() {
     assert_eq!(revision("teams = ['b', 'a']"), revision("teams = ['a/*', 'b']"));
     assert_eq!(revision("observe = false"), revision(""));
 }
+
+#[test]
+fn hundreds_of_teams_are_one_audience_where_no_rule_tells_them_apart() {
+    let rules = r#"
+        [[rule]]
+        name = "all"
+        effect = "allow"
+        packages = ["npm:*"]
+        [[rule]]
+        name = "web"
+        effect = "deny"
+        packages = ["npm:react", "npm:@types/*"]
+        teams = ["web/*"]
+        [[rule]]
+        name = "shop"
+        effect = "hold"
+        packages = ["npm:react"]
+        teams = ["web/t7"]
+    "#;
+    let set = RuleSet::compile(parse("a.toml", rules).unwrap()).unwrap();
+    let audiences = |package: &str| {
+        let package: Package = package.parse().unwrap();
+        let teams: Vec<String> =
+            (0..500).map(|n| format!("{}/t{n}", ["web", "ops"][n % 2])).collect();
+        let known = teams.iter().map(|team| Asker { team: Some(team), environment: None });
+        let askers = known.chain([Asker::default()]);
+        askers.map(|asker| set.audience(&package, &asker)).collect::<HashSet<_>>()
+    };
+    assert_eq!(audiences("npm:left-pad"), HashSet::from([Audience::EVERYBODY]));
+    assert_eq!(audiences("npm:@types/node").len(), 3, "of web, others, and who is not known");
+    assert_eq!(audiences("npm:react").len(), 3, "there is no web/t7 among them");
+    assert!(set.tells_askers_apart());
+    assert!(!RuleSet::empty().tells_askers_apart());
+}

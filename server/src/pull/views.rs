@@ -32,6 +32,7 @@ use jiff::Timestamp;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use policies::decision::{Effect, Revision};
+use policies::rules::Audience;
 
 pub use encoding::{Coding, Encoding};
 pub use making::Bindery;
@@ -50,7 +51,7 @@ pub struct ViewKey {
     /// The state of the document; with `base`, which names the registry, no two share it.
     pub content: ContentId,
     /// Whose decisions it shows.
-    pub audience: Cow<'static, str>,
+    pub audience: Audience,
     /// Which of the documents at that address, in the format's own words.
     pub form: Cow<'static, str>,
     /// Whether it also says why the rest is not shown. That stands in sections without a key, so

@@ -33,6 +33,8 @@ pub struct Staleness {
 /// A client asks again each time, which costs little with the `ETag`: what is taken back must be
 /// gone at the next request.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+const AUTHORIZATION: HeaderValue = HeaderValue::from_static("Authorization");
 
 /// What an answer is, and what its form depends on.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +79,17 @@ pub fn view(
             partial(&mut response, &part, length).body(slice(&view.body, &part))
         }
         _ => response.body(view.body.clone()),
+    }
+}
+
+/// Another asker may be told something else: no cache on the way keeps it for two of them.
+pub fn to_asker_alone(response: &mut HttpResponse) {
+    let headers = response.headers_mut();
+    if headers.get(CACHE_CONTROL).is_none_or(|value| *value == REVALIDATE) {
+        headers.insert(CACHE_CONTROL, PRIVATE);
+    }
+    if headers.get_all(VARY).all(|value| *value != AUTHORIZATION) {
+        headers.append(VARY, AUTHORIZATION);
     }
 }
 
@@ -128,6 +141,19 @@ pub fn artifact(
     artifact: Artifact,
     content_type: &'static str,
 ) -> HttpResponse {
+    let mut response = whole_or_part(req, admitted, artifact, content_type);
+    if !admitted.audience().is_everybody() {
+        to_asker_alone(&mut response);
+    }
+    response
+}
+
+fn whole_or_part(
+    req: &HttpRequest,
+    admitted: &Admitted,
+    artifact: Artifact,
+    content_type: &'static str,
+) -> HttpResponse {
     let etag = artifact.etag.clone();
     let mut headers = HttpResponse::Ok();
     headers
@@ -168,10 +194,15 @@ pub fn plain(req: &HttpRequest, admitted: &Admitted, body: Bytes, etag: &str) ->
         .insert_header((CACHE_CONTROL, REVALIDATE))
         .insert_header((DECISION_HEADER, decision_header(admitted.decision())))
         .insert_header((ETAG, etag));
-    if named_etag(req, |candidate| candidate == etag).is_some() {
-        return response.status(StatusCode::NOT_MODIFIED).finish();
+    let mut response = if named_etag(req, |candidate| candidate == etag).is_some() {
+        response.status(StatusCode::NOT_MODIFIED).finish()
+    } else {
+        response.content_type("application/json").body(body)
+    };
+    if !admitted.audience().is_everybody() {
+        to_asker_alone(&mut response);
     }
-    response.content_type("application/json").body(body)
+    response
 }
 
 fn whole(mut response: HttpResponseBuilder, artifact: Artifact) -> HttpResponse {

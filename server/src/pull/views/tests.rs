@@ -36,7 +36,7 @@ fn bindery(with_reasons: bool, pieces: &Pieces) -> Bindery {
     let digest = policies::package::Digest::parse(&format!("sha256:{}", "0".repeat(64))).unwrap();
     let key = ViewKey {
         content: ContentId::of(&digest, None, &HashMap::new()),
-        audience: "everybody".into(),
+        audience: Audience::EVERYBODY,
         form: "packument".into(),
         with_reasons,
         base: "https://garth.example/npm".into(),

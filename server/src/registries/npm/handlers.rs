@@ -14,7 +14,7 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse};
 use policies::package::{Ecosystem, Package, PackageVersion, Version};
-use policies::rules::RuleSet;
+use policies::rules::{Audience, RuleSet};
 use policies::versions::is_prerelease;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ use super::names;
 use super::refusal::Refusal;
 use super::upstream::{packument_request, tarball_target};
 use crate::edge;
-use crate::gate::{Gate, Refused, Screened};
+use crate::gate::{Asking, Gate, Refused, Screened};
 use crate::pull::artifacts::Wanted;
 use crate::pull::content::Content;
 use crate::pull::documents::{Document, Found, Known, Need};
@@ -47,8 +47,6 @@ const NOTICE: HeaderName = HeaderName::from_static("npm-notice");
 /// By its form, and by whether the client reads [`restrictions`].
 const PACKUMENT_VARIES: &str = "Accept, Accept-Encoding, User-Agent";
 const JSON: Kind = Kind { content_type: "application/json", varies: "Accept, Accept-Encoding" };
-/// Until teams have tokens, everybody sees the same.
-const EVERYBODY: &str = "everybody";
 
 pub fn ping() -> HttpResponse {
     HttpResponse::Ok().json(json!({}))
@@ -58,6 +56,7 @@ pub async fn packument(
     registry: &Registry,
     req: &HttpRequest,
     package: Package,
+    asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
     let found = find_document(registry, req, &package, Need::Fresh).await?;
     let form = requested_form(req);
@@ -67,22 +66,29 @@ pub async fn packument(
         Form::Full => ("packument", "application/json"),
         Form::Abbreviated => ("abbreviated", ABBREVIATED),
     };
-    let screening =
-        Screening { package, found: &found, form: label.into(), with_reasons, part: Part::Whole };
-    let view = find_view(registry, req, screening, move |bindery, content, screened, base| {
-        let packument = &content.parsed;
-        let shown = shown(content, screened);
-        let tags = offered_tags(packument, &shown);
-        let notice = moved_latest(packument, screened, &tags);
-        let restrictions = with_reasons
-            .then(|| restrictions::field(&packument.package, &restricted(screened)))
-            .flatten();
-        let text = PackumentText::new(Offer { packument, shown, tags }, form, base);
-        bindery.bind(screened, notice, &text.with_restrictions(restrictions))
-    })
-    .await?;
+    let screening = Screening {
+        package,
+        asking,
+        found: &found,
+        form: label.into(),
+        with_reasons,
+        part: Part::Whole,
+    };
+    let found_view =
+        find_view(registry, req, screening, move |bindery, content, screened, base| {
+            let packument = &content.parsed;
+            let shown = shown(content, screened);
+            let tags = offered_tags(packument, &shown);
+            let notice = moved_latest(packument, screened, &tags);
+            let restrictions = with_reasons
+                .then(|| restrictions::field(&packument.package, &restricted(screened)))
+                .flatten();
+            let text = PackumentText::new(Offer { packument, shown, tags }, form, base);
+            bindery.bind(screened, notice, &text.with_restrictions(restrictions))
+        })
+        .await?;
     let kind = Kind { content_type, varies: PACKUMENT_VARIES };
-    Ok(respond_view(registry, req, &found.document, &view, kind))
+    Ok(respond_view(registry, req, &found.document, &found_view, kind))
 }
 
 pub async fn manifest(
@@ -90,6 +96,7 @@ pub async fn manifest(
     req: &HttpRequest,
     package: Package,
     selector: &str,
+    asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
     // What npm does not read as a version is a tag, which only a fresh document knows.
     let is_version = is_prerelease(Ecosystem::Npm, selector).is_some();
@@ -107,8 +114,8 @@ pub async fn manifest(
         (found, Part::Tag(selector.to_owned()), format!("tag {selector}"))
     };
     let form = form.into();
-    let screening = Screening { package, found: &found, form, with_reasons: false, part };
-    let view = find_view(registry, req, screening, |bindery, content, screened, base| {
+    let screening = Screening { package, asking, found: &found, form, with_reasons: false, part };
+    let found_view = find_view(registry, req, screening, |bindery, content, screened, base| {
         let packument = &content.parsed;
         let entry = screened.versions().next().and_then(|version| packument.entry(version));
         let text = entry.map(|entry| render_manifest(packument, &show(content, entry), base));
@@ -116,7 +123,7 @@ pub async fn manifest(
         bindery.bind(screened, None, &text.unwrap_or_default())
     })
     .await?;
-    Ok(respond_view(registry, req, &found.document, &view, JSON))
+    Ok(respond_view(registry, req, &found.document, &found_view, JSON))
 }
 
 pub async fn tarball(
@@ -124,6 +131,7 @@ pub async fn tarball(
     req: &HttpRequest,
     package: Package,
     file: &str,
+    asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
     let no_such = || unknown(format!("{file} of {package}"), registry.source_of(&package));
     let mut version = names::version_of_file(&package, file);
@@ -151,7 +159,8 @@ pub async fn tarball(
     access.set_package(subject.clone());
     let remembered = known.remembered.as_ref();
     let file = names::tarball_file(&package, &subject.version);
-    let admitted = registry.garden.gate.admit(subject, remembered).map_err(Refusal::Refused)?;
+    let admitted =
+        registry.garden.gate.admit(subject, remembered, &asking).map_err(Refusal::Refused)?;
     access.set_decision(admitted.decision().effect);
 
     let source = if is_own { &registry.own_source } else { registry.source_of(&package) };
@@ -182,19 +191,20 @@ pub async fn tags(
     registry: &Registry,
     req: &HttpRequest,
     package: Package,
+    asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
     let found = find_document(registry, req, &package, Need::Fresh).await?;
     let form = "dist-tags".into();
     let part = Part::Whole;
-    let screening = Screening { package, found: &found, form, with_reasons: false, part };
-    let view = find_view(registry, req, screening, |bindery, content, screened, _| {
+    let screening = Screening { package, asking, found: &found, form, with_reasons: false, part };
+    let found_view = find_view(registry, req, screening, |bindery, content, screened, _| {
         let tags = offered_tags(&content.parsed, &shown(content, screened));
         let tags: serde_json::Map<String, Value> =
             tags.into_iter().map(|(tag, version)| (tag, version.into())).collect();
         bindery.bind(screened, None, &Value::Object(tags).to_string().into_bytes())
     })
     .await?;
-    Ok(respond_view(registry, req, &found.document, &view, JSON))
+    Ok(respond_view(registry, req, &found.document, &found_view, JSON))
 }
 
 /// The abbreviated form is sent to whoever names it; nobody names it without being able to read it.
@@ -274,6 +284,7 @@ pub fn unknown(what: String, source: &Arc<Source>) -> Refusal {
 /// What a view is made of.
 struct Screening<'a> {
     package: Package,
+    asking: Asking,
     found: &'a Found<Npm>,
     form: Cow<'static, str>,
     with_reasons: bool,
@@ -289,6 +300,11 @@ enum Part {
     Tag(String),
 }
 
+struct FoundView {
+    view: Arc<View>,
+    audience: Audience,
+}
+
 /// The stored view, else a new one: `bind` is called when the gate has let something through.
 async fn find_view(
     registry: &Registry,
@@ -298,21 +314,22 @@ async fn find_view(
     + Send
     + Sync
     + 'static,
-) -> Result<Arc<View>, Refusal> {
-    let Screening { package, found, form, with_reasons, part } = screening;
+) -> Result<FoundView, Refusal> {
+    let Screening { package, asking, found, form, with_reasons, part } = screening;
     let garden = &registry.garden;
     let base = registry.base_url(req).map_err(Refusal::Edge)?;
     let accepted = req.headers().get_all(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
+    // By the rules that are asked for here, though others may be in force by then.
+    let rules = garden.gate.rules();
+    let audience = garden.gate.audience(&rules, &package, &asking);
     let mut key = ViewKey {
         content: found.document.content,
-        audience: EVERYBODY.into(),
+        audience,
         form,
         with_reasons,
         base: Arc::clone(&base),
         coding: Coding::accepted(accepted),
     };
-    // By the rules that are asked for here, though others may be in force by then.
-    let rules = garden.gate.rules();
     let stored = garden.views.stored(&key, rules.revision(), garden.store.clock.now());
     let (bind, mut is_again) = (Arc::new(bind), false);
     let answer = loop {
@@ -340,9 +357,9 @@ async fn find_view(
         key.content = content.id;
         let (revision, size, gate) = (rules.revision().clone(), content.size, garden.gate.clone());
         let (rules, part, base) = (Arc::clone(&rules), part.clone(), Arc::clone(&base));
-        let bind = Arc::clone(&bind);
+        let (bind, asking) = (Arc::clone(&bind), asking.clone());
         let work = move |bindery: Bindery| {
-            let screened = screen_part(&gate, &rules, &content, &part);
+            let screened = screen_part(&gate, &rules, &content, &asking, &part);
             match refusal_of(&content, &screened) {
                 Some(refused) => Ok(bindery.refuse(&screened, refused)),
                 None => bind(bindery, &content, &screened, &base),
@@ -364,24 +381,30 @@ async fn find_view(
     match answer {
         Answer::View(view) => {
             edge::access(req).set_decision(view.decision());
-            Ok(view)
+            Ok(FoundView { view, audience })
         }
         Answer::Refused(refused) => Err(Refusal::Refused(Box::new(Refused::clone(&refused)))),
     }
 }
 
 /// What the gate says of every version of a document, by the rules of now.
-pub fn screened(registry: &Registry, content: &Content<Npm>) -> Screened {
+pub fn screened(registry: &Registry, content: &Content<Npm>, asking: &Asking) -> Screened {
     let gate = &registry.garden.gate;
-    screen(gate, &gate.rules(), content, None)
+    screen(gate, &gate.rules(), content, asking, None)
 }
 
-fn screen_part(gate: &Gate, rules: &RuleSet, content: &Content<Npm>, part: &Part) -> Screened {
+fn screen_part(
+    gate: &Gate,
+    rules: &RuleSet,
+    content: &Content<Npm>,
+    asking: &Asking,
+    part: &Part,
+) -> Screened {
     match part {
-        Part::Whole => screen(gate, rules, content, None),
-        Part::Version(version) => screen(gate, rules, content, Some(version)),
+        Part::Whole => screen(gate, rules, content, asking, None),
+        Part::Version(version) => screen(gate, rules, content, asking, Some(version)),
         Part::Tag(tag) => {
-            let screened = screen(gate, rules, content, None);
+            let screened = screen(gate, rules, content, asking, None);
             match version_of_tag(&content.parsed, &shown(content, &screened), tag) {
                 Some(version) => screened.chosen(&version),
                 None => screened,
@@ -394,6 +417,7 @@ fn screen(
     gate: &Gate,
     rules: &RuleSet,
     content: &Content<Npm>,
+    asking: &Asking,
     only: Option<&Version>,
 ) -> Screened {
     let packument = &content.parsed;
@@ -402,7 +426,7 @@ fn screen(
         .iter()
         .filter(|entry| only.is_none_or(|only| *only == entry.version))
         .map(|entry| (&entry.version, content.versions.get(&entry.version)));
-    gate.screen(rules, &packument.package, asked)
+    gate.screen(rules, &packument.package, asking, asked)
 }
 
 /// Where nothing may be shown: the reason for the newest version, which is what was meant.
@@ -456,9 +480,10 @@ fn respond_view(
     registry: &Registry,
     req: &HttpRequest,
     document: &Document,
-    view: &Arc<View>,
+    found: &FoundView,
     kind: Kind,
 ) -> HttpResponse {
+    let FoundView { view, audience } = found;
     let staleness = (document.outcome == CacheOutcome::Stale)
         .then(|| Staleness { checked: document.checked(), now: registry.garden.store.clock.now() });
     let mut response = respond::view(req, view, kind, staleness);
@@ -471,6 +496,9 @@ fn respond_view(
         if let Ok(value) = HeaderValue::from_str(&plain) {
             response.headers_mut().insert(NOTICE, value);
         }
+    }
+    if !audience.is_everybody() {
+        respond::to_asker_alone(&mut response);
     }
     response
 }

@@ -63,21 +63,24 @@ async fn dispatch(
         // The path holds the token itself.
         edge::access(req).show_path(format!("/{}/-/user/token/…", registry.name));
     }
+    let asking = account::admit_caller(registry, req, &endpoint)?;
     match (req.method().as_str(), endpoint) {
-        ("GET", Endpoint::Packument(package)) => handlers::packument(registry, req, package).await,
+        ("GET", Endpoint::Packument(package)) => {
+            handlers::packument(registry, req, package, asking).await
+        }
         ("GET", Endpoint::Manifest(package, selector)) => {
-            handlers::manifest(registry, req, package, &selector).await
+            handlers::manifest(registry, req, package, &selector, asking).await
         }
         ("GET", Endpoint::Tarball(package, file)) => {
-            handlers::tarball(registry, req, package, &file).await
+            handlers::tarball(registry, req, package, &file, asking).await
         }
-        ("GET", Endpoint::Tags(package)) => handlers::tags(registry, req, package).await,
-        ("GET", Endpoint::Search) => search::search(registry, req).await,
+        ("GET", Endpoint::Tags(package)) => handlers::tags(registry, req, package, asking).await,
+        ("GET", Endpoint::Search) => search::search(registry, req, asking).await,
         ("GET", Endpoint::Ping) => Ok(handlers::ping()),
         ("GET", Endpoint::Reason(status)) => Ok(refusal::reason(status)),
         ("GET", Endpoint::Keys) => keys::keys(registry, req).await,
         ("GET", Endpoint::Attestations(package, version)) => {
-            keys::attestations(registry, req, package, version).await
+            keys::attestations(registry, req, package, version, asking).await
         }
         ("POST", Endpoint::AuditBulk) => audit::bulk(registry, req, body).await,
         ("POST", Endpoint::AuditTree { quick }) => audit::tree(registry, req, body, quick).await,

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use self::body::{BodyError, Sent, SentTarball};
 use self::document::{ChangeFault, NewVersion, OwnPackument};
 use super::documents::signatures;
-use super::handlers::account::known_caller;
+use super::handlers::account::known_publisher;
 use super::names::{tarball_file, unscoped};
 use super::refusal::Refusal;
 use crate::access::Person;
@@ -40,7 +40,7 @@ pub async fn put(
     body: web::Payload,
     package: Package,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_caller(registry, req)?;
+    let person = known_publisher(registry, req)?;
     let target = own_target(registry, req, &package)?;
     let _place = registry.garden.uploads.take(&person.name).await.map_err(Refusal::pull)?;
     let sent = body::receive(&registry.garden.store.blobs, body).await?;

@@ -4,16 +4,21 @@
 //! name and a password takes the token as the password and gives it back, and there is no login by
 //! a browser, which npm tries first and is told so.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::super::names::Endpoint;
 use super::super::refusal::Refusal;
 use super::NOTICE;
 use super::body::{JsonBound, receive};
+use crate::access::rights::Right;
 use crate::access::{Caller, Person};
+use crate::gate::Asking;
 use crate::registries::Registry;
 
 /// A name, a password and some fields that nobody reads.
@@ -29,12 +34,44 @@ struct Login {
     password: String,
 }
 
+/// Who asks, as the gate is told. Refused is a token of ours that is not valid, wherever it counts
+/// who sent it.
+pub fn admit_caller(
+    registry: &Registry,
+    req: &HttpRequest,
+    endpoint: &Endpoint,
+) -> Result<Asking, Refusal> {
+    let caller = registry.garden.access.caller(req.headers());
+    let is_open = matches!(
+        endpoint,
+        Endpoint::Ping
+            | Endpoint::Reason(_)
+            | Endpoint::LegacyLogin(_)
+            | Endpoint::WebLogin
+            | Endpoint::Logout
+    );
+    match caller {
+        Caller::Invalid if !is_open => Err(Refusal::Unauthorized { sent_credentials: true }),
+        caller => Ok(caller.asking()),
+    }
+}
+
 /// Whoever changes something here has to be known.
-pub fn known_caller(registry: &Registry, req: &HttpRequest) -> Result<Person, Refusal> {
+pub fn known_caller(registry: &Registry, req: &HttpRequest) -> Result<Arc<Person>, Refusal> {
     match registry.garden.access.caller(req.headers()) {
         Caller::Known(person) => Ok(person),
         Caller::Anonymous => Err(Refusal::Unauthorized { sent_credentials: false }),
-        Caller::Unknown => Err(Refusal::Unauthorized { sent_credentials: true }),
+        Caller::Unknown | Caller::Invalid => Err(Refusal::Unauthorized { sent_credentials: true }),
+    }
+}
+
+/// Whoever publishes, or changes what is published.
+pub fn known_publisher(registry: &Registry, req: &HttpRequest) -> Result<Arc<Person>, Refusal> {
+    let person = known_caller(registry, req)?;
+    if person.may(Right::Publish) {
+        Ok(person)
+    } else {
+        Err(Refusal::Forbidden(person.lacks(Right::Publish)))
     }
 }
 

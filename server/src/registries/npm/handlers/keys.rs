@@ -10,6 +10,7 @@ use super::super::refusal::Refusal;
 use super::super::upstream::{attestations_request, keys_request};
 use super::{find_version, pull_refusal, unknown};
 use crate::edge;
+use crate::gate::Asking;
 use crate::pull::PullError;
 use crate::registries::Registry;
 use crate::registries::respond;
@@ -58,6 +59,7 @@ pub async fn attestations(
     req: &HttpRequest,
     package: Package,
     version: Version,
+    asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
     let what = format!("{package}@{version}");
     let (found, known) = find_version(registry, req, &package, &version).await?;
@@ -69,7 +71,8 @@ pub async fn attestations(
     let access = edge::access(req);
     access.set_package(subject.clone());
     let gate = &registry.garden.gate;
-    let admitted = gate.admit(subject, known.remembered.as_ref()).map_err(Refusal::Refused)?;
+    let admitted =
+        gate.admit(subject, known.remembered.as_ref(), &asking).map_err(Refusal::Refused)?;
     access.set_decision(admitted.decision().effect);
     let none = || unknown(format!("an attestation of {what}"), source);
     if is_own {

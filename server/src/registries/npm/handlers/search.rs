@@ -16,6 +16,7 @@ use url::form_urlencoded;
 
 use super::super::refusal::Refusal;
 use super::pull_refusal;
+use crate::gate::Asking;
 use crate::metadata::records::{PeopleRecord, Somebody, SummaryRecord, VersionRecord, WordsRecord};
 use crate::pull::PullError;
 use crate::pull::summaries::words::{Words, words_of};
@@ -44,7 +45,11 @@ struct Question {
     size: usize,
 }
 
-pub async fn search(registry: &Arc<Registry>, req: &HttpRequest) -> Result<HttpResponse, Refusal> {
+pub async fn search(
+    registry: &Arc<Registry>,
+    req: &HttpRequest,
+    asking: Asking,
+) -> Result<HttpResponse, Refusal> {
     let question = parse(req.query_string())?;
     let (garden, source) = (&registry.garden, &registry.source);
     let fault = |fault| pull_refusal("this search".to_owned(), source, fault);
@@ -53,7 +58,7 @@ pub async fn search(registry: &Arc<Registry>, req: &HttpRequest) -> Result<HttpR
     let (asked, here) = (Arc::clone(registry), runtime.clone());
     // Away from those who serve. The place is taken until the work is done, whoever waits for it.
     let looking = move || {
-        let found = here.block_on(find(&asked, question));
+        let found = here.block_on(find(&asked, &asking, question));
         drop(place);
         found
     };
@@ -82,7 +87,11 @@ struct Found {
     count: usize,
 }
 
-async fn find(registry: &Registry, question: Question) -> Result<Found, PullError> {
+async fn find(
+    registry: &Registry,
+    asking: &Asking,
+    question: Question,
+) -> Result<Found, PullError> {
     let store = &registry.garden.store;
     let wanted = question.wanted;
     let finds = store.summaries.search(&store.metadata, &registry.name, wanted.clone()).await?;
@@ -93,7 +102,8 @@ async fn find(registry: &Registry, question: Question) -> Result<Found, PullErro
         if found.count == end || looks == 0 || begun.elapsed() > PATIENCE {
             break;
         }
-        let Some(shown) = look_at(registry, &wanted, &find, &mut looks).await? else { continue };
+        let shown = look_at(registry, asking, &wanted, &find, &mut looks).await?;
+        let Some(shown) = shown else { continue };
         found.count += 1;
         if found.count > question.from {
             found.shown.push(shown);
@@ -105,6 +115,7 @@ async fn find(registry: &Registry, question: Question) -> Result<Found, PullErro
 /// What is shown of a package, if anything of it may be and is wanted; takes from `looks` what it cost.
 async fn look_at(
     registry: &Registry,
+    asking: &Asking,
     wanted: &Wanted,
     find: &Find,
     looks: &mut usize,
@@ -113,7 +124,7 @@ async fn look_at(
     *looks = looks.saturating_sub(1);
     let Ok(package) = Package::new(Ecosystem::Npm, &find.name) else { return Ok(None) };
     let rules = garden.gate.rules();
-    if !garden.gate.may_show(&rules, &package, find.is_own) {
+    if !garden.gate.may_show(&rules, &package, asking, find.is_own) {
         return Ok(None);
     }
     let key = SummaryRecord::key(&registry.name, &find.name);
@@ -136,7 +147,7 @@ async fn look_at(
         .chain(latest.as_ref().map(|latest| (latest, None)))
         .collect();
     let asked = offered.iter().copied();
-    let screened = garden.gate.screen(&rules, &package, asked);
+    let screened = garden.gate.screen(&rules, &package, asking, asked);
     let allowed = offered.iter().enumerate().filter(|(index, _)| screened.shows(*index));
     let allowed: Vec<&Version> = allowed.map(|(_, (version, _))| *version).collect();
     let Some(version) = latest_offered(&allowed, summary.latest.as_deref()) else {

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use policies::package::{Package, Version};
 use serde_json::{Value, json};
 
-use super::super::handlers::account::known_caller;
+use super::super::handlers::account::known_publisher;
 use super::super::handlers::{find_content, find_document, screened};
 use super::super::names::version_of_file;
 use super::super::refusal::Refusal;
@@ -128,7 +128,7 @@ pub async fn set_tag(
     package: Package,
     tag: &str,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_caller(registry, req)?;
+    let person = known_publisher(registry, req)?;
     let target = own_target(registry, req, &package)?;
     if let Some(fault) = tag_fault(tag) {
         return Err(Refusal::Malformed(format!("the tag {tag:?} can not be used: {fault}")));
@@ -168,7 +168,7 @@ pub async fn remove_tag(
     package: Package,
     tag: &str,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_caller(registry, req)?;
+    let person = known_publisher(registry, req)?;
     let target = own_target(registry, req, &package)?;
     if tag == LATEST {
         return Err(Refusal::Malformed(format!(
@@ -194,7 +194,7 @@ pub async fn put_revision(
     package: Package,
     revision: String,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_caller(registry, req)?;
+    let person = known_publisher(registry, req)?;
     let target = own_target(registry, req, &package)?;
     let _turn = registry.garden.uploads.take(&person.name).await.map_err(Refusal::pull)?;
     let sent = super::body::receive(&registry.garden.store.blobs, body).await?;
@@ -245,7 +245,7 @@ pub async fn remove_tarball(
     package: Package,
     file: &str,
 ) -> Result<HttpResponse, Refusal> {
-    known_caller(registry, req)?;
+    known_publisher(registry, req)?;
     own_target(registry, req, &package)?;
     check_allowed(registry, &package)?;
     let versions = registry
@@ -272,7 +272,7 @@ pub async fn remove_package(
     package: Package,
     revision: String,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_caller(registry, req)?;
+    let person = known_publisher(registry, req)?;
     let target = own_target(registry, req, &package)?;
     check_allowed(registry, &package)?;
     let visible = visible_versions(registry, req, &package).await?;
@@ -314,7 +314,8 @@ async fn visible_versions(
 ) -> Result<Visible, Refusal> {
     let found = find_document(registry, req, package, Need::Fresh).await?;
     let content = find_content(registry, package, &found).await?;
-    let screened = screened(registry, &content);
+    let asking = registry.garden.access.caller(req.headers()).asking();
+    let screened = screened(registry, &content, &asking);
     let entries = &content.parsed.entries;
     let of = |shown: bool| {
         let entries = entries.iter().enumerate();
