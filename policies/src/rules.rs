@@ -27,9 +27,9 @@ use crate::package::{Ecosystem, Package};
 use crate::versions::{Parsed, Range};
 
 pub use audience::Audience;
-pub use draft::read_moment;
+pub(crate) use draft::shown;
 pub use draft::{Complaint, Draft, MAX_PATTERNS, MAX_REASON, MAX_RULE_NAME, MAX_TEAMS};
-pub(crate) use draft::{nearest, shown};
+pub use draft::{nearest, read_moment};
 pub use fault::Fault;
 pub use field::Field;
 pub use findings::{Code, Finding, Severity};

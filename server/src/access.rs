@@ -6,19 +6,27 @@
 //! it had sent none where a token is needed. A token of ours that is not valid is refused
 //! everywhere: whoever has it means to be somebody, and would take what nobody gets for their own.
 //!
-//! To know a token is a look-up in memory, of its hash. [`rights`] says what it may do.
+//! To know a token is a look-up in memory, of its hash ([`table`]). [`rights`] says what it may do,
+//! [`register`] how tokens come and go.
 
 pub mod admin_token;
+pub mod register;
 pub mod rights;
+pub mod secret;
+pub mod table;
 
 use std::sync::Arc;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 
 use self::admin_token::AdminToken;
+use self::register::Register;
 use self::rights::{Right, Rights};
+use self::secret::Hash;
+use self::table::{Gone, Whose};
 use crate::gate::Asking;
 
 /// The name of whoever has the first admin token.
@@ -38,11 +46,13 @@ pub struct Person {
     /// `unit/team`
     pub team: Option<Arc<str>>,
     pub rights: Rights,
+    /// The end of the secret that was sent.
+    pub expires: Option<Timestamp>,
 }
 
 impl Person {
     fn admin() -> Self {
-        Self { name: ADMIN.into(), token: None, team: None, rights: Rights::ALL }
+        Self { name: ADMIN.into(), token: None, team: None, rights: Rights::ALL, expires: None }
     }
 
     pub fn may(&self, right: Right) -> bool {
@@ -68,8 +78,8 @@ pub enum Caller {
     Known(Arc<Person>),
     /// It carries credentials that are not ours.
     Unknown,
-    /// It carries what looks like a token of ours and is not valid.
-    Invalid,
+    /// It carries what looks like a token of ours and is not valid; what became of it, if it was.
+    Invalid(Option<Gone>),
 }
 
 impl Caller {
@@ -77,7 +87,7 @@ impl Caller {
     pub fn asking(&self) -> Asking {
         let team = match self {
             Self::Known(person) => person.team.clone(),
-            Self::Anonymous | Self::Unknown | Self::Invalid => None,
+            Self::Anonymous | Self::Unknown | Self::Invalid(_) => None,
         };
         Asking { team, environment: None }
     }
@@ -88,11 +98,17 @@ impl Caller {
 pub struct Access {
     admin: AdminToken,
     admin_person: Arc<Person>,
+    register: Register,
 }
 
 impl Access {
-    pub fn new(admin: AdminToken) -> Self {
-        Self { admin, admin_person: Arc::new(Person::admin()) }
+    pub fn new(admin: AdminToken, register: Register) -> Self {
+        Self { admin, admin_person: Arc::new(Person::admin()), register }
+    }
+
+    /// Where tokens and teams are made.
+    pub fn register(&self) -> &Register {
+        &self.register
     }
 
     pub fn caller(&self, headers: &HeaderMap) -> Caller {
@@ -108,16 +124,19 @@ impl Access {
     fn caller_of(&self, header: &[u8]) -> Caller {
         let mut login = [0; LOGIN_AT_MOST];
         let Some(token) = token_in(header, &mut login) else { return Caller::Unknown };
-        match self.person_of_token(token) {
-            Some(person) => Caller::Known(person),
-            None if token.starts_with(PREFIX.as_bytes()) => Caller::Invalid,
-            None => Caller::Unknown,
+        match self.whose_token(token) {
+            Whose::Of(person) => Caller::Known(person),
+            Whose::Gone(gone) => Caller::Invalid(Some(gone)),
+            Whose::Nobodys if token.starts_with(PREFIX.as_bytes()) => Caller::Invalid(None),
+            Whose::Nobodys => Caller::Unknown,
         }
     }
 
     /// Who has this token. Takes the same time for every wrong one.
-    pub fn person_of_token(&self, token: &[u8]) -> Option<Arc<Person>> {
-        self.admin.is(token).then(|| Arc::clone(&self.admin_person))
+    pub fn whose_token(&self, token: &[u8]) -> Whose {
+        let hash = Hash::of(token);
+        let (is_admin, whose) = (self.admin.is(&hash), self.register.whose(hash));
+        if is_admin { Whose::Of(Arc::clone(&self.admin_person)) } else { whose }
     }
 }
 
@@ -148,10 +167,15 @@ mod tests {
     use actix_web::http::header::HeaderValue;
 
     use super::*;
+    use crate::clock::Clock;
+    use crate::metadata::sled::{Sled, SledOptions};
 
-    #[test]
-    fn a_token_is_the_same_however_a_client_sends_it() {
-        let access = Access::new(AdminToken::of("garth_secret"));
+    #[tokio::test]
+    async fn a_token_is_the_same_however_a_client_sends_it() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
+        let register = Register::open(Arc::new(store), Clock::system()).await.unwrap();
+        let access = Access::new(AdminToken::of("garth_secret"), register);
         let known = Caller::Known(Arc::new(Person::admin()));
         let basic = |login: &str| format!("Basic {}", STANDARD.encode(login));
         let rows = [
@@ -160,9 +184,9 @@ mod tests {
             (basic("anybody:garth_secret"), known.clone()),
             (basic(":garth_secret"), known.clone()),
             ("garth_secret".to_owned(), known),
-            ("Bearer garth_secre".to_owned(), Caller::Invalid),
-            (basic("anybody:garth_secre"), Caller::Invalid),
-            ("garth_secre".to_owned(), Caller::Invalid),
+            ("Bearer garth_secre".to_owned(), Caller::Invalid(None)),
+            (basic("anybody:garth_secre"), Caller::Invalid(None)),
+            ("garth_secre".to_owned(), Caller::Invalid(None)),
             ("Bearer npm_other".to_owned(), Caller::Unknown),
             ("npm_other".to_owned(), Caller::Unknown),
             ("Bearer ".to_owned(), Caller::Unknown),

@@ -1,7 +1,7 @@
 //! The admin API: JSON under `/api/v1`, and under `/api` for the newest version.
 //!
-//! Every route behind [`routes`] asks for the token first; what a path means is decided
-//! after that, so that nobody without the token learns which paths there are. Handlers are thin:
+//! Every route behind [`routes`] asks for a token and its rights first; what a path means is decided
+//! after that, so that nobody without a token learns which paths there are. Handlers are thin:
 //! they read, call [`Rules`] or [`policies`], and answer JSON or a [`problem`].
 
 pub mod advisories;
@@ -10,16 +10,20 @@ pub mod forget;
 pub mod problem;
 pub mod rules;
 pub mod seen;
+pub mod teams;
+pub mod tokens;
 
 use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpResponse, web};
 
-use crate::access::{Access, Caller};
+use crate::access::rights::Right;
+use crate::access::{Access, Caller, Person};
 use crate::advisories::Advisories;
 use crate::clock::Clock;
 use crate::config::Mode;
@@ -45,6 +49,9 @@ pub struct Api {
 }
 
 const BASES: [&str; 2] = ["/api/v1", "/api"];
+/// Who asks, as the middleware found it.
+pub type By = web::ReqData<Arc<Person>>;
+
 const IMPORT: &str = "/advisories/import";
 
 /// Whether large bodies are taken at this path.
@@ -97,6 +104,33 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
                         .default_service(web::to(wrong_method)),
                 )
                 .service(
+                    web::resource("/tokens")
+                        .get(tokens::list)
+                        .post(tokens::create)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/tokens/{name}")
+                        .delete(tokens::revoke)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/tokens/{name}/rotate")
+                        .post(tokens::rotate)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/teams")
+                        .get(teams::list)
+                        .post(teams::create)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/teams/{unit}/{team}")
+                        .delete(teams::remove)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
                     web::resource("/forget")
                         .post(forget::forget)
                         .default_service(web::to(wrong_method)),
@@ -106,17 +140,51 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     }
 }
 
-/// Lets through who has the token; everybody else gets one answer, whatever they sent.
+/// What a request needs, by what it asks for: to read is for every token, to change something takes
+/// the right to administer. What is an exception is written here; one that is spelt otherwise than
+/// here needs more, and never less.
+fn needed(method: &Method, path: &str) -> Right {
+    let path = BASES.iter().find_map(|base| path.strip_prefix(base)).unwrap_or(path);
+    let is_own = |rest: &str| {
+        let name = rest.strip_suffix("/rotate").unwrap_or(rest);
+        !name.is_empty() && !name.contains('/')
+    };
+    match *method {
+        Method::GET | Method::HEAD => Right::Read,
+        // A token may rotate and revoke itself: the register looks whose it is.
+        Method::POST | Method::DELETE if path.strip_prefix("/tokens/").is_some_and(is_own) => {
+            Right::Read
+        }
+        _ => Right::Administer,
+    }
+}
+
+/// Lets through who has a token with the right that it takes; everybody else gets one answer,
+/// whatever they sent.
 async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let admitted = request
+    let caller = request
         .app_data::<web::Data<Api>>()
-        .is_some_and(|api| matches!(api.access.caller(request.headers()), Caller::Known(_)));
-    if !admitted {
-        return Ok(request.into_response(Problem::unauthorized().response()).map_into_right_body());
+        .map_or(Caller::Anonymous, |api| api.access.caller(request.headers()));
+    let person = match caller {
+        Caller::Known(person) => person,
+        Caller::Invalid(Some(gone)) => {
+            let problem = Problem::gone_token(&gone);
+            return Ok(request.into_response(problem.response()).map_into_right_body());
+        }
+        Caller::Anonymous | Caller::Unknown | Caller::Invalid(None) => {
+            let problem = Problem::unauthorized();
+            return Ok(request.into_response(problem.response()).map_into_right_body());
+        }
+    };
+    let needed = needed(request.method(), request.path());
+    if !person.may(needed) {
+        let problem = Problem::forbidden(person.lacks(needed));
+        return Ok(request.into_response(problem.response()).map_into_right_body());
     }
+    request.extensions_mut().insert(person);
     let mut response = next.call(request).await?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response.map_into_left_body())
@@ -124,7 +192,8 @@ async fn admit(
 
 async fn no_such_path() -> HttpResponse {
     const DETAIL: &str = "the API has /rules, /rules/{name}, /decisions, /forget, /advisories, \
-                          /advisories/status, /advisories/import and /advisories/{id}";
+                          /advisories/status, /advisories/import, /advisories/{id}, /tokens, \
+                          /tokens/{name}, /tokens/{name}/rotate, /teams and /teams/{unit}/{team}";
     Problem::not_found("no-such-path", DETAIL).response()
 }
 

@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 
 use crate::access::Access;
 use crate::access::admin_token::AdminToken;
+use crate::access::register::Register;
 use crate::advisories::{Advisories, Fetching, Remote};
 use crate::api::seen::Memory;
 use crate::api::{self, Api};
@@ -134,9 +135,18 @@ impl App {
             runtime: Handle::current(),
         };
         let (token, token_file) = open_token(config.data.clone()).await?;
-        let access = Access::new(token);
+        let register = Register::open(Arc::clone(&engines.metadata), clock.clone()).await;
+        let register = register.map_err(|fault| start_error("reading the tokens", &fault))?;
+        register.watch();
+        let access = Access::new(token, register);
         let signing = open_signing(config.data.clone()).await?;
         let garden = Garden::new(gate, store, access.clone(), signing, settings::garden(config));
+        let views = Arc::downgrade(&garden);
+        metrics.before_each_page(move |metrics| {
+            if let Some(garden) = views.upgrade() {
+                metrics.set_views(garden.views.count());
+            }
+        });
         let upstreams = open_upstreams(config, &clock)?;
         let registries = open_registries(config, &upstreams, &garden)?;
 
@@ -205,6 +215,7 @@ impl App {
         drop(self.upkeep);
         drop(self.fetching);
         drop(self.scrub);
+        self.garden.access.register().close().await;
         if tokio::time::timeout(CLOSING, self.metadata.close()).await.is_err() {
             tracing::warn!(
                 "the metadata store was not closed in time; what it acknowledged is safe"

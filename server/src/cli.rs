@@ -17,6 +17,8 @@ mod scan;
 pub mod serve;
 mod setup;
 mod talk;
+mod team;
+mod token;
 pub mod why;
 
 use std::process::ExitCode;
@@ -65,6 +67,8 @@ enum Command {
     Forget(forget::Forget),
     Policy(policy::PolicyCommand),
     Advisories(advisories::AdvisoriesCommand),
+    Token(token::TokenCommand),
+    Team(team::TeamCommand),
     Check(check::Check),
 }
 
@@ -83,6 +87,8 @@ impl Command {
             Self::Forget(command) => command.run(&env),
             Self::Policy(command) => command.run(&env, &Clock::system()),
             Self::Advisories(command) => command.run(&env),
+            Self::Token(command) => command.run(&env),
+            Self::Team(command) => command.run(&env),
             Self::Check(command) => command.run(env, &Clock::system()),
         }
     }

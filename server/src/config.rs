@@ -37,9 +37,9 @@ pub use faults::{ConfigFault, Place};
 pub use files::read_text;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
-pub use parse::{WrongUrl, base_url};
+pub use parse::{WrongUrl, base_url, duration as parse_duration};
 pub use registry::{Credentials, Format, RESERVED_NAMES, RegistryConfig};
-pub use root::Mode;
+pub use root::{Anonymous, Mode};
 pub use secret::Secret;
 pub use setting::{Kind, SettingDoc, settings};
 pub use store::{BlobsConfig, StoreConfig};
@@ -63,6 +63,7 @@ pub struct Config {
     pub data: PathBuf,
     pub policies: Option<PathBuf>,
     pub mode: Mode,
+    pub anonymous: Anonymous,
     pub trusted_proxies: Vec<IpNet>,
     pub store: StoreConfig,
     pub blobs: BlobsConfig,
@@ -178,6 +179,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
         data: root.data,
         policies: root.policies,
         mode: root.mode,
+        anonymous: root.anonymous,
         trusted_proxies: root.trusted_proxies,
         store,
         blobs,

@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::access::Access;
-use crate::config::{Format, RegistryConfig};
+use crate::config::{Anonymous, Format, RegistryConfig};
 use crate::edge::{self, Problem};
 use crate::gate::Gate;
 use crate::pull::Source;
@@ -54,6 +54,8 @@ pub struct GardenSettings {
     pub document_room: u64,
     /// How long a package that the upstream does not have is not asked for again.
     pub absent_age: Duration,
+    /// What is served without a token.
+    pub anonymous: Anonymous,
     pub public_url: Option<Url>,
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -88,6 +90,7 @@ pub struct Garden {
     /// One for each search that is under way.
     pub searches: Arc<Semaphore>,
     pub uploads: Uploads,
+    pub anonymous: Anonymous,
     pub public_url: Option<Url>,
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -120,6 +123,7 @@ impl Garden {
             login_room: BodyRoom::new(LOGIN_ROOM),
             audit_readings: Semaphore::new(AUDIT_READINGS_AT_ONCE),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            anonymous: settings.anonymous,
             public_url: settings.public_url,
             trusted_proxies: settings.trusted_proxies,
         })

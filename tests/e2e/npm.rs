@@ -19,6 +19,8 @@ mod rules;
 mod search;
 mod signatures;
 mod tarballs;
+mod teams;
+mod tokens;
 mod versions;
 mod views;
 

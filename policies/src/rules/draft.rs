@@ -416,7 +416,7 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// The right word that a person probably meant.
-pub(crate) fn nearest<'w>(word: &str, right: &[&'w str]) -> Option<&'w str> {
+pub fn nearest<'w>(word: &str, right: &[&'w str]) -> Option<&'w str> {
     if word.len() > 40 {
         return None;
     }

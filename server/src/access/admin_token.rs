@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::PREFIX;
+use super::secret::Hash;
 use crate::secret_file::{SecretFileError, load_or_create};
 
-const PREFIX: &str = "garth_";
 const FILE: &str = "admin-token";
 const RANDOM_BYTES: usize = 32;
 
@@ -52,12 +52,12 @@ impl AdminToken {
 
     /// A token that is given, for tests and for tools that start a server of their own.
     pub fn of(token: &str) -> Self {
-        Self(digest(&SHA256, token.as_bytes()).as_ref().into())
+        Self(Hash::of(token.as_bytes()).as_bytes().as_slice().into())
     }
 
     /// Takes the same time for every wrong token.
-    pub fn is(&self, candidate: &[u8]) -> bool {
-        verify_slices_are_equal(&self.0, digest(&SHA256, candidate).as_ref()).is_ok()
+    pub fn is(&self, candidate: &Hash) -> bool {
+        verify_slices_are_equal(&self.0, candidate.as_bytes()).is_ok()
     }
 }
 
@@ -87,8 +87,9 @@ mod tests {
         assert!(token.starts_with("garth_") && token.len() == 49, "{token}");
         let (again, _) = AdminToken::open(&data).unwrap();
         for loaded in [&first, &again] {
-            assert!(loaded.is(token.as_bytes()));
-            assert!(!loaded.is(b"") && !loaded.is(&token.as_bytes()[..48]));
+            let is = |token: &[u8]| loaded.is(&Hash::of(token));
+            assert!(is(token.as_bytes()));
+            assert!(!is(b"") && !is(&token.as_bytes()[..48]));
             assert!(!format!("{loaded:?}").contains(token));
         }
         let names: Vec<_> =

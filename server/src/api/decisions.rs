@@ -1,23 +1,26 @@
 //! `/decisions`: what would be answered for a package version, and why.
 
 use actix_web::{HttpRequest, web};
+use policies::asker::{Asker, is_word};
 use policies::decide::{Considered, explain, overview};
 use policies::decision::{Decision, Revision};
 use policies::package::{Package, PackageVersion, Spelling, Version};
 use serde::{Deserialize, Serialize};
 
-use super::Api;
 use super::problem::Problem;
 use super::rules::query;
 use super::seen::{Recalled, Seen};
+use super::{Api, By};
 use crate::config::Mode;
-use crate::gate::{NOBODY, Said, gather_facts};
+use crate::gate::{Said, gather_facts};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionQuery {
     /// `npm:left-pad@1.3.0`, or without a version what the rules say of the package.
     package: Option<String>,
+    /// As whom: `web/shop`. Left out: as the token that asks.
+    team: Option<String>,
 }
 
 /// A decision with what led to it; without one where no version was asked for.
@@ -25,6 +28,9 @@ pub struct DecisionQuery {
 pub struct DecisionView {
     pub package: Package,
     pub version: Option<Version>,
+    /// Who asks; nobody's team is known where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
     pub purl: String,
     pub decision: Option<Decision>,
     /// The package is published here.
@@ -45,6 +51,7 @@ pub struct DecisionView {
 
 pub async fn show(
     api: web::Data<Api>,
+    by: By,
     request: HttpRequest,
 ) -> Result<web::Json<DecisionView>, Problem> {
     let query: DecisionQuery = query(&request)?;
@@ -59,16 +66,28 @@ pub async fn show(
         None => Vec::new(),
     };
     let own = api.memory.is_own(&package).await?;
-    Ok(web::Json(view(&api, package, version, own, known)))
+    let team = query.team.map(team).transpose()?.or_else(|| by.team.as_deref().map(str::to_owned));
+    let asked = Asked { package, version, team };
+    Ok(web::Json(view(&api, asked, own, known)))
 }
 
-fn view(
-    api: &Api,
+/// A team as it is written; it may not be there yet, so that rules for it can be tried.
+fn team(text: String) -> Result<String, Problem> {
+    let is_team = text.split_once('/').is_some_and(|(unit, team)| is_word(unit) && is_word(team));
+    if is_team {
+        return Ok(text);
+    }
+    Err(Problem::bad_request("invalid-team", "write a team as unit/team, like web/shop"))
+}
+
+struct Asked {
     package: Package,
     version: Option<Version>,
-    own: bool,
-    known: Vec<Recalled>,
-) -> DecisionView {
+    team: Option<String>,
+}
+
+fn view(api: &Api, asked: Asked, own: bool, known: Vec<Recalled>) -> DecisionView {
+    let Asked { package, version, team } = asked;
     let set = api.rules.current();
     let record = known.iter().find_map(|recalled| recalled.record.as_ref());
     let advisories = set.advisories().of(&package);
@@ -87,6 +106,7 @@ fn view(
         return DecisionView {
             package,
             version,
+            team,
             purl,
             decision,
             own,
@@ -99,12 +119,14 @@ fn view(
         };
     };
     let asked = PackageVersion { package, version };
-    let explanation = explain(&set, &asked, &facts, &NOBODY);
+    let asker = Asker { team: team.as_deref(), environment: None };
+    let explanation = explain(&set, &asked, &facts, &asker);
     let seen = known.into_iter().map(Seen::from).collect();
     DecisionView {
         purl: asked.purl(),
         package: asked.package,
         version: Some(asked.version),
+        team,
         decision: Some(explanation.decision),
         own,
         seen,

@@ -10,6 +10,8 @@ use policies::package::InvalidName;
 use policies::rules::Complaint;
 use serde::{Deserialize, Serialize};
 
+use crate::access::register::RegisterError;
+use crate::access::table::Gone;
 use crate::metadata::MetadataError;
 use crate::rules::ChangeError;
 
@@ -66,9 +68,19 @@ impl Problem {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
-            "send the admin token as `Authorization: Bearer ...`; the server keeps it in its data \
-             directory, in the file admin-token",
+            "send a token of this garth as `Authorization: Bearer ...`: one that `garth token create` \
+             made, or the admin token, which the server keeps in its data directory, in the file \
+             admin-token",
         )
+    }
+
+    /// Told only to whoever has it.
+    pub fn gone_token(gone: &Gone) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "token-not-valid", gone.to_string())
+    }
+
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "missing-right", detail)
     }
 
     fn status(&self) -> StatusCode {
@@ -140,6 +152,30 @@ impl From<ChangeError> for Problem {
             }
             ChangeError::NoSuchRule(_) => Self::not_found("no-such-rule", detail),
             ChangeError::Metadata(error) => error.into(),
+        }
+    }
+}
+
+impl From<RegisterError> for Problem {
+    fn from(error: RegisterError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RegisterError::Invalid { field, message } => Self {
+                faults: vec![ProblemFault {
+                    field: field.to_owned(),
+                    message,
+                    remedy: String::new(),
+                }],
+                ..Self::bad_request("invalid-access", detail)
+            },
+            RegisterError::NoSuchTeam { .. } => Self::not_found("no-such-team", detail),
+            RegisterError::NoSuchToken { .. } => Self::not_found("no-such-token", detail),
+            RegisterError::Beyond(_) => Self::forbidden(detail),
+            RegisterError::Taken(_) => Self::new(StatusCode::CONFLICT, "taken", detail),
+            RegisterError::NoRandomness(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no-randomness", detail)
+            }
+            RegisterError::Metadata(error) => error.into(),
         }
     }
 }

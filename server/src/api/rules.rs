@@ -9,11 +9,9 @@ use policies::rules::{Draft, Origin, Rule};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::{Api, MAX_BODY};
+use super::{Api, By, MAX_BODY};
 use crate::metadata::records::RuleTerms;
 
-/// The name in the record of who made a rule; people with names of their own come later.
-const ADMIN: &str = "admin";
 const MAX_PAGE: usize = 1000;
 
 /// A rule as the API shows it.
@@ -119,18 +117,23 @@ pub async fn show(
 /// 201 with the rule; 200 where one without a name of its own was asked for and is there already.
 pub async fn create(
     api: web::Data<Api>,
+    by: By,
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
     let draft: Draft = json_body(&request, body, "the rule")?;
-    let added = api.rules.add(draft, ADMIN).await?;
+    let added = api.rules.add(draft, &by.name).await?;
     let view = RuleView::new(&added.rule, api.clock.now());
     let mut response = if added.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.insert_header((LOCATION, format!("/api/v1/rules/{}", view.name))).json(view))
 }
 
-pub async fn remove(api: web::Data<Api>, name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    api.rules.remove(&name, ADMIN).await?;
+pub async fn remove(
+    api: web::Data<Api>,
+    by: By,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    api.rules.remove(&name, &by.name).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::access::admin_token::AdminToken;
+use crate::access::register::Register;
 use crate::advisories;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
@@ -32,8 +33,12 @@ async fn api() -> (TempDir, Api) {
     let rules = Rules::open(rules, Arc::clone(&metadata), clock.clone()).await.unwrap();
     let advisories =
         advisories::tests::opened(home.path(), Arc::clone(&metadata), rules.clone()).await;
-    let memory = Memory { metadata, registries: Arc::new([("npm".into(), Ecosystem::Npm)]) };
-    let access = Access::new(AdminToken::of(TOKEN));
+    let memory = Memory {
+        metadata: Arc::clone(&metadata),
+        registries: Arc::new([("npm".into(), Ecosystem::Npm)]),
+    };
+    let register = Register::open(Arc::clone(&metadata), clock.clone()).await.unwrap();
+    let access = Access::new(AdminToken::of(TOKEN), register);
     let (registries, mode) = (Arc::new([]), Mode::Enforce);
     (home, Api { rules, advisories, access, memory, registries, clock, mode })
 }
@@ -87,7 +92,7 @@ async fn every_path_and_method_asks_for_the_token_first() {
     for authorization in [
         None,
         Some(""),
-        Some("garth_test"),
+        Some("garth_tesu"),
         Some("Basic garth_test"),
         Some("Bearer"),
         Some("Bearer "),
@@ -104,6 +109,12 @@ async fn every_path_and_method_asks_for_the_token_first() {
             ("HEAD", "/api/v1/rules"),
             ("GET", "/api/v1/decisions?package=npm:x@1.0.0"),
             ("POST", "/api/v1/forget"),
+            ("GET", "/api/v1/tokens"),
+            ("POST", "/api/v1/tokens"),
+            ("POST", "/api/v1/tokens/ci/rotate"),
+            ("DELETE", "/api/v1/tokens/ci"),
+            ("GET", "/api/v1/teams"),
+            ("DELETE", "/api/v1/teams/web/shop"),
             ("GET", "/api/v1/nothing"),
             ("GET", "/api/v1"),
         ] {
@@ -117,6 +128,123 @@ async fn every_path_and_method_asks_for_the_token_first() {
     assert_eq!(bodies.len(), 1, "whoever has no token learns nothing");
     let (status, ..) = send(&api, "GET", "/api/v1/rules", Some("bearer  garth_test"), None).await;
     assert_eq!(status, StatusCode::OK);
+}
+
+/// A token with these rights, as a header.
+async fn token(api: &Api, name: &str, team: Option<&str>, rights: &[&str]) -> String {
+    let asked = json!({ "name": name, "team": team, "rights": rights });
+    let made = check(api, "POST", "/api/v1/tokens", Some(&asked), (201, "")).await;
+    format!("Bearer {}", made["secret"].as_str().unwrap())
+}
+
+#[actix_web::test]
+async fn what_a_token_may_is_what_its_rights_say() {
+    let (_home, api) = api().await;
+    check(&api, "POST", "/api/v1/teams", Some(&json!({ "name": "web/shop" })), (201, "")).await;
+    let reader = token(&api, "reader", Some("web/shop"), &[]).await;
+    let publisher = token(&api, "publisher", None, &["publish", "approve"]).await;
+    let admin = token(&api, "second", None, &["administer"]).await;
+    let rule = json!({ "effect": "deny", "packages": ["npm:x"] }).to_string();
+    let team = json!({ "name": "web/blog" }).to_string();
+    let more = json!({ "name": "more", "rights": ["publish"] }).to_string();
+    let empty = "{}".to_owned();
+    // Method, path, body, and what readers, publishers and administrators are answered.
+    let rows = [
+        ("GET", "/api/v1/rules", None, [200, 200, 200]),
+        ("GET", "/api/v1/decisions?package=npm:x@1.0.0", None, [200, 200, 200]),
+        ("GET", "/api/v1/teams", None, [200, 200, 200]),
+        ("GET", "/api/v1/tokens", None, [200, 200, 200]),
+        ("POST", "/api/v1/rules", Some(&rule), [403, 403, 201]),
+        ("POST", "/api/v1/rul%65s", Some(&rule), [403, 403, 200]),
+        ("DELETE", "/api/v1/rules/deny-x", None, [403, 403, 204]),
+        ("POST", "/api/v1/forget", Some(&empty), [403, 403, 400]),
+        ("POST", "/api/v1/advisories/import", None, [403, 403, 400]),
+        ("POST", "/api/v1/teams", Some(&team), [403, 403, 201]),
+        ("DELETE", "/api/v1/teams/web/blog", None, [403, 403, 204]),
+        ("POST", "/api/v1/tokens", Some(&more), [403, 403, 403]),
+        ("POST", "/api/v1/tokens/publisher/rotate", Some(&empty), [403, 200, 403]),
+        ("DELETE", "/api/v1/tokens/other", None, [403, 403, 404]),
+        ("DELETE", "/api/v1/nothing", None, [403, 403, 404]),
+    ];
+    for (method, path, body, expected) in rows {
+        for (by, expected) in [&reader, &publisher, &admin].into_iter().zip(expected) {
+            let body = body.map(String::as_str);
+            let (status, _, answer) = send(&api, method, path, Some(by), body).await;
+            assert_eq!(status.as_u16(), expected, "{method} {path} by {by}: {answer}");
+            if expected == 403 {
+                assert_eq!(answer["code"], "missing-right");
+                let detail = answer["detail"].as_str().unwrap();
+                assert!(detail.contains("administer") || detail.contains("publish"), "{detail}");
+            }
+        }
+    }
+    // Whoever may not administer sees of the tokens the own one, however the path is spelt.
+    for (path, by, count) in [
+        ("/api/v1/tokens", &reader, 1),
+        ("/api/v1/toke%6es", &reader, 1),
+        ("/api/tokens?all=true", &reader, 1),
+        ("/api/v1/tokens", &admin, 3),
+    ] {
+        let (status, _, list) = send(&api, "GET", path, Some(by), None).await;
+        let found = list["tokens"].as_array().map_or(0, Vec::len);
+        assert!(status == StatusCode::NOT_FOUND || found == count, "{path}: {status} {list}");
+    }
+    // The rule was made in the name of the token's owner.
+    let (_, _, rules) = send(&api, "GET", "/api/v1/rules/deny-x", Some(&reader), None).await;
+    assert_eq!(rules["code"], "no-such-rule");
+    check(&api, "DELETE", "/api/v1/tokens/reader", None, (200, "")).await;
+    let (status, _, gone) = send(&api, "GET", "/api/v1/rules", Some(&reader), None).await;
+    assert_eq!((status.as_u16(), &gone["code"]), (401, &json!("token-not-valid")));
+    assert!(gone["detail"].as_str().unwrap().contains("reader was revoked"), "{gone}");
+}
+
+#[actix_web::test]
+async fn a_token_shows_its_secret_once() {
+    let (_home, api) = api().await;
+    let asked = json!({ "name": "ci" });
+    let made = check(&api, "POST", "/api/v1/tokens", Some(&asked), (201, "")).await;
+    let secret = made["secret"].as_str().unwrap().to_owned();
+    let rotated = json!({ "grace_seconds": 60 });
+    let rotated = check(&api, "POST", "/api/v1/tokens/ci/rotate", Some(&rotated), (200, "")).await;
+    assert_eq!(rotated["before_until"], "2026-06-01T00:01:00Z");
+    assert_eq!(made["expires"], "2027-06-01T00:00:00Z");
+    let list = check(&api, "GET", "/api/v1/tokens", None, (200, "")).await.to_string();
+    let again = check(&api, "DELETE", "/api/v1/tokens/ci", None, (200, "")).await.to_string();
+    let hash = crate::access::secret::Hash::of(secret.as_bytes()).to_hex();
+    for text in [&list, &again] {
+        assert!(!text.contains(&secret) && !text.contains(&hash), "{text}");
+    }
+    for (body, code) in [
+        (json!({ "name": "x", "rights": ["admin"] }), "no-such-right"),
+        (json!({ "name": "x", "team": "web/shop" }), "no-such-team"),
+        (json!({ "name": "x y" }), "invalid-access"),
+        (json!({ "name": "x", "expires": "soon" }), "invalid-access"),
+        (json!({ "name": "x", "kind": "robot" }), "invalid-access"),
+    ] {
+        let status = if code == "no-such-team" { 404 } else { 400 };
+        check(&api, "POST", "/api/v1/tokens", Some(&body), (status, code)).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_decision_is_that_for_the_team_that_asks_or_is_asked_about() {
+    let (_home, api) = api().await;
+    check(&api, "POST", "/api/v1/teams", Some(&json!({ "name": "web/shop" })), (201, "")).await;
+    let rule = json!({ "effect": "allow", "packages": ["npm:x"], "teams": ["web/shop"] });
+    check(&api, "POST", "/api/v1/rules", Some(&rule), (201, "")).await;
+    let shop = token(&api, "shop", Some("web/shop"), &[]).await;
+    for (by, team, effect) in [
+        (&shop, "", "allow"),
+        (&shop, "&team=web/blog", "deny"),
+        (&GOOD.to_owned(), "", "deny"),
+        (&GOOD.to_owned(), "&team=web/shop", "allow"),
+    ] {
+        let path = format!("/api/v1/decisions?package=npm:x@1.0.0{team}");
+        let (_, _, answer) = send(&api, "GET", &path, Some(by), None).await;
+        assert_eq!(answer["decision"]["effect"], effect, "{path}: {answer}");
+    }
+    let path = "/api/v1/decisions?package=npm:x&team=web";
+    check(&api, "GET", path, None, (400, "invalid-team")).await;
 }
 
 #[actix_web::test]

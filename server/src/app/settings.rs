@@ -55,6 +55,7 @@ pub fn garden(config: &Config) -> GardenSettings {
         memory: config.limits.memory_cache,
         document_room: config.upstream.max_document.saturating_mul(4),
         absent_age: config.upstream.absent_age,
+        anonymous: config.anonymous,
         public_url: config.public_url.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
     }

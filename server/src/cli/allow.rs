@@ -28,6 +28,9 @@ pub struct MakeRule {
     /// A version range as the ecosystem writes it, like "^1.2 || >=3 <4" for npm [default: every version]
     #[arg(long, value_name = "RANGE")]
     versions: Option<String>,
+    /// The team that it speaks to, like web/shop, or web/* for a unit; may be given several times [default: everybody]
+    #[arg(long = "team", value_name = "TEAM")]
+    teams: Vec<String>,
     /// Why, in one line; developers read it when they are refused
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -113,6 +116,14 @@ impl MakeRule {
         Ok(groups)
     }
 
+    /// As whom to ask what came of it; a whole unit is nobody in particular.
+    fn one_team(&self) -> Option<&str> {
+        self.teams
+            .iter()
+            .map(String::as_str)
+            .find(|team| team.split_once('/').is_some_and(|(_, team)| team != "*"))
+    }
+
     async fn make(
         &self,
         client: &Client,
@@ -124,6 +135,7 @@ impl MakeRule {
             effect: Some(effect.to_string()),
             packages: group.packages.clone(),
             versions: group.versions.clone(),
+            teams: (!self.teams.is_empty()).then(|| self.teams.clone()),
             reason: self.reason.clone(),
             expires: self.expires.clone(),
             ..Draft::default()
@@ -132,7 +144,9 @@ impl MakeRule {
         let mut decisions: Vec<DecisionView> = Vec::new();
         for asked in self.packages.iter().filter(|text| in_group(text, group)).take(MAX_SHOWN) {
             if let Some(asked) = exact(asked) {
-                decisions.push(client.get(&["decisions"], &[("package", &asked)]).await?);
+                let mut query = vec![("package", asked.as_str())];
+                query.extend(self.one_team().map(|team| ("team", team)));
+                decisions.push(client.get(&["decisions"], &query).await?);
             }
         }
         let mut stronger: Vec<RuleView> = Vec::new();
@@ -223,6 +237,9 @@ fn told(made: &Made, colours: bool) -> String {
     text.push_str(&rule.packages.join(", "));
     if let Some(versions) = &rule.versions {
         let _ = write!(text, " in {versions}");
+    }
+    if !rule.terms.teams.is_empty() {
+        let _ = write!(text, " for {}", rule.terms.teams.join(", "));
     }
     if let Some(expires) = &rule.expires {
         let _ = write!(text, " until {expires}");

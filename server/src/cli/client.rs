@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::access::secret::is_mistyped;
 use crate::api::problem::Problem;
 use crate::config::{Config, EnvSnapshot, LoadOptions};
 
@@ -34,7 +35,7 @@ pub struct ServerArgs {
     /// The server's URL [default: the one on this machine] [env: GARTH_URL]
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
-    /// The admin token [default: the one of the server on this machine] [env: GARTH_TOKEN]
+    /// A token of it [default: the one of the server on this machine] [env: GARTH_TOKEN]
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
     /// The data directory of the server on this machine [default: ./garth-data] [env: GARTH_DATA]
@@ -54,6 +55,11 @@ pub enum ClientError {
     NoToken { url: Url, hint: String },
     #[error("{text:?} is no URL of a server: write it as http://127.0.0.1:8642 ({why})")]
     BadUrl { text: String, why: String },
+    #[error(
+        "the token is mistyped or cut off: no garth ever made one that ends so. Copy it again, or \
+         have a new one made by `garth token rotate`"
+    )]
+    Mistyped,
     #[error("the token file {} cannot be read: {source}{}", path.display(), token_hint(source))]
     TokenFile { path: PathBuf, source: std::io::Error },
     #[error("{url} does not answer: {cause}\nIs the server running? `garth serve` starts it")]
@@ -88,6 +94,9 @@ impl Client {
         let given =
             args.server.as_deref().or_else(|| env.get("GARTH_URL")).map(parse_url).transpose()?;
         let token = args.token.as_deref().or_else(|| env.get("GARTH_TOKEN"));
+        if token.is_some_and(|token| is_mistyped(token.trim())) {
+            return Err(ClientError::Mistyped);
+        }
         let (base, token) = match (given, token) {
             (Some(url), Some(token)) => (url, token.trim().to_owned()),
             (given, token) => {

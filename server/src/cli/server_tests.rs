@@ -13,6 +13,7 @@ use super::client::RunFile;
 use super::*;
 use crate::access::Access;
 use crate::access::admin_token::AdminToken;
+use crate::access::register::Register;
 use crate::advisories;
 use crate::api::seen::Memory;
 use crate::api::{Api, routes};
@@ -36,8 +37,9 @@ fn start(data: &Path) {
             let advisories =
                 advisories::tests::opened(&data, Arc::clone(&metadata), rules.clone()).await;
             let (token, token_file) = AdminToken::open(&data).unwrap();
-            let memory = Memory { metadata, registries: Arc::new([]) };
-            let access = Access::new(token);
+            let memory = Memory { metadata: Arc::clone(&metadata), registries: Arc::new([]) };
+            let register = Register::open(metadata, clock.clone()).await.unwrap();
+            let access = Access::new(token, register);
             let registries = Arc::new([]);
             let mode = Mode::Enforce;
             let api = Api { rules, advisories, access, memory, registries, clock, mode };

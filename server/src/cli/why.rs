@@ -24,6 +24,9 @@ pub struct Why {
     /// A package, better with a version: npm:left-pad@1.3.0
     #[arg(value_name = "PACKAGE[@VERSION]")]
     package: String,
+    /// As a token of this team would be answered, like web/shop [default: as the token that asks]
+    #[arg(long, value_name = "TEAM")]
+    team: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -40,8 +43,9 @@ impl Why {
         }
         let colours = colours(env);
         with_server(&self.server, env, async |client: Client| {
-            let view: DecisionView =
-                client.get(&["decisions"], &[("package", &self.package)]).await?;
+            let mut query = vec![("package", self.package.as_str())];
+            query.extend(self.team.as_deref().map(|team| ("team", team)));
+            let view: DecisionView = client.get(&["decisions"], &query).await?;
             if self.json {
                 print_json(&view);
             } else {
@@ -73,7 +77,8 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
         Some((decision, version)) => {
             let asked = PackageVersion { package: view.package.clone(), version: version.clone() };
             let word = painted(decision.effect.participle(), decision.effect, colours);
-            let _ = writeln!(text, "{asked} is {word}: {}", decision.reason);
+            let to = view.team.as_deref().map(|team| format!(" to {team}")).unwrap_or_default();
+            let _ = writeln!(text, "{asked} is {word}{to}: {}", decision.reason);
             // A rule without a reason of its own is named in the reason already.
             if let Some(rule) = &decision.rule
                 && !decision.reason.contains(&**rule)
@@ -218,6 +223,7 @@ mod tests {
             purl: asked.purl(),
             package: asked.package,
             version: Some(asked.version),
+            team: None,
             decision: Some(explained.decision),
             own: false,
             seen: Vec::new(),

@@ -9,7 +9,7 @@ use url::{Host, Url};
 use super::setting::{GIB, KIB, MIB};
 
 /// `"30s"`, `"5m"`, `"12h"`, `"7d"`; milliseconds as `"250ms"`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text)?;
     let scale = match unit {
         "ms" => return Some(Duration::from_millis(number)),

@@ -19,6 +19,15 @@ pub enum Mode {
     Observe,
 }
 
+/// What whoever sends no token of this garth may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anonymous {
+    /// Fetch what the rules let through for everybody.
+    Read,
+    /// Nothing.
+    Nothing,
+}
+
 pub(super) const SETTINGS: &[SettingDoc] = &[
     SettingDoc {
         key: "listen",
@@ -54,6 +63,13 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
                have been refused.",
     },
     SettingDoc {
+        key: "anonymous",
+        kind: Kind::Choice(&["read", "none"]),
+        default: Some("read"),
+        text: "What is served without a token of this garth. \"read\": what the rules let through for \
+               everybody; \"none\": nothing of any registry.",
+    },
+    SettingDoc {
         key: "trusted_proxies",
         kind: Kind::Networks,
         default: None,
@@ -67,6 +83,7 @@ pub(super) struct Root {
     pub data: PathBuf,
     pub policies: Option<PathBuf>,
     pub mode: Mode,
+    pub anonymous: Anonymous,
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -100,6 +117,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Root {
                 _ => None,
             })
             .unwrap_or(Mode::Enforce),
+        anonymous: reader
+            .choice("anonymous", |name| match name {
+                "read" => Some(Anonymous::Read),
+                "none" => Some(Anonymous::Nothing),
+                _ => None,
+            })
+            .unwrap_or(Anonymous::Nothing),
         trusted_proxies: reader.networks("trusted_proxies"),
     }
 }

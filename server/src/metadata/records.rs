@@ -11,6 +11,9 @@
 //! rule-packages/{name}/{n:06}                RulePackages     more of its packages, if they are many
 //! advisory/{id}/{source}/{g:020}/{n:06}      AdvisoryRecord   what an import said of an advisory
 //! advisories/state                           AdvisoriesRecord which imports count
+//! team/{unit}/{team}                         TeamRecord       a team
+//! token/{name}                               TokenRecord      a token: whom it is for, hashes
+//! token-use/{name}                           TokenUseRecord   when it was last used
 //! meta/...                                   single values (the store's format, its identity)
 //! ```
 //!
@@ -18,6 +21,7 @@
 //! value is one byte of encoding version followed by JSON; a reader refuses a version that it does
 //! not know, and says so.
 
+mod access;
 mod advisories;
 mod keys;
 mod terms;
@@ -32,6 +36,7 @@ use policies::package::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::access::{RevokedRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord};
 pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord};
 pub use self::keys::{Key, Prefix, parse_key, show_key};
 pub use self::terms::RuleTerms;
@@ -396,6 +401,9 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(RulePackages::KIND) => typed::<RulePackages>(key, value),
         Some(AdvisoryRecord::KIND) => typed::<AdvisoryRecord>(key, value),
         Some(AdvisoriesRecord::KIND) => typed::<AdvisoriesRecord>(key, value),
+        Some(TeamRecord::KIND) => typed::<TeamRecord>(key, value),
+        Some(TokenRecord::KIND) => typed::<TokenRecord>(key, value),
+        Some(TokenUseRecord::KIND) => typed::<TokenUseRecord>(key, value),
         Some("meta") => Ok(()),
         _ => Err(unknown_key(key)),
     }

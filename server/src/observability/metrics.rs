@@ -227,6 +227,7 @@ struct Inner {
     upstream_up: Family<UpstreamLabels, Gauge>,
     upstream_breaker: Family<UpstreamLabels, Gauge>,
     store_bytes: Family<StoreLabels, Gauge>,
+    views: Gauge,
     rules_ok: Gauge,
     rules_count: Gauge,
     rules_loaded: Gauge<f64, AtomicU64>,
@@ -302,6 +303,11 @@ impl Metrics {
                 "Circuit breaker: 0 closed, 1 half open, 2 open"
             ),
             store_bytes: register!(r, "store_bytes", "Bytes on disk"),
+            views: register!(
+                r,
+                "views",
+                "Finished answers in memory, one for all who are told the same"
+            ),
             rules_ok: register!(r, "rules_ok", "1 while the newest rules are in use"),
             rules_count: register!(r, "rules", "Rules in use"),
             rules_loaded: register!(
@@ -377,6 +383,10 @@ impl Metrics {
 
     pub fn set_store(&self, store: StoreKind, bytes: u64) {
         self.0.store_bytes.get_or_create(&StoreLabels { store }).set(saturating(bytes));
+    }
+
+    pub fn set_views(&self, count: u64) {
+        self.0.views.set(saturating(count));
     }
 
     pub fn set_rules(&self, ok: bool, count: usize, loaded: jiff::Timestamp) {

@@ -156,6 +156,12 @@ impl Views {
         Self { kept, pieces: Pieces::new(memory / 4), flights: Flights::new(runtime), room }
     }
 
+    /// How many are kept.
+    pub fn count(&self) -> u64 {
+        self.kept.run_pending_tasks();
+        self.kept.entry_count()
+    }
+
     /// The stored answer, if its decisions still hold.
     pub fn stored(&self, key: &ViewKey, revision: &Revision, now: Timestamp) -> Option<Answer> {
         let kept = self.kept.get(key)?;

@@ -23,7 +23,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use self::handlers::{account, audit, keys, search};
 use self::names::{Endpoint, parse_path};
 use self::refusal::Refusal;
-use super::Registry;
+use super::{Registry, respond};
+use crate::config::Anonymous;
 use crate::edge;
 
 /// `npm stage` prints it.
@@ -38,10 +39,14 @@ pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
         let registry = Arc::clone(&registry);
         async move {
             edge::access(&req).set_registry(Arc::clone(&registry.name));
-            match dispatch(&registry, &req, body).await {
+            let mut response = match dispatch(&registry, &req, body).await {
                 Ok(response) => response,
                 Err(refusal) => refusal.response(&registry, &req),
+            };
+            if registry.garden.anonymous == Anonymous::Nothing {
+                respond::to_asker_alone(&mut response);
             }
+            response
         }
     }));
 }

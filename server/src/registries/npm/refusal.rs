@@ -12,6 +12,7 @@ use policies::package::Ecosystem;
 use serde_json::json;
 
 use super::names::PathError;
+use crate::access::table::Gone;
 use crate::edge::{self, Problem};
 use crate::gate::Refused;
 use crate::pull::{PullError, Source};
@@ -22,6 +23,8 @@ use crate::registries::refusal::{
 };
 
 const NO_AUDIT: &str = "nothing was audited";
+const TOKEN_NEEDED: &str = "this garth serves nothing without a token of its own: log in with npm login, \
+                            any name and the token as the password";
 const NOT_PUBLISHED: &str = "not published here";
 
 #[derive(Debug)]
@@ -33,8 +36,12 @@ pub enum Refusal {
     Unauthorized {
         sent_credentials: bool,
     },
+    /// 401: nothing is served here without a token.
+    TokenNeeded,
+    /// 401: what was sent as a token of ours is none, or none any more.
+    InvalidToken(Option<Gone>),
     /// 401: the password of a login is no token of ours.
-    WrongPassword,
+    WrongPassword(Option<Gone>),
     /// 404: npm registries may have this, and this one does not.
     NotOffered(&'static str),
     /// 403: nobody can say what is known of these packages. With 404 pnpm would print a text of
@@ -95,6 +102,13 @@ impl Refusal {
                 let line = fault_line(what, fault);
                 shown::also(response, registry, req, &line, &fault_status(fault))
             }
+            Self::TokenNeeded => {
+                shown::also(response, registry, req, TOKEN_NEEDED, "this garth needs a token")
+            }
+            Self::InvalidToken(gone) => {
+                let line = invalid_token_line(gone.as_ref());
+                shown::also(response, registry, req, &line, "this token is not valid at this garth")
+            }
             Self::NoAudit { .. } => shown::also(response, registry, req, NO_AUDIT, NO_AUDIT),
             // The words of a status are kept for good, and the text is another for each package.
             Self::NotPublished(text) => shown::also(response, registry, req, text, NOT_PUBLISHED),
@@ -115,23 +129,23 @@ impl Refusal {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "an npm registry does not take this method at this path",
             ),
-            Self::Unauthorized { sent_credentials } => {
-                let text = if *sent_credentials {
-                    "this token is not one of this garth: log in again with npm login"
-                } else {
-                    "this needs a token of this garth: log in with npm login"
-                };
-                let mut response = error(StatusCode::UNAUTHORIZED, text);
-                // npm tells from it that a token, and not a one-time password, is missing.
-                let challenge = HeaderValue::from_static("Bearer realm=\"garth\"");
-                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-                response
-            }
+            Self::Unauthorized { sent_credentials } => unauthorized(if *sent_credentials {
+                "this token is not one of this garth: log in again with npm login"
+            } else {
+                "this needs a token of this garth: log in with npm login"
+            }),
+            Self::TokenNeeded => unauthorized(TOKEN_NEEDED),
+            Self::InvalidToken(gone) => unauthorized(&invalid_token_line(gone.as_ref())),
             // Without a challenge: npm prints this text only then.
-            Self::WrongPassword => error(
+            Self::WrongPassword(None) => error(
                 StatusCode::UNAUTHORIZED,
-                "the password is no token of this garth. Whoever runs it finds the admin token in \
-                 the file admin-token of the data directory; the name is free",
+                "the password is no token of this garth. Whoever runs it makes one with garth token \
+                 create, or finds the admin token in the file admin-token of the data directory; \
+                 the name is free",
+            ),
+            Self::WrongPassword(Some(gone)) => error(
+                StatusCode::UNAUTHORIZED,
+                &format!("{gone}: log in with another token of this garth as the password"),
             ),
             Self::NotOffered(text) => error(StatusCode::NOT_FOUND, text),
             Self::NoAudit { upstream } => {
@@ -178,6 +192,27 @@ const LEFT_OUT: &str = "left out here, because what the upstream says of it can 
 
 fn left_out_line(what: &str, why: &str) -> String {
     format!("{what} is left out here: {why}")
+}
+
+/// The same for every one that is not of this garth; what became of one that was is told to whoever
+/// has it.
+fn invalid_token_line(gone: Option<&Gone>) -> String {
+    let why = gone.map_or_else(
+        || {
+            "this token is not valid at this garth: it is mistyped, or not one of its own"
+                .to_owned()
+        },
+        ToString::to_string,
+    );
+    format!("{why}. Log in with another one, with npm login")
+}
+
+/// npm tells from the challenge that a token, and not a one-time password, is missing.
+fn unauthorized(text: &str) -> HttpResponse {
+    let mut response = error(StatusCode::UNAUTHORIZED, text);
+    let challenge = HeaderValue::from_static("Bearer realm=\"garth\"");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response
 }
 
 fn error(status: StatusCode, text: &str) -> HttpResponse {

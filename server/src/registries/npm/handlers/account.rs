@@ -17,7 +17,9 @@ use super::super::refusal::Refusal;
 use super::NOTICE;
 use super::body::{JsonBound, receive};
 use crate::access::rights::Right;
+use crate::access::table::Whose;
 use crate::access::{Caller, Person};
+use crate::config::Anonymous;
 use crate::gate::Asking;
 use crate::registries::Registry;
 
@@ -26,8 +28,7 @@ const LOGIN_AT_MOST: usize = 16 * 1024;
 const LOGIN: JsonBound = JsonBound { bytes: LOGIN_AT_MOST, brackets: 100 };
 
 const STAYS_VALID: &str = "npm has forgotten the token on this machine. It stays valid at this \
-                           garth: it is its admin token, which lies in the file admin-token of \
-                           the data directory";
+                           garth until it expires or is revoked: garth token revoke";
 
 #[derive(Deserialize)]
 struct Login {
@@ -51,7 +52,11 @@ pub fn admit_caller(
             | Endpoint::Logout
     );
     match caller {
-        Caller::Invalid if !is_open => Err(Refusal::Unauthorized { sent_credentials: true }),
+        _ if is_open => Ok(caller.asking()),
+        Caller::Invalid(gone) => Err(Refusal::InvalidToken(gone)),
+        Caller::Anonymous | Caller::Unknown if registry.garden.anonymous == Anonymous::Nothing => {
+            Err(Refusal::TokenNeeded)
+        }
         caller => Ok(caller.asking()),
     }
 }
@@ -61,7 +66,8 @@ pub fn known_caller(registry: &Registry, req: &HttpRequest) -> Result<Arc<Person
     match registry.garden.access.caller(req.headers()) {
         Caller::Known(person) => Ok(person),
         Caller::Anonymous => Err(Refusal::Unauthorized { sent_credentials: false }),
-        Caller::Unknown | Caller::Invalid => Err(Refusal::Unauthorized { sent_credentials: true }),
+        Caller::Unknown => Err(Refusal::Unauthorized { sent_credentials: true }),
+        Caller::Invalid(gone) => Err(Refusal::InvalidToken(gone)),
     }
 }
 
@@ -89,8 +95,11 @@ pub async fn login(
     let received = receive(req, body, LOGIN_AT_MOST, &registry.garden.login_room).await?;
     let Login { password } = received.read_json(LOGIN)?;
     let token = password.trim();
-    let person = registry.garden.access.person_of_token(token.as_bytes());
-    let person = person.ok_or(Refusal::WrongPassword)?;
+    let person = match registry.garden.access.whose_token(token.as_bytes()) {
+        Whose::Of(person) => person,
+        Whose::Gone(gone) => return Err(Refusal::WrongPassword(Some(gone))),
+        Whose::Nobodys => return Err(Refusal::WrongPassword(None)),
+    };
     Ok(HttpResponse::build(StatusCode::CREATED)
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .json(json!({
@@ -128,7 +137,6 @@ pub fn logout(registry: &Registry, req: &HttpRequest) -> HttpResponse {
 /// `npm token` and `npm profile`.
 pub fn own_page() -> Refusal {
     Refusal::NotOffered(
-        "this garth has no profiles, and no list of tokens: its one token lies in the file \
-         admin-token of the data directory",
+        "this garth keeps its tokens by its own commands: garth token create, list, rotate, revoke",
     )
 }

@@ -21,8 +21,8 @@ use crate::metadata::records::{PeopleRecord, Somebody, SummaryRecord, VersionRec
 use crate::pull::PullError;
 use crate::pull::summaries::words::{Words, words_of};
 use crate::pull::summaries::{Find, Wanted, make_missing};
-use crate::registries::Registry;
 use crate::registries::npm::documents::{NpmDocuments, latest_offered};
+use crate::registries::{Registry, respond};
 
 /// npm's own registry gives no more at once.
 const SIZE_AT_MOST: usize = 250;
@@ -65,11 +65,15 @@ pub async fn search(
     let found = runtime.spawn_blocking(looking).await.unwrap_or(Err(PullError::Internal));
     let Found { shown, count } = found.map_err(fault)?;
     let now = garden.store.clock.now();
-    Ok(HttpResponse::Ok().json(json!({
+    let mut response = HttpResponse::Ok().json(json!({
         "objects": shown,
         "total": count,
         "time": format!("{now:.3}"),
-    })))
+    }));
+    if garden.gate.rules().tells_askers_apart() {
+        respond::to_asker_alone(&mut response);
+    }
+    Ok(response)
 }
 
 /// Whoever finds no place comes again later: what is installed meanwhile does not wait for it.

@@ -1,0 +1,120 @@
+//! Teams come and go.
+
+use policies::asker::is_word;
+use policies::rules::nearest;
+
+use super::{MAX_TEAMS, Register, RegisterError, check_administers};
+use crate::access::Person;
+use crate::metadata::Batch;
+use crate::metadata::records::{TeamRecord, read_stored};
+
+const MAX_DESCRIPTION: usize = 200;
+/// Names in a message.
+const MAX_SHOWN: usize = 5;
+
+/// A team that was made.
+#[derive(Clone, Debug)]
+pub struct CreatedTeam {
+    pub team: TeamRecord,
+    /// It is the first one of its unit.
+    pub is_new_unit: bool,
+}
+
+impl Register {
+    pub async fn create_team(
+        &self,
+        by: &Person,
+        name: &str,
+        description: Option<String>,
+    ) -> Result<CreatedTeam, RegisterError> {
+        check_administers(by)?;
+        let (unit, team) = split(name)?;
+        check_description(description.as_deref())?;
+        let _turn = self.0.turn.lock().await;
+        let is_new_unit = {
+            let table = self.0.table.read();
+            if table.teams().len() >= MAX_TEAMS {
+                return Err(RegisterError::Taken(format!("there are {MAX_TEAMS} teams already")));
+            }
+            let mut names = table.teams().map(|(name, _)| name);
+            if let Some(taken) = names.find(|taken| taken.eq_ignore_ascii_case(name)) {
+                return Err(RegisterError::Taken(format!("there is a team {taken} already")));
+            }
+            let mut names = table.teams().filter_map(|(name, _)| name.split_once('/'));
+            !names.any(|(other, _)| other == unit)
+        };
+        let record = TeamRecord {
+            description,
+            created: self.0.clock.now(),
+            created_by: by.name.to_string(),
+        };
+        let key = TeamRecord::key(unit, team);
+        self.0
+            .metadata
+            .commit(Batch::default().expect_absent(&key).put_record(&key, &record))
+            .await?;
+        self.0.table.write().put_team(name, record.clone());
+        tracing::info!(team = name, by = %by.name, "team made");
+        Ok(CreatedTeam { team: record, is_new_unit })
+    }
+
+    /// Not while it has tokens: somebody would be nobody at the next request.
+    pub async fn remove_team(&self, by: &Person, name: &str) -> Result<(), RegisterError> {
+        check_administers(by)?;
+        let (unit, team) = split(name)?;
+        let _turn = self.0.turn.lock().await;
+        let now = self.0.clock.now();
+        let tokens: Vec<String> = {
+            let table = self.0.table.read();
+            let of_team = table.tokens().filter(|token| {
+                token.record.team.as_deref() == Some(name) && token.gone(now).is_none()
+            });
+            of_team.map(|token| token.name.to_string()).collect()
+        };
+        if !tokens.is_empty() {
+            let shown = tokens.iter().take(MAX_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+            return Err(RegisterError::Taken(format!(
+                "the team {name} has {} valid tokens: revoke them first ({shown}{})",
+                tokens.len(),
+                if tokens.len() > MAX_SHOWN { ", …" } else { "" }
+            )));
+        }
+        let key = TeamRecord::key(unit, team);
+        let stored = read_stored(self.0.metadata.as_ref(), &key).await?;
+        if stored.is_none() {
+            return Err(self.no_such_team(name));
+        }
+        let batch = Batch::default().expect_unchanged(&key, stored.as_ref()).remove_record(&key);
+        self.0.metadata.commit(batch).await?;
+        self.0.table.write().remove_team(name);
+        tracing::info!(team = name, by = %by.name, "team removed");
+        Ok(())
+    }
+
+    pub(super) fn no_such_team(&self, team: &str) -> RegisterError {
+        let table = self.0.table.read();
+        let names: Vec<&str> = table.teams().map(|(name, _)| &**name).collect();
+        let near = nearest(team, &names).map(str::to_owned);
+        RegisterError::NoSuchTeam { team: team.chars().take(200).collect(), near }
+    }
+}
+
+/// `unit/team`
+fn split(name: &str) -> Result<(&str, &str), RegisterError> {
+    let parts = name.split_once('/').filter(|(unit, team)| is_word(unit) && is_word(team));
+    parts.ok_or_else(|| RegisterError::Invalid {
+        field: "team",
+        message: "write a team as unit/team, like web/shop, of letters, digits, `-`, `_` and `.`"
+            .to_owned(),
+    })
+}
+
+fn check_description(description: Option<&str>) -> Result<(), RegisterError> {
+    let is_line = description
+        .is_none_or(|text| text.len() <= MAX_DESCRIPTION && !text.chars().any(char::is_control));
+    if is_line {
+        return Ok(());
+    }
+    let message = format!("one line of at most {MAX_DESCRIPTION} bytes");
+    Err(RegisterError::Invalid { field: "description", message })
+}

@@ -1,0 +1,238 @@
+//! `/tokens`: made, listed, rotated and revoked. A secret is in the answer that makes it, and in no
+//! other.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::{SignedDuration, Timestamp};
+use policies::rules::{nearest, read_moment};
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+use super::rules::{json_body, query};
+use super::{Api, By};
+use crate::access::register::{Created, DEFAULT_GRACE, Life, NewToken};
+use crate::access::rights::{Right, Rights};
+use crate::access::secret::TokenKind;
+use crate::access::table::{Ending, Token};
+
+const MAX_PAGE: usize = 1000;
+/// As `expires`: the token ends only when it is revoked.
+pub const NEVER: &str = "never";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenView {
+    pub name: String,
+    /// `person` or `service`
+    pub kind: String,
+    pub owner: String,
+    pub team: Option<String>,
+    pub rights: Rights,
+    pub standing: Standing,
+    pub expires: Option<Timestamp>,
+    pub created: Timestamp,
+    pub created_by: String,
+    /// To within some minutes.
+    pub last_used: Option<Timestamp>,
+    /// Of a rotated one: until when secrets of before are valid.
+    pub older_until: Option<Timestamp>,
+    pub revoked: Option<Timestamp>,
+    pub revoked_by: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    Valid,
+    Expired,
+    Revoked,
+}
+
+impl TokenView {
+    fn new(token: &Token, now: Timestamp) -> Self {
+        let record = &token.record;
+        let older = record.secrets.iter().filter_map(|secret| secret.until);
+        let revoked = record.revoked.as_ref();
+        Self {
+            name: token.name.to_string(),
+            kind: record.kind.clone(),
+            owner: record.owner.clone(),
+            team: record.team.clone(),
+            rights: token.rights(),
+            standing: match token.gone(now).map(|gone| gone.how) {
+                None => Standing::Valid,
+                Some(Ending::Revoked) => Standing::Revoked,
+                Some(Ending::Expired | Ending::Replaced) => Standing::Expired,
+            },
+            expires: record.expires,
+            created: record.created,
+            created_by: record.created_by.clone(),
+            last_used: token.used(),
+            older_until: older.filter(|until| *until > now).max(),
+            revoked: revoked.map(|revoked| revoked.at),
+            revoked_by: revoked.map(|revoked| revoked.by.clone()),
+        }
+    }
+}
+
+/// A token that was made or rotated.
+#[derive(Serialize, Deserialize)]
+pub struct CreatedView {
+    #[serde(flatten)]
+    pub token: TokenView,
+    /// Shown once.
+    pub secret: String,
+    /// Until when the secrets of before are valid.
+    pub before_until: Option<Timestamp>,
+}
+
+impl CreatedView {
+    fn new(created: &Created, now: Timestamp) -> Self {
+        Self {
+            token: TokenView::new(&created.token, now),
+            secret: created.secret.reveal().to_owned(),
+            before_until: created.before_until,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// Those that are revoked or expired, too.
+    all: Option<bool>,
+    team: Option<String>,
+    /// Begin behind this name.
+    after: Option<String>,
+    limit: Option<u64>,
+}
+
+/// A page, sorted by name.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TokenList {
+    pub tokens: Vec<TokenView>,
+    /// Give this as `after` for the next page.
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    pub name: String,
+    /// Left out: it is a service's, named as the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// `person` or `service`; left out: a person's where there is an owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    #[serde(default)]
+    pub rights: Vec<String>,
+    /// A date, a time, or `never`; left out: in a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateRequest {
+    /// How long the secret of before stays valid; left out: a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<u32>,
+}
+
+/// All of them for whoever may administer, and for everybody else their own.
+pub async fn list(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+) -> Result<web::Json<TokenList>, Problem> {
+    let query: ListQuery = query(&request)?;
+    let limit =
+        usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let (now, all) = (api.clock.now(), query.all.unwrap_or_default());
+    let tokens = api.access.register().tokens();
+    let mut found: Vec<TokenView> = tokens
+        .iter()
+        .filter(|token| query.after.as_deref().is_none_or(|after| &*token.name > after))
+        .filter(|token| by.may(Right::Administer) || by.token.as_ref() == Some(&token.name))
+        .filter(|token| query.team.is_none() || token.record.team == query.team)
+        .filter(|token| all || token.gone(now).is_none())
+        .take(limit + 1)
+        .map(|token| TokenView::new(token, now))
+        .collect();
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|token| token.name.clone());
+    Ok(web::Json(TokenList { tokens: found, next }))
+}
+
+pub async fn create(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let asked: TokenRequest = json_body(&request, body, "the token")?;
+    let created = api.access.register().create(&by, read(asked)?).await?;
+    Ok(HttpResponse::Created().json(CreatedView::new(&created, api.clock.now())))
+}
+
+pub async fn rotate(
+    api: web::Data<Api>,
+    by: By,
+    name: web::Path<String>,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<web::Json<CreatedView>, Problem> {
+    let asked: RotateRequest = json_body(&request, body, "the rotation")?;
+    let grace = asked.grace_seconds;
+    let grace = grace.map_or(DEFAULT_GRACE, |seconds| SignedDuration::from_secs(seconds.into()));
+    let created = api.access.register().rotate(&by, &name, grace).await?;
+    Ok(web::Json(CreatedView::new(&created, api.clock.now())))
+}
+
+pub async fn revoke(
+    api: web::Data<Api>,
+    by: By,
+    name: web::Path<String>,
+) -> Result<web::Json<TokenView>, Problem> {
+    let token = api.access.register().revoke(&by, &name).await?;
+    Ok(web::Json(TokenView::new(&token, api.clock.now())))
+}
+
+fn read(asked: TokenRequest) -> Result<NewToken, Problem> {
+    let TokenRequest { name, owner, kind, team, rights, expires } = asked;
+    let kind = match (kind.as_deref().map(TokenKind::parse), &owner) {
+        (Some(Some(kind)), _) => kind,
+        (Some(None), _) => {
+            return Err(Problem::bad_request("invalid-access", "a kind is person or service"));
+        }
+        (None, Some(_)) => TokenKind::Person,
+        (None, None) => TokenKind::Service,
+    };
+    let rights = rights.iter().map(|right| read_right(right)).collect::<Result<Rights, _>>()?;
+    let life = match expires.as_deref().map(str::trim) {
+        None => Life::Usual,
+        Some(NEVER) => Life::Endless,
+        Some(text) => Life::Until(read_moment(text).ok_or_else(|| {
+            let detail = "expires: write 2027-01-01, 2027-01-01T12:00:00Z or never";
+            Problem::bad_request("invalid-access", detail)
+        })?),
+    };
+    let owner = owner.unwrap_or_else(|| name.clone());
+    Ok(NewToken { name, kind, owner, team, rights, life })
+}
+
+fn read_right(text: &str) -> Result<Right, Problem> {
+    Right::parse(text).ok_or_else(|| {
+        let names = Right::ALL.map(Right::as_str);
+        let near = nearest(text, &names).map(|near| format!("; did you mean {near}?"));
+        let text: String = text.chars().take(60).collect();
+        let detail = format!(
+            "there is no right {text:?}{}: there are {}",
+            near.unwrap_or_default(),
+            names.join(", ")
+        );
+        Problem::bad_request("no-such-right", detail)
+    })
+}
