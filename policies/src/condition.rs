@@ -37,6 +37,7 @@ use node::Node;
 pub struct Condition {
     text: Arc<str>,
     root: Arc<Node>,
+    facts: Missing,
 }
 
 /// What is wrong with a condition, where, and what to write instead.
@@ -71,7 +72,13 @@ impl Condition {
     pub fn parse(text: &str) -> Result<Self, Vec<ConditionFault>> {
         bounds::check(text).map_err(|fault| vec![fault])?;
         let root = check::compile(text)?;
-        Ok(Self { text: text.into(), root: Arc::new(root) })
+        let facts = root.facts();
+        Ok(Self { text: text.into(), root: Arc::new(root), facts })
+    }
+
+    /// The facts that it asks for; what others are matters nothing to its answer.
+    pub fn facts(&self) -> Missing {
+        self.facts
     }
 
     pub fn text(&self) -> &str {

@@ -4,12 +4,16 @@
 //! deny or hold false. Facts are borrowed, so that those of thousands of versions cost nothing to
 //! put together.
 
+mod sheet;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use sheet::FactSheet;
 
 use crate::licence::Licence;
 
@@ -50,6 +54,22 @@ pub struct Facts<'a> {
     pub compared: Option<Comparison>,
 }
 
+/// What a registry's document states of one version, read once and kept with it. What is absent is
+/// unknown.
+#[derive(Clone, Debug, Default)]
+pub struct Stated {
+    /// The same one for versions that state the same.
+    pub licence: Option<Arc<Licence>>,
+    pub publisher: Option<Arc<str>>,
+    pub publisher_changed: Option<bool>,
+    pub deprecated: Option<bool>,
+    pub yanked: Option<bool>,
+    pub unlisted: Option<bool>,
+    pub install_scripts: Option<bool>,
+    pub provenance: Option<bool>,
+    pub dependencies: Option<u32>,
+}
+
 /// What an artifact says of itself, beside what its registry says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,7 +90,24 @@ impl Comparison {
     }
 }
 
-impl Facts<'_> {
+impl<'a> Facts<'a> {
+    /// With all that its document states of it.
+    #[must_use]
+    pub fn stated(self, stated: &'a Stated) -> Self {
+        Self {
+            licence: stated.licence.as_deref(),
+            publisher: stated.publisher.as_deref(),
+            publisher_changed: stated.publisher_changed,
+            deprecated: stated.deprecated,
+            yanked: stated.yanked,
+            unlisted: stated.unlisted,
+            install_scripts: stated.install_scripts,
+            provenance: stated.provenance,
+            dependencies: stated.dependencies,
+            ..self
+        }
+    }
+
     /// Whether the artifact contradicts its registry. Unknown until it was compared, and where it
     /// can not be read: a package that hides what it says has not agreed.
     pub fn contradicts(&self) -> Option<bool> {
@@ -108,7 +145,7 @@ impl Facts<'_> {
 }
 
 /// One advisory that names the version.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KnownAdvisory {
     pub id: Arc<str>,
     pub aliases: Vec<Arc<str>>,
@@ -148,6 +185,19 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// What a [`Stated`] tells.
+    pub const STATED: [Self; 9] = [
+        Self::Licence,
+        Self::Publisher,
+        Self::PublisherChanged,
+        Self::Deprecated,
+        Self::Yanked,
+        Self::Unlisted,
+        Self::InstallScripts,
+        Self::Provenance,
+        Self::Dependencies,
+    ];
+
     pub const ALL: [Self; 18] = [
         Self::Registry,
         Self::Published,
@@ -231,7 +281,7 @@ impl FromStr for Fact {
 #[error("this is the name of no fact")]
 pub struct UnknownFact;
 
-/// A set of facts that were missing. Written as a list of their names.
+/// A set of facts, such as those that were missing. Written as a list of their names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Missing(u32);
@@ -243,6 +293,10 @@ impl Missing {
         Self(1 << fact as u8)
     }
 
+    pub fn of(facts: impl IntoIterator<Item = Fact>) -> Self {
+        facts.into_iter().fold(Self::NONE, |all, fact| all.and(Self::one(fact)))
+    }
+
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -251,6 +305,11 @@ impl Missing {
     #[allow(clippy::trivially_copy_pass_by_ref)]
     pub const fn is_empty(&self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether both have one of them.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     pub fn iter(self) -> impl Iterator<Item = Fact> {

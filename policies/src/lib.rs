@@ -14,5 +14,6 @@ pub mod facts;
 pub mod licence;
 pub mod package;
 pub mod rules;
+pub mod similar;
 mod tri;
 pub mod versions;

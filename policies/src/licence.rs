@@ -8,6 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value;
 use spdx::expression::{ExprNode, Operator};
 use spdx::{Expression, LicenseId, LicenseItem, LicenseReq, Licensee, ParseMode};
 
@@ -42,6 +43,34 @@ impl Licence {
             expression.filter(|expression| expression.requirements().count() <= MAX_LICENCES);
         let text = text.char_indices().nth(MAX_TEXT).map_or(text, |(end, _)| &text[..end]);
         Self { text: text.into(), expression }
+    }
+
+    /// As manifests of npm state it: a text, or as old ones do an object with a `type`, or a list of
+    /// either, which npm reads as a choice. `licenses` counts where `license` says nothing. `None`
+    /// where nothing is stated, or something that nobody can read.
+    pub fn of_npm(license: Option<&Value>, licenses: Option<&Value>) -> Option<Self> {
+        fn name(value: &Value) -> Option<&str> {
+            let name = value.as_str().or_else(|| value.get("type")?.as_str());
+            name.map(str::trim).filter(|name| !name.is_empty())
+        }
+        let stated = |value: &Value| {
+            let Value::Array(several) = value else { return name(value).map(str::to_owned) };
+            let names: Vec<&str> = several.iter().map(name).collect::<Option<_>>()?;
+            match names.as_slice() {
+                [] => None,
+                [one] => Some((*one).to_owned()),
+                several => {
+                    let sides = several.iter().map(|side| match side.contains(' ') {
+                        true => format!("({side})"),
+                        false => (*side).to_owned(),
+                    });
+                    Some(sides.collect::<Vec<_>>().join(" OR "))
+                }
+            }
+        };
+        let says = |value: &&Value| !value.is_null() && **value != Value::from("");
+        let text = stated(license.filter(says).or(licenses)?)?;
+        Some(Self::new(Ecosystem::Npm, &text))
     }
 
     /// As it was stated.

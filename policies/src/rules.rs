@@ -15,7 +15,7 @@ pub mod pattern;
 mod revision;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
@@ -23,7 +23,9 @@ use crate::advisories::Index as Advisories;
 use crate::asker::{Asker, TeamPattern};
 use crate::condition::Condition;
 use crate::decision::{Effect, Revision};
+use crate::facts::{Fact, Missing};
 use crate::package::{Ecosystem, Package};
+use crate::similar::{Names, similar_to};
 use crate::versions::{Parsed, Range};
 
 pub use audience::Audience;
@@ -141,6 +143,11 @@ impl Rule {
         !self.teams.is_empty() || !self.environments.is_empty()
     }
 
+    /// The facts that its condition asks for.
+    pub fn asks(&self) -> Missing {
+        self.when.as_ref().map_or(Missing::NONE, Condition::facts)
+    }
+
     pub fn names(&self, package: &Package) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(package))
     }
@@ -177,6 +184,12 @@ pub struct RuleSet {
     unavailable: Option<Arc<str>>,
     /// What is known of packages, beside what somebody decided about them.
     advisories: Arc<Advisories>,
+    /// The facts that conditions ask for.
+    asks: Missing,
+    /// Names of npm that are published here.
+    own: Arc<[String]>,
+    /// Names of npm that others may resemble: those, and what is allowed by name.
+    trusted: OnceLock<Names>,
 }
 
 impl RuleSet {
@@ -204,16 +217,8 @@ impl RuleSet {
         let bound = index::Index::new(&rules, Rule::is_bound);
         let any_bound = rules.iter().any(Rule::is_bound);
         let waived = rules.iter().filter_map(|rule| rule.waives.clone()).collect();
-        Ok(Self {
-            rules,
-            index,
-            bound,
-            any_bound,
-            waived,
-            revision,
-            unavailable: None,
-            advisories: Arc::default(),
-        })
+        let asks = rules.iter().map(Rule::asks).fold(Missing::NONE, Missing::and);
+        Ok(Self { rules, index, bound, any_bound, waived, revision, asks, ..Self::empty() })
     }
 
     /// No rules at all: everything is denied because nobody has allowed it.
@@ -227,6 +232,9 @@ impl RuleSet {
             revision: revision::of(&[], None),
             unavailable: None,
             advisories: Arc::default(),
+            asks: Missing::NONE,
+            own: Arc::default(),
+            trusted: OnceLock::new(),
         }
     }
 
@@ -243,6 +251,37 @@ impl RuleSet {
         }
         self.advisories = advisories;
         self
+    }
+
+    /// The same rules beside the names of npm that are published here: another revision where a rule
+    /// asks for what resembles them.
+    pub fn with_own_names(mut self, own: Arc<[String]>) -> Self {
+        if self.asks_for(Fact::SimilarTo) && !own.is_empty() {
+            self.revision = revision::beside(&self.revision, &own.join("\n"));
+        }
+        Self { own, trusted: OnceLock::new(), ..self }
+    }
+
+    /// Whether any rule asks for this fact. What of the others is, matters to no decision.
+    pub fn asks_for(&self, fact: Fact) -> bool {
+        self.asks.meets(Missing::one(fact))
+    }
+
+    /// The better known name that this one resembles, empty where there is none; `None` where
+    /// nobody knows.
+    pub fn similar_to(&self, package: &Package) -> Option<&str> {
+        similar_to(package, self.trusted.get_or_init(|| self.trust()))
+    }
+
+    /// Names that these rules allow are meant, and so are those that are published here.
+    fn trust(&self) -> Names {
+        let allows = |rule: &&Rule| rule.effect == Effect::Allow && !rule.observe;
+        let patterns = self.rules.iter().filter(allows).flat_map(|rule| &rule.patterns);
+        let named = patterns.filter_map(|pattern| match pattern {
+            Pattern::One(package) if package.ecosystem() == Ecosystem::Npm => Some(package.name()),
+            _ => None,
+        });
+        Names::new(self.own.iter().map(String::as_str).chain(named))
     }
 
     pub fn advisories(&self) -> &Advisories {

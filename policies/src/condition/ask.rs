@@ -85,6 +85,7 @@ impl<'a> Asking<'a> {
     fn answer(&self, node: &'a Node) -> Answer {
         match node {
             Node::Bool(known) => Answer::of(Tri::of(*known)),
+            Node::Told(of) => Answer::of(Tri::of(self.is_told(of))),
             Node::Own => Answer::of(Tri::of(self.subject.facts.own)),
             Node::Fact(fact) => self.fact(*fact),
             Node::Not(of) => self.answer(of).not(),
@@ -125,6 +126,12 @@ impl<'a> Asking<'a> {
                 }
             }
         }
+    }
+
+    fn is_told(&self, node: &'a Node) -> bool {
+        let mut unheeded = Missing::NONE;
+        let is_value = !matches!(self.value(node, &mut unheeded), Value::Unknown);
+        is_value || self.answer(node).tri != Tri::Unknown
     }
 
     fn fact(&self, fact: Fact) -> Answer {

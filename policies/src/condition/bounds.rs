@@ -66,6 +66,54 @@ pub(super) fn check(text: &str) -> Result<(), ConditionFault> {
     Ok(())
 }
 
+/// What `has` is written as where it asks for a fact, which the parser would not take: as long as the
+/// word, so that places stay.
+pub(super) const TOLD: &str = "hAS";
+
+/// `has(contradicts)` with another word for `has`, and where each of them begins. In CEL `has` is a
+/// macro that takes fields alone; of a fact, which has no dot before it, the parser is told that it
+/// is a function. The text must have passed [`check`].
+pub(super) fn with_told(text: &str) -> (String, Vec<usize>) {
+    let (bytes, mut told) = (text.as_bytes(), text.to_owned());
+    let (mut at, mut places) = (0, Vec::new());
+    while let Some(&byte) = bytes.get(at) {
+        if matches!(byte, b'"' | b'\'') {
+            at = string_end(bytes, at).unwrap_or(bytes.len());
+        } else if text[at..].starts_with("//") {
+            at += text[at..].find('\n').unwrap_or(text.len() - at);
+        } else if byte.is_ascii_alphabetic() || byte == b'_' {
+            let length = word_length(&text[at..]);
+            let before = text[..at].trim_end();
+            if &text[at..at + length] == "has"
+                && !before.ends_with('.')
+                && asks_for_a_fact(&text[at + length..])
+            {
+                told.replace_range(at..at + length, TOLD);
+                places.push(at);
+            }
+            at += length;
+        } else {
+            // A number with letters in it begins no word.
+            let digits = if byte.is_ascii_digit() { word_length(&text[at..]) } else { 0 };
+            at += digits.max(text[at..].chars().next().map_or(1, char::len_utf8));
+        }
+    }
+    (told, places)
+}
+
+fn word_length(text: &str) -> usize {
+    text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
+}
+
+/// Whether a word in brackets follows, and nothing else.
+fn asks_for_a_fact(text: &str) -> bool {
+    let Some(inside) = text.trim_start().strip_prefix('(').map(str::trim_start) else {
+        return false;
+    };
+    let length = word_length(inside);
+    length > 0 && inside[length..].trim_start().starts_with(')')
+}
+
 /// Behind the string that begins here; a prefix of `r` lets a backslash stand for itself.
 fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     let quote = bytes[start];

@@ -3,7 +3,7 @@
 mod functions;
 
 use super::node::{AdvisoryField, MAX_VARIABLES, Node, Order, Quantifier, Type};
-use super::{ConditionFault, names};
+use super::{ConditionFault, bounds, names};
 use crate::rules::{nearest, shown};
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, Expr, IdedExpr, ListExpr, LiteralValue, SelectExpr, SourceInfo,
@@ -17,9 +17,12 @@ const MAX_RECURSION: u16 = 32;
 
 pub(super) fn compile(text: &str) -> Result<Node, Vec<ConditionFault>> {
     let parser = Parser::new().max_recursion_depth(MAX_RECURSION).error_recovery_limit(1);
-    let (tree, source) =
-        parser.parse_with_source_info(text).map_err(|errors| vec![syntax_fault(text, &errors)])?;
-    let mut checker = Checker { text, source, scope: Vec::new(), depth: 0, faults: Vec::new() };
+    let (written, told) = bounds::with_told(text);
+    let (tree, source) = parser
+        .parse_with_source_info(&written)
+        .map_err(|errors| vec![syntax_fault(text, &errors)])?;
+    let (scope, faults) = (Vec::new(), Vec::new());
+    let mut checker = Checker { text, told, source, scope, depth: 0, faults };
     let root = checker.of_type(&tree, Type::Bool, "a condition");
     match root {
         Some(root) if checker.faults.is_empty() => Ok(root),
@@ -46,13 +49,18 @@ fn syntax_fault(text: &str, errors: &cel::ParseErrors) -> ConditionFault {
     let message = if told.contains("Recursion limit") {
         "the condition is nested too deeply".to_owned()
     } else {
-        format!("this is no CEL expression: {}", told.replace("'<EOF>'", "the end"))
+        format!(
+            "this is no CEL expression: {}",
+            told.replace("'<EOF>'", "the end").replace(bounds::TOLD, "has")
+        )
     };
     ConditionFault { at: text.floor_char_boundary(at), message, remedy }
 }
 
 struct Checker<'t> {
     text: &'t str,
+    /// Where `has` asks for a fact.
+    told: Vec<usize>,
     source: SourceInfo,
     /// Variables of the `exists` and `all` around, the innermost last.
     scope: Vec<(String, Type)>,

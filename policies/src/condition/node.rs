@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 
-use crate::facts::Fact;
+use crate::facts::{Fact, Missing};
 use crate::licence::{Entry, Judgement};
 
 /// Most variables in scope at once, so most `exists` and `all` in each other.
@@ -163,4 +163,51 @@ pub(super) enum Node {
     Scored(Box<Node>),
     /// True as soon as the operand is known: `has` of a field that is always there.
     Known(Box<Node>),
+    /// Whether the fact is known: `has` of a fact. Never unknown itself.
+    Told(Box<Node>),
+}
+
+impl Node {
+    /// The facts that it asks for.
+    pub(super) fn facts(&self) -> Missing {
+        let both = |of: &(Self, Self)| of.0.facts().and(of.1.facts());
+        match self {
+            Self::Fact(fact) => Missing::one(*fact),
+            Self::Aged { since: Since::Published, .. } => Missing::one(Fact::Published),
+            Self::Aged { since: Since::FirstSeen, .. } => Missing::one(Fact::FirstSeen),
+            Self::Bool(_)
+            | Self::Int(_)
+            | Self::Double(_)
+            | Self::Text(_)
+            | Self::Time(_)
+            | Self::Duration(_)
+            | Self::Name
+            | Self::Version
+            | Self::Ecosystem
+            | Self::Own
+            | Self::Age
+            | Self::Variable(_) => Missing::NONE,
+            Self::List { nodes, .. } => {
+                nodes.iter().fold(Missing::NONE, |all, node| all.and(node.facts()))
+            }
+            Self::Field(of, _)
+            | Self::LicenceText(of)
+            | Self::Not(of)
+            | Self::Matches(of, _)
+            | Self::Size(of)
+            | Self::Scored(of)
+            | Self::Known(of)
+            | Self::Told(of) => of.facts(),
+            Self::And(of)
+            | Self::Or(of)
+            | Self::Ordered(_, of)
+            | Self::Equal(of)
+            | Self::Same(of)
+            | Self::In(of)
+            | Self::Has(_, of) => both(of),
+            Self::If(of) => of.0.facts().and(of.1.facts()).and(of.2.facts()),
+            Self::Each { list, each, .. } => list.facts().and(each.facts()),
+            Self::Licensed { licence, .. } => licence.facts(),
+        }
+    }
 }

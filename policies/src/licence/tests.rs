@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use serde_json::json;
+
 use super::*;
 
 fn judged(judgement: Judgement, stated: &str, list: &[&str]) -> Tri {
@@ -95,5 +97,42 @@ proptest! {
             let _ = Licence::new(ecosystem, &text).judge(Judgement::Denied, &list);
         }
         let _ = Entry::parse(&text);
+    }
+}
+
+#[test]
+fn what_manifests_of_npm_say_in_old_and_new_forms_is_one_expression() {
+    let of = |manifest: serde_json::Value| {
+        let licence = Licence::of_npm(manifest.get("license"), manifest.get("licenses"));
+        licence.map(|licence| (licence.text().to_owned(), licence.is_readable()))
+    };
+    for (manifest, text, readable) in [
+        (json!({ "license": "MIT" }), "MIT", true),
+        (json!({ "license": " (MIT OR ISC) " }), "(MIT OR ISC)", true),
+        (json!({ "license": { "type": "ISC", "url": "x" } }), "ISC", true),
+        (json!({ "licenses": [{ "type": "MIT" }] }), "MIT", true),
+        (json!({ "licenses": [{ "type": "MIT" }, "Apache-2.0"] }), "MIT OR Apache-2.0", true),
+        (json!({ "licenses": { "type": "MIT" } }), "MIT", true),
+        (json!({ "licenses": ["MIT AND ISC", "0BSD"] }), "(MIT AND ISC) OR 0BSD", true),
+        (json!({ "license": ["MIT", "ISC"] }), "MIT OR ISC", true),
+        (json!({ "license": "", "licenses": ["MIT"] }), "MIT", true),
+        (json!({ "license": null, "licenses": ["MIT"] }), "MIT", true),
+        (json!({ "license": "GPL-3.0", "licenses": ["MIT"] }), "GPL-3.0", true),
+        (json!({ "license": "SEE LICENSE IN x" }), "SEE LICENSE IN x", false),
+        (json!({ "license": "UNLICENSED" }), "UNLICENSED", false),
+        (json!({ "license": ["MIT", "SEE LICENSE IN x"] }), "MIT OR (SEE LICENSE IN x)", false),
+    ] {
+        assert_eq!(of(manifest.clone()), Some((text.to_owned(), readable)), "{manifest}");
+    }
+    for manifest in [
+        json!({}),
+        json!({ "license": "" }),
+        json!({ "license": 7 }),
+        json!({ "license": { "url": "x" } }),
+        json!({ "licenses": [] }),
+        // One of the choices is not known, so it is not known what may be chosen.
+        json!({ "licenses": ["MIT", { "url": "x" }] }),
+    ] {
+        assert_eq!(of(manifest.clone()), None, "{manifest}");
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::pattern::Glob;
 use super::{Pattern, Rule, RuleSet};
+use crate::facts::Missing;
 use crate::package::{Ecosystem, Package};
 
 #[derive(Debug, Default)]
@@ -140,6 +141,11 @@ impl<'s> PackageRules<'s> {
         rule: &'n str,
     ) -> impl Iterator<Item = &'s Rule> + use<'n, 's> {
         self.waivers.iter().copied().filter(move |waiver| waiver.waives.as_deref() == Some(rule))
+    }
+
+    /// The facts that their conditions ask for.
+    pub fn asks(&self) -> Missing {
+        self.rules.iter().map(|rule| rule.asks()).fold(Missing::NONE, Missing::and)
     }
 
     pub fn is_empty(&self) -> bool {

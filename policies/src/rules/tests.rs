@@ -279,3 +279,55 @@ fn hundreds_of_teams_are_one_audience_where_no_rule_tells_them_apart() {
     assert!(set.tells_askers_apart());
     assert!(!RuleSet::empty().tells_askers_apart());
 }
+
+#[test]
+fn own_names_and_names_that_are_allowed_one_by_one_are_what_others_resemble() {
+    let set = |when: &str| {
+        let text = format!(
+            "[[rule]]\nname = 'a'\neffect = 'allow'\npackages = ['npm:expresss', 'npm:acme-*']\n\
+             [[rule]]\nname = 'd'\neffect = 'deny'\npackages = ['npm:lodahs']\nwhen = \"{when}\""
+        );
+        RuleSet::compile(parse("a.toml", &text).unwrap()).unwrap()
+    };
+    let own: Arc<[String]> = Arc::new(["@acme/ui".to_owned()]);
+    let asking = set("similar_to != ''");
+    let before = asking.revision().clone();
+    let asking = asking.with_own_names(Arc::clone(&own));
+    for (name, looks_like) in
+        [("expresss", ""), ("lodahs", "lodash"), ("acme-ui", "@acme/ui"), ("@acme/x", "")]
+    {
+        let package = Package::new(Ecosystem::Npm, name).unwrap();
+        assert_eq!(asking.similar_to(&package), Some(looks_like), "{name}");
+    }
+    assert_ne!(*asking.revision(), before, "another name is another answer");
+    let silent = set("deprecated");
+    let before = silent.revision().clone();
+    assert_eq!(*silent.with_own_names(own).revision(), before, "nobody asks");
+}
+
+#[test]
+fn a_rule_says_which_facts_its_condition_asks_for() {
+    let asks = |when: &str| {
+        let text = format!(
+            "[[rule]]\nname = 'a'\neffect = 'deny'\npackages = ['npm:*']\nwhen = \"{when}\""
+        );
+        let set = RuleSet::compile(parse("a.toml", &text).unwrap()).unwrap();
+        let of_package = set.for_package(&Package::new(Ecosystem::Npm, "x").unwrap()).asks();
+        assert!(
+            Fact::ALL
+                .iter()
+                .all(|fact| { set.asks_for(*fact) == of_package.meets(Missing::one(*fact)) })
+        );
+        of_package.iter().map(Fact::name).collect::<Vec<_>>().join(" ")
+    };
+    for (when, facts) in [
+        ("name == 'x' && own", ""),
+        ("age < duration('1h')", "published"),
+        ("age_here < duration('1h') || !has(contradicts)", "first_seen contradicts"),
+        ("advisories.exists(a, a.severity > 9.0 && deprecated)", "advisories deprecated"),
+        ("licence.denied(['MIT']) || licence.text.contains('x')", "licence"),
+        ("yanked ? publisher in ['a', similar_to] : size > 7", "yanked publisher size similar_to"),
+    ] {
+        assert_eq!(asks(when), facts, "{when}");
+    }
+}

@@ -2,15 +2,21 @@
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 
-use super::super::node::{Node, Part, Type};
-use super::super::{literals, names, regexes};
+use super::super::node::{Node, Part, Since, Type};
+use super::super::{bounds, literals, names, regexes};
 use super::{Checker, Typed};
+use crate::facts::Fact;
 use crate::licence::{Entry, Judgement};
 use crate::rules::{nearest, shown};
 
 impl Checker<'_> {
     pub(super) fn function(&mut self, expr: &IdedExpr, call: &CallExpr) -> Typed {
         let name = call.func_name.as_str();
+        if name == bounds::TOLD
+            && let Some(at) = self.place_of_told(expr)
+        {
+            return self.told(at, &call.args);
+        }
         let at = self.place_of_name(expr, name);
         match (name, call.target.as_deref(), call.args.as_slice()) {
             ("startsWith", Some(text), [sought]) => self.has_part(text, sought, Part::Start),
@@ -64,6 +70,30 @@ impl Checker<'_> {
                 self.fault(at, message, remedy)
             }
         }
+    }
+
+    /// Of a `has` that asks for a fact.
+    fn place_of_told(&self, expr: &IdedExpr) -> Option<usize> {
+        let before = self.text.get(..self.place(expr))?.trim_end();
+        let at = before.len().checked_sub(bounds::TOLD.len())?;
+        self.told.contains(&at).then_some(at)
+    }
+
+    /// Whether a fact is known.
+    fn told(&mut self, at: usize, args: &[IdedExpr]) -> Typed {
+        let [fact] = args else {
+            return self.fault(at, "`has` takes one fact", "write has(contradicts)");
+        };
+        let node = match self.node(fact)? {
+            (Node::Age, Type::Age(Since::Published)) => Node::Fact(Fact::Published),
+            (Node::Age, Type::Age(Since::FirstSeen)) => Node::Fact(Fact::FirstSeen),
+            (node @ Node::Fact(_), _) => node,
+            _ => {
+                let message = "`has` asks whether a fact is known that may not be";
+                return self.fault(self.place(fact), message, "write has(contradicts)");
+            }
+        };
+        Some((Node::Told(Box::new(node)), Type::Bool))
     }
 
     fn has_part(&mut self, text: &IdedExpr, sought: &IdedExpr, part: Part) -> Typed {
@@ -148,7 +178,7 @@ fn example(function: &str) -> &'static str {
         "size" => "size(advisories) > 0",
         "exists" => "advisories.exists(a, a.malicious)",
         "all" => "advisories.all(a, a.withdrawn)",
-        "has" => "advisories.exists(a, has(a.severity))",
+        "has" => "has(contradicts) && contradicts",
         "duration" => "age < duration('168h')",
         "timestamp" => "published < timestamp('2026-01-01T00:00:00Z')",
         "allowed" => "licence.allowed(['MIT', 'family:permissive'])",

@@ -1,0 +1,83 @@
+//! The facts of one version, written down: for people who decide, and to decide again later.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Comparison, Facts, KnownAdvisory};
+
+/// What was known of a version at a moment. Each name is that which conditions use; `null` is what
+/// was not known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FactSheet {
+    pub registry: Option<String>,
+    pub published: Option<Timestamp>,
+    pub first_seen: Option<Timestamp>,
+    pub own: bool,
+    /// As it is stated; it may be no SPDX expression.
+    pub licence: Option<String>,
+    pub advisories: Option<Vec<KnownAdvisory>>,
+    pub fixes_advisory: Option<bool>,
+    pub deprecated: Option<bool>,
+    pub yanked: Option<bool>,
+    pub unlisted: Option<bool>,
+    pub install_scripts: Option<bool>,
+    pub provenance: Option<bool>,
+    pub publisher: Option<String>,
+    pub publisher_changed: Option<bool>,
+    pub dependencies: Option<u32>,
+    pub size: Option<u64>,
+    pub similar_to: Option<String>,
+    pub contradicts: Option<bool>,
+    /// What came of opening its artifact, which says why `contradicts` may not be known.
+    pub compared: Option<Comparison>,
+}
+
+impl From<&Facts<'_>> for FactSheet {
+    fn from(facts: &Facts<'_>) -> Self {
+        Self {
+            registry: facts.registry.map(str::to_owned),
+            published: facts.published,
+            first_seen: facts.first_seen,
+            own: facts.own,
+            licence: facts.licence.map(|licence| licence.text().to_owned()),
+            advisories: facts.advisories.map(<[KnownAdvisory]>::to_vec),
+            fixes_advisory: facts.fixes_advisory,
+            deprecated: facts.deprecated,
+            yanked: facts.yanked,
+            unlisted: facts.unlisted,
+            install_scripts: facts.install_scripts,
+            provenance: facts.provenance,
+            publisher: facts.publisher.map(str::to_owned),
+            publisher_changed: facts.publisher_changed,
+            dependencies: facts.dependencies,
+            size: facts.size,
+            similar_to: facts.similar_to.map(str::to_owned),
+            contradicts: facts.contradicts(),
+            compared: facts.compared,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::facts::Fact;
+
+    #[test]
+    fn every_fact_stands_there_by_the_name_that_conditions_use() {
+        let facts = Facts::at(Timestamp::UNIX_EPOCH);
+        let json = serde_json::to_value(FactSheet::from(&facts)).unwrap();
+        let written: BTreeSet<&str> =
+            json.as_object().unwrap().keys().map(String::as_str).collect();
+        // Each advisory has its severity.
+        for fact in Fact::ALL.into_iter().filter(|fact| *fact != Fact::Severity) {
+            assert!(written.contains(fact.name()), "{fact:?}");
+            assert!(json[fact.name()].is_null(), "{fact:?}");
+        }
+        assert_eq!(serde_json::from_value::<FactSheet>(json).unwrap(), FactSheet::from(&facts));
+    }
+}
