@@ -95,13 +95,11 @@ fn serve_with_a_file_that_is_not_there_says_so() {
     assert!(stderr(&output).starts_with("gone.toml: cannot be read"), "{}", stderr(&output));
 }
 
-#[test]
-fn serve_raises_its_limit_of_open_files() {
+/// What `/proc` says of a garth that listens, started by a shell that did this first.
+fn of_serving(first: &str, file: &str) -> String {
     let machine = machine(None);
-    let command = format!(
-        "ulimit -Sn 300 && exec '{}' serve --listen 127.0.0.1:0",
-        env!("CARGO_BIN_EXE_garth")
-    );
+    let command =
+        format!("{first}; exec '{}' serve --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_garth"));
     let mut serving = Command::new("/bin/sh")
         .args(["-c", &command])
         .current_dir(machine.path().join("project"))
@@ -115,10 +113,16 @@ fn serve_raises_its_limit_of_open_files() {
     // The first line of the banner: it listens.
     let mut line = String::new();
     BufReader::new(serving.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.id()));
+    let said = fs::read_to_string(format!("/proc/{}/{file}", serving.id()));
     serving.kill().unwrap();
     serving.wait().unwrap();
-    let limits = limits.unwrap();
+    assert!(!line.is_empty(), "it did not start");
+    said.unwrap()
+}
+
+#[test]
+fn serve_raises_its_limit_of_open_files() {
+    let limits = of_serving("ulimit -Sn 300", "limits");
     let files: Vec<&str> = limits
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"))
@@ -127,6 +131,18 @@ fn serve_raises_its_limit_of_open_files() {
         .collect();
     assert_eq!(files[0], files[1], "the soft limit is the hard one");
     assert_ne!(files[0], "300");
+}
+
+#[test]
+fn serve_has_the_allocator_give_memory_back_unless_it_is_told_otherwise() {
+    let environment = of_serving("true", "environ");
+    assert!(environment.contains("MALLOC_MMAP_THRESHOLD_=131072"), "{environment:?}");
+    let command = of_serving("true", "cmdline");
+    let arguments: Vec<&str> = command.trim_end_matches('\0').split('\0').collect();
+    assert_eq!(arguments[1..], ["serve", "--listen", "127.0.0.1:0"]);
+    let environment = of_serving("export MALLOC_ARENA_MAX=7", "environ");
+    assert!(environment.contains("MALLOC_ARENA_MAX=7"), "{environment:?}");
+    assert!(!environment.contains("MALLOC_MMAP_THRESHOLD_"), "{environment:?}");
 }
 
 #[test]

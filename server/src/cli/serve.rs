@@ -1,6 +1,7 @@
 //! `garth serve`: finds out what to serve, and hands it to the application.
 #![allow(clippy::disallowed_methods, reason = "read before the executor runs")]
 
+mod allocator;
 mod process;
 
 use std::io;
@@ -41,11 +42,12 @@ pub struct Serve {
 
 impl Serve {
     pub(super) fn run(self, env: EnvSnapshot) -> Exit {
+        let unsettled = allocator::settle(&env);
         let (config, discovery) = match self.configuration(env) {
             Ok(found) => found,
             Err(faults) => return print_faults(&faults),
         };
-        match process::run(&config, discovery.as_ref()) {
+        match process::run(&config, discovery.as_ref(), unsettled.as_ref()) {
             Ok(()) => Exit::Done,
             Err(error) => {
                 eprintln!("garth cannot serve: {}", told(&error));

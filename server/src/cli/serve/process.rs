@@ -1,5 +1,6 @@
 //! The process around a garden: its logs, its threads, what it prints, and how it ends.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,16 @@ use crate::observability::logs;
 
 /// Runs the garden until it is told to stop. A `discovery` comes with a configuration whose
 /// registries were found and not written down.
-pub fn run(config: &Config, discovery: Option<&Discovery>) -> Result<(), StartError> {
+pub fn run(
+    config: &Config,
+    discovery: Option<&Discovery>,
+    unsettled: Option<&io::Error>,
+) -> Result<(), StartError> {
     let _logs = logs::init(config.log.format, &config.log.level)
         .map_err(|fault| StartError::Failed(fault.to_string()))?;
+    if let Some(fault) = unsettled {
+        tracing::warn!(%fault, "the allocator could not be told to give memory back; garth takes more of it");
+    }
     descriptors::raise(config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
