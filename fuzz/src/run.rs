@@ -21,7 +21,7 @@ pub enum Until {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ran {
     pub inputs: u64,
-    /// Ways in which the target behaved.
+    /// Different things that the target did.
     pub behaviours: usize,
     pub slowest: Duration,
 }
@@ -65,7 +65,10 @@ pub fn run(
         let (behaviour, took) = try_one(target, &input, slowest)?;
         ran.inputs += 1;
         ran.slowest = ran.slowest.max(took);
-        if (seen.insert(behaviour) || is_seed) && corpus.len() < MAX_CORPUS {
+        // Each of them joins, not only the first that is new.
+        let known = seen.len();
+        seen.extend(behaviour);
+        if (seen.len() > known || is_seed) && corpus.len() < MAX_CORPUS {
             corpus.push(input);
         }
     }
@@ -85,7 +88,7 @@ pub fn try_one(
     target: &Target,
     input: &[u8],
     slowest: Duration,
-) -> Result<(u64, Duration), Failure> {
+) -> Result<(Vec<u64>, Duration), Failure> {
     let failed = |why: String| Failure { input: input.to_vec(), why };
     let start = Instant::now();
     let tried = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
@@ -155,13 +158,13 @@ mod tests {
             words: &["x"],
             run: |input| {
                 assert!(!input.contains(&b'x'), "there is an x");
-                0
+                Vec::new()
             },
         };
         let failure = run(&bad, vec![b"y".to_vec()], 1, Until::Count(10_000), SLOW, |_| {});
         let failure = failure.expect_err("an x is made soon");
         assert!(failure.input.contains(&b'x') && failure.why.contains("there is an x"));
-        let slow = Target { name: "slow", words: &[], run: |_| 0 };
+        let slow = Target { name: "slow", words: &[], run: |_| Vec::new() };
         assert!(try_one(&slow, b"", Duration::ZERO).is_err(), "nothing is that fast");
     }
 }

@@ -1,7 +1,7 @@
 //! What is fuzzed, and what must hold of it whatever the input is.
 //!
-//! A target returns a number that tells how it behaved; equal behaviour, equal number. Texts are
-//! hashed without their digits and quoted parts, so that a message counts once.
+//! A target returns what it did, as numbers: an input after which one of them is new is worth to be
+//! changed further. Of a message its first plain words count.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -21,7 +21,7 @@ pub struct Target {
     pub name: &'static str,
     /// The words of its language.
     pub words: &'static [&'static str],
-    pub run: fn(&[u8]) -> u64,
+    pub run: fn(&[u8]) -> Vec<u64>,
 }
 
 pub const ALL: [Target; 4] = [
@@ -175,31 +175,21 @@ fn text(input: &[u8]) -> Option<&str> {
     std::str::from_utf8(input).ok()
 }
 
-struct Behaviour(DefaultHasher);
+/// What a target did under one input.
+#[derive(Default)]
+struct Behaviour(Vec<u64>);
 
 impl Behaviour {
-    fn new() -> Self {
-        Self(DefaultHasher::new())
-    }
-
     fn saw(&mut self, what: impl Hash) {
-        what.hash(&mut self.0);
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        self.0.push(hasher.finish());
     }
 
-    /// A message, without what it quotes.
     fn said(&mut self, message: &str) {
-        let mut quoted = false;
-        for c in message.chars().take(400) {
-            if matches!(c, '`' | '"') {
-                quoted = !quoted;
-            } else if !quoted && !c.is_ascii_digit() {
-                self.saw(c);
-            }
-        }
-    }
-
-    fn end(self) -> u64 {
-        self.0.finish()
+        let plain = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let words: Vec<&str> = message.split(' ').filter(plain).take(6).collect();
+        self.saw(words);
     }
 }
 
@@ -207,9 +197,9 @@ fn now() -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 56)
 }
 
-fn rules(input: &[u8]) -> u64 {
-    let Some(text) = text(input) else { return 0 };
-    let mut behaviour = Behaviour::new();
+fn rules(input: &[u8]) -> Vec<u64> {
+    let Some(text) = text(input) else { return Vec::new() };
+    let mut behaviour = Behaviour::default();
     let texts = [Text { file: "a.toml".to_owned(), text: text.to_owned() }];
     let lines = text.split('\n').count();
     let checked = check::check(&texts, now());
@@ -235,7 +225,7 @@ fn rules(input: &[u8]) -> u64 {
             }
         }
     }
-    behaviour.end()
+    behaviour.0
 }
 
 fn opens_no_more_when_less_is_known(
@@ -283,9 +273,9 @@ fn opens_no_more_when_less_is_known(
     }
 }
 
-fn patterns(input: &[u8]) -> u64 {
-    let Some(text) = text(input) else { return 0 };
-    let mut behaviour = Behaviour::new();
+fn patterns(input: &[u8]) -> Vec<u64> {
+    let Some(text) = text(input) else { return Vec::new() };
+    let mut behaviour = Behaviour::default();
     match Pattern::parse(text) {
         Err(error) => behaviour.said(&error.to_string()),
         Ok(pattern) => {
@@ -321,12 +311,12 @@ fn patterns(input: &[u8]) -> u64 {
         assert_eq!(shown.parse::<PackageVersion>().as_ref(), Ok(&asked), "{text:?}, {shown}");
         behaviour.saw("version");
     }
-    behaviour.end()
+    behaviour.0
 }
 
-fn conditions(input: &[u8]) -> u64 {
-    let Some(text) = text(input) else { return 0 };
-    let mut behaviour = Behaviour::new();
+fn conditions(input: &[u8]) -> Vec<u64> {
+    let Some(text) = text(input) else { return Vec::new() };
+    let mut behaviour = Behaviour::default();
     for effect in Effect::ALL {
         let draft = Draft {
             name: Some("asked".to_owned()),
@@ -366,13 +356,13 @@ fn conditions(input: &[u8]) -> u64 {
             opens_no_more_when_less_is_known(&set, &asked, &mut behaviour);
         }
     }
-    behaviour.end()
+    behaviour.0
 }
 
 /// The first line is a range, each other one a version.
-fn ranges(input: &[u8]) -> u64 {
-    let Some(text) = text(input) else { return 0 };
-    let mut behaviour = Behaviour::new();
+fn ranges(input: &[u8]) -> Vec<u64> {
+    let Some(text) = text(input) else { return Vec::new() };
+    let mut behaviour = Behaviour::default();
     let mut lines = text.lines();
     let range = lines.next().unwrap_or_default();
     let versions: Vec<&str> = lines.take(8).chain(["1.0.0", "1.2.3-rc.1"]).collect();
@@ -402,5 +392,5 @@ fn ranges(input: &[u8]) -> u64 {
             behaviour.saw((ecosystem, narrow, wide, version.is_prerelease()));
         }
     }
-    behaviour.end()
+    behaviour.0
 }
