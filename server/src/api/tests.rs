@@ -158,7 +158,7 @@ async fn what_a_token_may_is_what_its_rights_say() {
         ("POST", "/api/v1/rul%65s", Some(&rule), [403, 403, 200]),
         ("DELETE", "/api/v1/rules/deny-x", None, [403, 403, 204]),
         ("POST", "/api/v1/forget", Some(&empty), [403, 403, 400]),
-        ("POST", "/api/v1/advisories/import", None, [403, 403, 400]),
+        ("POST", "/api/v1/advisories/import", None, [403, 403, 422]),
         ("POST", "/api/v1/teams", Some(&team), [403, 403, 201]),
         ("DELETE", "/api/v1/teams/web/blog", None, [403, 403, 204]),
         ("POST", "/api/v1/tokens", Some(&more), [403, 403, 403]),

@@ -12,6 +12,7 @@ use policies::package::Ecosystem;
 use serde_json::json;
 
 use super::names::PathError;
+use crate::access::rights::Right;
 use crate::access::table::Gone;
 use crate::edge::{self, Problem};
 use crate::gate::Refused;
@@ -35,6 +36,11 @@ pub enum Refusal {
     /// 401: this changes something, and whoever asks is not known.
     Unauthorized {
         sent_credentials: bool,
+    },
+    /// 403: the token is known, and may not do this.
+    Lacks {
+        right: Right,
+        line: String,
     },
     /// 401: nothing is served here without a token.
     TokenNeeded,
@@ -102,6 +108,10 @@ impl Refusal {
                 let line = fault_line(what, fault);
                 shown::also(response, registry, req, &line, &fault_status(fault))
             }
+            Self::Lacks { right, line } => {
+                let status_text = format!("this token has not the right {right}");
+                shown::also(response, registry, req, line, &status_text)
+            }
             Self::TokenNeeded => {
                 shown::also(response, registry, req, TOKEN_NEEDED, "this garth needs a token")
             }
@@ -134,6 +144,7 @@ impl Refusal {
             } else {
                 "this needs a token of this garth: log in with npm login"
             }),
+            Self::Lacks { line, .. } => error(StatusCode::FORBIDDEN, line),
             Self::TokenNeeded => unauthorized(TOKEN_NEEDED),
             Self::InvalidToken(gone) => unauthorized(&invalid_token_line(gone.as_ref())),
             // Without a challenge: npm prints this text only then.

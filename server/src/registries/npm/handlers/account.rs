@@ -77,7 +77,8 @@ pub fn known_publisher(registry: &Registry, req: &HttpRequest) -> Result<Arc<Per
     if person.may(Right::Publish) {
         Ok(person)
     } else {
-        Err(Refusal::Forbidden(person.lacks(Right::Publish)))
+        let right = Right::Publish;
+        Err(Refusal::Lacks { right, line: person.lacks(right) })
     }
 }
 
@@ -137,6 +138,7 @@ pub fn logout(registry: &Registry, req: &HttpRequest) -> HttpResponse {
 /// `npm token` and `npm profile`.
 pub fn own_page() -> Refusal {
     Refusal::NotOffered(
-        "this garth keeps its tokens by its own commands: garth token create, list, rotate, revoke",
+        "this garth has no profiles, and keeps its tokens by its own commands: garth token create, \
+         list, rotate, revoke",
     )
 }
