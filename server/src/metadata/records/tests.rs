@@ -36,6 +36,9 @@ fn keys_look_as_the_drawing_says() {
         (Observation::key("npm", "x", 42).to_bytes(), "observation/npm/x/00000000000000000042"),
         (RuleRecord::key("100%/sure").to_bytes(), "rule/100%25%2Fsure"),
         (RulePackages::key("sure", 3).to_bytes(), "rule-packages/sure/000003"),
+        (TeamRecord::key("web", "shop").to_bytes(), "team/web/shop"),
+        (TokenRecord::key("ci-shop").to_bytes(), "token/ci-shop"),
+        (TokenUseRecord::key("ci-shop").to_bytes(), "token-use/ci-shop"),
     ];
     for (key, expected) in rows {
         assert_eq!(key, expected);
