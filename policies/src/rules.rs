@@ -253,13 +253,17 @@ impl RuleSet {
         self
     }
 
-    /// The same rules beside the names of npm that are published here: another revision where a rule
+    /// The same rules beside the names of npm that are published here, sorted: another revision where a rule
     /// asks for what resembles them.
     pub fn with_own_names(mut self, own: Arc<[String]>) -> Self {
         if self.asks_for(Fact::SimilarTo) && !own.is_empty() {
             self.revision = revision::beside(&self.revision, &own.join("\n"));
         }
         Self { own, trusted: OnceLock::new(), ..self }
+    }
+
+    pub fn has_own_name(&self, name: &str) -> bool {
+        self.own.binary_search_by(|own| (**own).cmp(name)).is_ok()
     }
 
     /// Whether any rule asks for this fact. What of the others is, matters to no decision.

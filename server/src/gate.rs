@@ -13,13 +13,13 @@ use policies::advisories::PackageAdvisories;
 use policies::asker::Asker;
 use policies::decide::decide;
 use policies::decision::{Decision, Effect, Revision};
-use policies::facts::{Facts, KnownAdvisory};
+use policies::facts::Fact;
 use policies::package::{Package, PackageVersion, Version};
 use policies::rules::{Audience, RuleSet};
 
 use crate::clock::Clock;
 use crate::config::Mode;
-use crate::metadata::records::VersionRecord;
+use crate::facts::{About, Remembered, Said, gather_facts};
 use crate::rules::Rules;
 
 /// Proof that the gate let this version through, for this request.
@@ -181,14 +181,14 @@ impl Gate {
     pub fn admit(
         &self,
         subject: PackageVersion,
-        remembered: Option<&VersionRecord>,
+        remembered: &Remembered<'_>,
         asking: &Asking,
     ) -> Result<Admitted, Box<Refused>> {
         let rules = self.rules();
         let audience = self.audience(&rules, &subject.package, asking);
         let asker = asking.asker();
-        let known = self.known(&rules, &subject.package);
-        let said = Said::of(known.as_deref(), &subject.version);
+        let about = self.about(&rules, &subject.package);
+        let said = Said::of(&about, &subject.version);
         let facts = gather_facts(self.clock.now(), remembered, &said);
         let decision =
             decide(&rules.for_package(&subject.package), &subject.version, &facts, &asker);
@@ -197,6 +197,18 @@ impl Gate {
         } else {
             Err(Box::new(Refused { subject, decision }))
         }
+    }
+
+    /// See [`Rules::learn_own_name`].
+    pub async fn learn_own_name(&self, package: &Package) {
+        self.rules.learn_own_name(package.name()).await;
+    }
+
+    /// What no rule asks for is left out.
+    fn about<'r>(&self, rules: &'r RuleSet, package: &Package) -> About<'r> {
+        let asks = rules.asks_for(Fact::SimilarTo);
+        let similar_to = if asks { rules.similar_to(package) } else { None };
+        About { advisories: self.known(rules, package), similar_to }
     }
 
     fn known(&self, rules: &RuleSet, package: &Package) -> Option<Arc<PackageAdvisories>> {
@@ -251,55 +263,21 @@ impl Gate {
         rules: &RuleSet,
         package: &Package,
         asking: &Asking,
-        versions: impl Iterator<Item = (&'a Version, Option<&'a VersionRecord>)>,
+        versions: impl Iterator<Item = (&'a Version, Remembered<'a>)>,
     ) -> Screened {
         let now = self.clock.now();
         let asker = asking.asker();
         let of_package = rules.for_package(package);
-        let known = self.known(rules, package);
+        let about = self.about(rules, package);
         let decided: Vec<(Version, Decision)> = versions
             .map(|(version, remembered)| {
-                let said = Said::of(known.as_deref(), version);
-                let facts = gather_facts(now, remembered, &said);
+                let said = Said::of(&about, version);
+                let facts = gather_facts(now, &remembered, &said);
                 (version.clone(), decide(&of_package, version, &facts, &asker))
             })
             .collect();
         let until = decided.iter().filter_map(|(_, decision)| decision.until).min();
         Screened { package: package.clone(), decided, until, mode: self.mode }
-    }
-}
-
-/// What advisories say of one version. The default is that nothing is known.
-#[derive(Debug, Default)]
-pub struct Said {
-    advisories: Option<Vec<KnownAdvisory>>,
-    fixes: Option<bool>,
-}
-
-impl Said {
-    pub fn of(known: Option<&PackageAdvisories>, version: &Version) -> Self {
-        let Some(known) = known else { return Self::default() };
-        let version = version.as_str();
-        Self { advisories: known.fact(version), fixes: known.fixing_fact(version) }
-    }
-}
-
-/// What is not remembered is unknown; `policies` sees to it that the unknown opens nothing.
-pub fn gather_facts<'a>(
-    now: Timestamp,
-    remembered: Option<&VersionRecord>,
-    said: &'a Said,
-) -> Facts<'a> {
-    Facts {
-        published: remembered.and_then(|record| record.published),
-        first_seen: remembered.map(|record| record.first_seen),
-        own: remembered.is_some_and(|record| record.own && record.vanished.is_none()),
-        compared: remembered
-            .and_then(|record| record.compared.as_ref())
-            .map(|compared| compared.found),
-        advisories: said.advisories.as_deref(),
-        fixes_advisory: said.fixes,
-        ..Facts::at(now)
     }
 }
 
@@ -315,12 +293,10 @@ fn lets_through(mode: Mode, decision: &Decision) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use policies::decision::DecisionCode;
-    use policies::facts::Comparison;
     use policies::facts::Missing;
     use policies::package::Ecosystem;
 
     use super::*;
-    use crate::metadata::records::Compared;
 
     #[test]
     fn a_chosen_version_holds_no_longer_than_all_among_which_it_was_chosen() {
@@ -346,24 +322,5 @@ mod tests {
         let chosen = screened.chosen(&version("1.0.0"));
         assert_eq!(chosen.versions().collect::<Vec<_>>(), [&version("1.0.0")]);
         assert_eq!(chosen.until(), Some(soon));
-    }
-
-    #[test]
-    fn what_came_of_a_comparison_is_a_fact() {
-        let (now, said) = (Timestamp::UNIX_EPOCH, Said::default());
-        let mut record = VersionRecord {
-            first_seen: now,
-            published: None,
-            digests: [].into(),
-            vanished: None,
-            conflict: None,
-            own: false,
-            compared: None,
-        };
-        assert_eq!(gather_facts(now, Some(&record), &said).contradicts(), None);
-        let found = Comparison::Contradicts;
-        record.compared = Some(Compared { found, said: String::new() });
-        assert_eq!(gather_facts(now, Some(&record), &said).contradicts(), Some(true));
-        assert_eq!(gather_facts(now, None, &said).compared, None);
     }
 }

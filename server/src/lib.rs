@@ -15,6 +15,7 @@ pub mod config;
 pub mod discovery;
 pub mod disk;
 pub mod edge;
+pub mod facts;
 pub mod gate;
 pub mod metadata;
 pub mod observability;

@@ -24,7 +24,8 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 use parking_lot::RwLock;
-use policies::package::{Ecosystem, Package};
+use policies::facts::Stated;
+use policies::package::{Ecosystem, Package, Version};
 use policies::rules::Pattern;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -33,13 +34,13 @@ use crate::access::Access;
 use crate::config::{Anonymous, Format, RegistryConfig};
 use crate::edge::{self, Problem};
 use crate::gate::Gate;
-use crate::pull::Source;
 use crate::pull::artifacts::Artifacts;
 use crate::pull::documents::{Documents, DocumentsSettings};
 use crate::pull::freshness::Freshness;
 use crate::pull::plain::PlainDocuments;
 use crate::pull::store::PullStore;
 use crate::pull::views::Views;
+use crate::pull::{PullError, Source};
 use crate::signing::SigningKey;
 use crate::upstream::{Upstream, has_passed_through_us};
 use bodies::BodyRoom;
@@ -218,6 +219,18 @@ impl Registry {
     /// Where this package may come from. Names of own packages never leave the house.
     pub fn source_of(&self, package: &Package) -> &Arc<Source> {
         if self.is_own(package) { &self.own_source } else { &self.source }
+    }
+
+    /// What the document that is held of a package states of a version, without asking any upstream.
+    pub async fn stated(
+        &self,
+        package: &Package,
+        version: &Version,
+    ) -> Result<Option<Stated>, PullError> {
+        match package.ecosystem() {
+            Ecosystem::Npm => npm::stated(self, package, version).await,
+            Ecosystem::Cargo | Ecosystem::Nuget | Ecosystem::Oci => Ok(None),
+        }
     }
 
     pub fn has_own_names(&self) -> bool {

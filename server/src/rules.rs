@@ -59,6 +59,8 @@ struct Parts {
     fingerprint: files::Fingerprint,
     /// In force beside the rules, or why they can not be read.
     advisories: Beside,
+    /// What is published here; sorted.
+    own: Arc<[String]>,
 }
 
 type Beside = Result<Arc<Index>, String>;
@@ -103,6 +105,7 @@ impl Default for Parts {
             made: Vec::new(),
             fingerprint: files::Fingerprint::default(),
             advisories: Ok(Arc::default()),
+            own: Arc::default(),
         }
     }
 }
@@ -178,6 +181,16 @@ impl Rules {
         self.put_in_force(&parts, stored.err());
     }
 
+    /// A package of this name is published here from now on, so others may resemble it.
+    pub async fn learn_own_name(&self, name: &str) {
+        if self.current().has_own_name(name) {
+            return;
+        }
+        let mut parts = self.0.parts.lock().await;
+        let stored = self.read_made(&mut parts).await;
+        self.put_in_force(&parts, stored.err());
+    }
+
     /// Replaces `parts.files` if all files are good, together and beside the rules made.
     async fn read_files(&self, parts: &mut Parts) {
         let Some(dir) = self.0.config.dir.clone() else {
@@ -205,6 +218,7 @@ impl Rules {
 
     async fn read_made(&self, parts: &mut Parts) -> Result<(), MetadataError> {
         parts.made = made::load(self.0.metadata.as_ref()).await?;
+        parts.own = made::own_names(self.0.metadata.as_ref()).await?;
         Ok(())
     }
 
@@ -231,7 +245,7 @@ impl Rules {
                 RuleSet::unavailable(&format!("the advisories cannot be read: {cause}"))
             }
         };
-        self.publish(set, told);
+        self.publish(set.with_own_names(Arc::clone(&parts.own)), told);
     }
 
     fn publish(&self, set: RuleSet, faults: Vec<String>) {

@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 use super::*;
 use crate::blobs::BlobsOptions;
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
-use crate::gate::{Said, gather_facts};
+use crate::facts::{About, Remembered, Said, gather_facts};
 use crate::metadata::records::{self, AdvisoriesRecord, AdvisoryRecord, Prefix};
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::RulesConfig;
@@ -112,8 +112,10 @@ fn known(rules: &Rules, version: &str) -> Vec<String> {
     let package: Package = "npm:left-pad".parse().unwrap();
     let of_package = set.advisories().of(&package);
     let version = Version::new(version).unwrap();
-    let said = Said::of(of_package.as_ref(), &version);
-    let found = gather_facts(clock().now(), None, &said).advisories.unwrap_or_default();
+    let about = About { advisories: of_package.map(Arc::new), similar_to: None };
+    let said = Said::of(&about, &version);
+    let remembered = Remembered { registry: Some("npm"), record: None, stated: None };
+    let found = gather_facts(clock().now(), &remembered, &said).advisories.unwrap_or_default();
     let mut ids: Vec<String> = found.iter().map(|known| known.id.to_string()).collect();
     ids.sort();
     ids

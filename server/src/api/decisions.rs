@@ -1,9 +1,13 @@
 //! `/decisions`: what would be answered for a package version, and why.
 
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use policies::asker::{Asker, is_word};
 use policies::decide::{Considered, explain, overview};
 use policies::decision::{Decision, Revision};
+use policies::facts::{FactSheet, Stated};
 use policies::package::{Package, PackageVersion, Spelling, Version};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +16,7 @@ use super::rules::query;
 use super::seen::{Recalled, Seen};
 use super::{Api, By};
 use crate::config::Mode;
-use crate::gate::{Said, gather_facts};
+use crate::facts::{About, Remembered, Said, gather_facts};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +37,8 @@ pub struct DecisionView {
     pub team: Option<String>,
     pub purl: String,
     pub decision: Option<Decision>,
+    /// What it was decided by.
+    pub facts: Option<FactSheet>,
     /// The package is published here.
     pub own: bool,
     /// What is remembered of the version, in each registry that has seen it. The decision goes by
@@ -67,8 +73,28 @@ pub async fn show(
     };
     let own = api.memory.is_own(&package).await?;
     let team = query.team.map(team).transpose()?.or_else(|| by.team.as_deref().map(str::to_owned));
+    let stated = stated(&api, &package, version.as_ref(), &known).await?;
     let asked = Asked { package, version, team };
-    Ok(web::Json(view(&api, asked, own, known)))
+    Ok(web::Json(view(&api, asked, own, (known, stated))))
+}
+
+/// By the document of the registry whose memory counts.
+async fn stated(
+    api: &Api,
+    package: &Package,
+    version: Option<&Version>,
+    known: &[Recalled],
+) -> Result<Option<Stated>, Problem> {
+    let counts = known.iter().find(|recalled| recalled.record.is_some());
+    let (Some(version), Some(counts)) = (version, counts) else { return Ok(None) };
+    let mut registries = api.registries.iter().map(|(_, registry)| registry);
+    let Some(registry) = registries.find(|registry| registry.name == counts.registry) else {
+        return Ok(None);
+    };
+    registry.stated(package, version).await.map_err(|fault| {
+        let detail = format!("what {} says of it can not be read: {fault}", registry.name);
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "document-unavailable", detail)
+    })
 }
 
 /// A team as it is written; it may not be there yet, so that rules for it can be tried.
@@ -86,14 +112,28 @@ struct Asked {
     team: Option<String>,
 }
 
-fn view(api: &Api, asked: Asked, own: bool, known: Vec<Recalled>) -> DecisionView {
+fn view(
+    api: &Api,
+    asked: Asked,
+    own: bool,
+    (known, stated): (Vec<Recalled>, Option<Stated>),
+) -> DecisionView {
     let Asked { package, version, team } = asked;
     let set = api.rules.current();
-    let record = known.iter().find_map(|recalled| recalled.record.as_ref());
-    let advisories = set.advisories().of(&package);
-    let said = version.as_ref().map(|version| Said::of(advisories.as_ref(), version));
+    let counts = known.iter().find(|recalled| recalled.record.is_some());
+    let mut possible = api.registries.iter().filter(|(of, _)| *of == package.ecosystem());
+    let registry = counts
+        .map(|recalled| &*recalled.registry)
+        .or_else(|| possible.next().map(|(_, registry)| &*registry.name));
+    let record = counts.and_then(|recalled| recalled.record.as_ref());
+    let remembered = Remembered { registry, record, stated: stated.as_ref() };
+    let about = About {
+        advisories: set.advisories().of(&package).map(Arc::new),
+        similar_to: set.similar_to(&package),
+    };
+    let said = version.as_ref().map(|version| Said::of(&about, version));
     let said = said.unwrap_or_default();
-    let facts = gather_facts(api.clock.now(), record, &said);
+    let facts = gather_facts(api.clock.now(), &remembered, &said);
     let observing = api.mode == Mode::Observe;
     let faults = api.rules.status().faults;
     let revision = set.revision().clone();
@@ -102,13 +142,14 @@ fn view(api: &Api, asked: Asked, own: bool, known: Vec<Recalled>) -> DecisionVie
         let overview = overview(&set, &package, &facts);
         let (considered, others) = (overview.considered, overview.others);
         let seen = known.into_iter().map(Seen::from).collect();
-        let (version, decision) = (None, None);
+        let (version, decision, facts) = (None, None, None);
         return DecisionView {
             package,
             version,
             team,
             purl,
             decision,
+            facts,
             own,
             seen,
             considered,
@@ -121,6 +162,7 @@ fn view(api: &Api, asked: Asked, own: bool, known: Vec<Recalled>) -> DecisionVie
     let asked = PackageVersion { package, version };
     let asker = Asker { team: team.as_deref(), environment: None };
     let explanation = explain(&set, &asked, &facts, &asker);
+    let facts = Some(FactSheet::from(&facts));
     let seen = known.into_iter().map(Seen::from).collect();
     DecisionView {
         purl: asked.purl(),
@@ -128,6 +170,7 @@ fn view(api: &Api, asked: Asked, own: bool, known: Vec<Recalled>) -> DecisionVie
         version: Some(asked.version),
         team,
         decision: Some(explanation.decision),
+        facts,
         own,
         seen,
         considered: explanation.considered,

@@ -26,7 +26,7 @@ pub struct Memory {
 /// One registry's memory of one version.
 #[derive(Clone, Debug)]
 pub struct Recalled {
-    registry: Arc<str>,
+    pub registry: Arc<str>,
     /// Absent where the version was never offered.
     pub record: Option<VersionRecord>,
     observations: Vec<Observation>,

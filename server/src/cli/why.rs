@@ -224,6 +224,7 @@ mod tests {
             package: asked.package,
             version: Some(asked.version),
             team: None,
+            facts: None,
             decision: Some(explained.decision),
             own: false,
             seen: Vec::new(),

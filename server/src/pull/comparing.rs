@@ -88,7 +88,7 @@ struct Due {
 
 impl<F: DocumentFormat> Documents<F> {
     /// What to tell of this version's artifact, if it was not compared yet with what is said of it
-    /// now.
+    /// now, or an older garth did not keep its size.
     pub fn when_held(
         self: &Arc<Self>,
         source: &Arc<Source>,
@@ -97,7 +97,7 @@ impl<F: DocumentFormat> Documents<F> {
         known: &Known,
     ) -> Option<WhenHeld> {
         let record = known.remembered.as_ref()?;
-        if record.own || record.compared.is_some() {
+        if record.own || (record.compared.is_some() && record.size.is_some()) {
             return None;
         }
         let said = known.said.clone()?;
@@ -193,7 +193,8 @@ impl<F: DocumentFormat> Documents<F> {
         {
             let _turn = self.turns.take(&key).await;
             let registry = &source.registry;
-            let kept = store.keep_comparison(registry, &request.package, version, &compared, seen);
+            let found = (&compared, record.size);
+            let kept = store.keep_comparison(registry, &request.package, version, found, seen);
             let Some(record) = kept.await? else { return Ok(()) };
             self.show_comparison(&key, version, &record);
         }

@@ -24,7 +24,7 @@ pub struct Content<P> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContentId {
     text: TextId,
-    /// What came of comparisons, which rules may ask for.
+    /// What came of comparisons, and how large artifacts are: rules may ask for both.
     verdicts: u64,
 }
 
@@ -83,11 +83,16 @@ impl ContentId {
     }
 }
 
-/// A number for what came of comparing this version; all of them together make one, in any order.
+/// A number for what came of fetching this version and comparing it; all of them together make one,
+/// in any order.
 fn verdict(version: &Version, record: Option<&VersionRecord>) -> u64 {
-    let Some(compared) = record.and_then(|record| record.compared.as_ref()) else { return 0 };
+    let compared = record.and_then(|record| record.compared.as_ref());
+    let (found, size) = (compared.map(|compared| compared.found), record.and_then(|of| of.size));
+    if found.is_none() && size.is_none() {
+        return 0;
+    }
     let mut hash = DefaultHasher::new();
-    (version.as_str(), compared.found).hash(&mut hash);
+    (version.as_str(), found, size).hash(&mut hash);
     hash.finish()
 }
 
@@ -109,6 +114,7 @@ mod tests {
             conflict: None,
             own: false,
             compared: found.map(|found| Compared { found, said: String::new() }),
+            size: None,
         }
     }
 
@@ -126,5 +132,7 @@ mod tests {
         versions.insert(one.clone(), after.clone());
         assert_eq!(ContentId::of(&digest, None, &versions), told);
         assert_eq!(told.with(&one, Some(&after), &record(None)), before);
+        let sized = VersionRecord { size: Some(7), ..record(None) };
+        assert_ne!(before.with(&one, Some(&record(None)), &sized), before);
     }
 }

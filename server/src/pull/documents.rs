@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::sync::Cache;
+use policies::facts::Stated;
 use policies::package::{Digest, Package, Version};
 use tokio::time::Instant;
 
@@ -157,6 +158,8 @@ pub struct Known {
     pub promise: Promise,
     /// First-seen date, pinned digests, and what came of comparing it with what is said of it now.
     pub remembered: Option<VersionRecord>,
+    /// What the same document states of it.
+    pub stated: Stated,
     /// What its bytes have to be, by both.
     pub promised: Arc<[Digest]>,
     /// Names what is said of it; absent where its file says nothing of itself.
@@ -303,7 +306,8 @@ impl<F: DocumentFormat> Documents<F> {
             if let Some(remembered) = &mut remembered {
                 remembered.compared.take_if(|compared| Some(&compared.said) != said.as_ref());
             }
-            Arc::new(Known { content: content.id, promise, remembered, promised, said })
+            let stated = F::stated(&content.parsed, version).cloned().unwrap_or_default();
+            Arc::new(Known { content: content.id, promise, remembered, stated, promised, said })
         });
         if let Some(known) = &known {
             self.known.insert(key, Arc::clone(known));
@@ -346,6 +350,20 @@ impl<F: DocumentFormat> Documents<F> {
         self.loaded.invalidate(&key);
         let found = self.get(source, request, Need::Fresh).await?;
         at_hand(&found).ok_or(PullError::Internal)
+    }
+
+    /// What is held of a document that has this version, without asking any upstream; `None` where
+    /// nothing is held, or not of that upstream.
+    pub async fn held(
+        &self,
+        source: &Source,
+        request: &DocumentRequest,
+        version: &Version,
+    ) -> Result<Option<Arc<Content<F::Parsed>>>, PullError> {
+        let key = key_of(source, request);
+        // The bytes of an own document go with the change that replaces it.
+        let _turn = self.turns.take(&key).await;
+        Ok(self.load(source, request, &key, &Need::Version(version.clone())).await?.content)
     }
 
     /// The same document has another content from now on.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use policies::facts::Stated;
 use policies::package::{Digest, Package, Version};
 
 use super::PullError;
@@ -31,6 +32,9 @@ pub trait DocumentFormat: Send + Sync + 'static {
 
     /// What is promised of this version's file, if the document has it.
     fn promise(parsed: &Self::Parsed, version: &Version) -> Option<Promise>;
+
+    /// What the document states of this version that rules can ask for, if the document has it.
+    fn stated<'p>(parsed: &'p Self::Parsed, version: &Version) -> Option<&'p Stated>;
 
     /// Names that point to a version, with the version.
     fn tags(parsed: &Self::Parsed) -> Vec<(String, String)>;

@@ -105,6 +105,7 @@ impl Changes {
             conflict: None,
             own: false,
             compared: None,
+            size: None,
         };
         self.records.push((claim.version.clone(), record));
         if is_change {

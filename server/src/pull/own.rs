@@ -342,19 +342,22 @@ async fn write(
     let mut versions = HashMap::clone(&before.state.versions);
     let mut places = before.places.clone();
     let mut published = Vec::with_capacity(edit.published.len());
+    let kept = arrivals.keep(store, target, now).await?;
     for (version, digests) in edit.published {
         if versions.contains_key(&version) {
             // As if somebody else had been faster: the format is asked again, and refuses.
             return Ok(None);
         }
-        let record = remembered(now, Some(now), digests.into());
+        let mut record = remembered(now, Some(now), digests.into());
+        let file = kept.iter().find(|(_, file, _)| file.version == version.as_str());
+        record.size = file.map(|(_, file, _)| file.size);
         versions.insert(version.clone(), record.clone());
         published.push((version, record));
     }
     complete(&mut versions, claims, before.document.as_ref().map_or(now, |old| old.record.fetched));
     let new = published.iter().map(|(version, record)| (version, record));
     let mut batch = store.told(places.put(new))?;
-    for (key, record, _) in arrivals.keep(store, target, now).await? {
+    for (key, record, _) in kept {
         batch = batch.expect_absent(key).put_record(key, record);
     }
     if before.own.is_none() {
@@ -496,6 +499,7 @@ fn remembered(
         conflict: None,
         own: true,
         compared: None,
+        size: None,
     }
 }
 

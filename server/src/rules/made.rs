@@ -6,9 +6,11 @@
 //! A record is checked again when it is read, by the same code as a file's text. One that does not
 //! pass makes the whole load fail: it may have been a deny.
 
+use std::sync::Arc;
+
 use policies::rules::{Draft, MAX_RULES_IN_FORCE, Origin, Rule};
 
-use crate::metadata::records::{self, Key, Prefix, RulePackages, RuleRecord, RuleTerms};
+use crate::metadata::records::{self, Key, OwnRecord, Prefix, RulePackages, RuleRecord, RuleTerms};
 use crate::metadata::{Batch, MAX_BATCH_BYTES, MAX_VALUE, Metadata, MetadataError};
 
 const PAGE: usize = 500;
@@ -39,6 +41,25 @@ pub(super) async fn load(metadata: &dyn Metadata) -> Result<Vec<Rule>, MetadataE
             let key = String::from("rule/");
             let cause = format!("there are more than {MAX_RULES_IN_FORCE} rules");
             return Err(MetadataError::Damaged { key, cause });
+        }
+    }
+}
+
+/// The names of what is published here, sorted.
+pub(super) async fn own_names(metadata: &dyn Metadata) -> Result<Arc<[String]>, MetadataError> {
+    let (mut names, mut after) = (Vec::new(), None);
+    loop {
+        let page =
+            records::scan(metadata, &Prefix::<OwnRecord>::all(), after.as_ref(), PAGE).await?;
+        let last = page.len() < PAGE;
+        for (key, record) in page {
+            names.push(record.package);
+            after = Some(key);
+        }
+        if last {
+            names.sort_unstable();
+            names.dedup();
+            return Ok(names.into());
         }
     }
 }

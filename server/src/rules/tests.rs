@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::metadata::Batch;
-use crate::metadata::records::RuleTerms;
+use crate::metadata::records::{OwnRecord, RuleTerms};
 use crate::metadata::sled::{Sled, SledOptions};
 
 struct Garden {
@@ -434,4 +434,29 @@ async fn a_waiver_may_outlive_the_rule_that_it_lifts() {
     assert!(rules.reload().await.is_empty(), "the files are good");
     assert_eq!(rules.current().idle_waivers().len(), 1);
     assert_eq!(effect(&rules, "npm:x@1.0.0"), Effect::Deny);
+}
+
+#[tokio::test]
+async fn what_is_published_here_is_looked_out_for_at_once_and_after_a_start() {
+    let garden = Garden::new();
+    let asking =
+        "[[rule]]\nname = 'd'\neffect = 'deny'\npackages = ['*']\nwhen = \"similar_to != ''\"\n";
+    garden.write("a.toml", asking);
+    let rules = garden.open().await.unwrap();
+    let resembled = |rules: &Rules| {
+        let set = rules.current();
+        let found = set.similar_to(&"npm:acme-internal-uj".parse().unwrap()).map(str::to_owned);
+        (found, set.revision().clone())
+    };
+    let (nothing, before) = resembled(&rules);
+    assert_eq!(nothing.as_deref(), Some(""));
+    let record = OwnRecord { package: "acme-internal-ui".to_owned(), since: clock().now() };
+    let key = OwnRecord::key("npm", "acmeinternalui");
+    garden.metadata.commit(Batch::default().put_record(&key, &record)).await.unwrap();
+    rules.learn_own_name("acme-internal-ui").await;
+    let (found, after) = resembled(&rules);
+    assert_eq!(found.as_deref(), Some("acme-internal-ui"));
+    assert_ne!(before, after, "views that were made before are decided anew");
+    let again = garden.open().await.unwrap();
+    assert_eq!(resembled(&again), (found, after));
 }

@@ -47,6 +47,9 @@ pub struct VersionRecord {
     /// Absent until its artifact was compared with what the upstream says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
+    /// Bytes of its artifact; absent until it was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 /// What came of comparing an artifact with what its document says of it.

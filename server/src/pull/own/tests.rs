@@ -47,6 +47,10 @@ impl DocumentFormat for Lines {
         None
     }
 
+    fn stated<'p>(_: &'p Self::Parsed, _: &Version) -> Option<&'p policies::facts::Stated> {
+        None
+    }
+
     fn tags(_: &Self::Parsed) -> Vec<(String, String)> {
         Vec::new()
     }

@@ -11,7 +11,7 @@ use crate::pull::PullError;
 const TRIES: usize = 8;
 
 impl PullStore {
-    /// What is remembered of the version from now on, with what was `seen` if it was not seen just
+    /// What is remembered of the version from now on, the size of its artifact included, with what was `seen` if it was not seen just
     /// like that before; `None` if nothing is remembered of it any more. The caller has the turn of
     /// the package.
     pub async fn keep_comparison(
@@ -19,7 +19,7 @@ impl PullStore {
         registry: &str,
         package: &Package,
         version: &Version,
-        compared: &Compared,
+        (compared, size): (&Compared, u64),
         seen: Option<ObservationKind>,
     ) -> Result<Option<VersionRecord>, PullError> {
         for _ in 0..TRIES {
@@ -28,6 +28,7 @@ impl PullStore {
                 return Ok(None);
             };
             record.compared = Some(compared.clone());
+            record.size = Some(size);
             let now = self.clock.now();
             let mut batch = self.told(places.put([(version, &record)]))?;
             if let Some(what) = &seen

@@ -160,6 +160,10 @@ impl DocumentFormat for Sentences {
         None
     }
 
+    fn stated<'p>(_: &'p String, _: &Version) -> Option<&'p policies::facts::Stated> {
+        None
+    }
+
     fn tags(_: &String) -> Vec<(String, String)> {
         Vec::new()
     }

@@ -15,6 +15,7 @@ mod render;
 pub mod restrictions;
 mod scan;
 pub mod signatures;
+mod stated;
 mod summary;
 mod tags;
 mod text;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use policies::facts::Stated;
 use policies::package::{Digest, Package, Version};
 
 pub use render::{Form, HOISTED, Offer, Shown, render_manifest};
@@ -83,6 +85,8 @@ pub struct Index {
     left_out_places: HashMap<Box<str>, usize>,
     /// Top-level fields that are not made anew for each view: key and JSON.
     fields: Vec<(String, Raw)>,
+    /// What its versions state alike, in memory.
+    shared_weight: usize,
     created: Option<String>,
     modified: Option<String>,
 }
@@ -96,7 +100,10 @@ pub struct Entry {
     /// What the upstream promises about the tarball's bytes.
     pub digests: Arc<[Digest]>,
     pub published: Option<Timestamp>,
-    pub deprecated: bool,
+    /// What rules can ask for.
+    pub stated: Stated,
+    /// Tells its publisher from others, also from those of the same name.
+    identity: Option<Arc<str>>,
     published_text: Option<Box<str>>,
     raw: Raw,
     /// Spans within `raw`.
@@ -181,7 +188,7 @@ impl Index {
         let foreign = self.foreign_files.keys().map(|file| file.len());
         let tags = self.tags.iter().map(|(tag, version)| tag.len() + version.len());
         let texts = left_out.chain(foreign).chain(tags).map(|length| length + 2 * PLACE);
-        size_of::<Self>() + entries + fields + texts.sum::<usize>()
+        size_of::<Self>() + entries + fields + self.shared_weight + texts.sum::<usize>()
     }
 }
 
@@ -212,7 +219,7 @@ impl DocumentFormat for NpmDocuments {
                 version: entry.version.clone(),
                 published: entry.published,
                 digests: Arc::clone(&entry.digests),
-                deprecated: entry.deprecated,
+                deprecated: entry.stated.deprecated == Some(true),
             })
             .collect()
     }
@@ -224,6 +231,10 @@ impl DocumentFormat for NpmDocuments {
     fn promise(parsed: &Packument, version: &Version) -> Option<Promise> {
         let entry = parsed.entry(version)?;
         Some(Promise { source: entry.source.to_string(), digests: Arc::clone(&entry.digests) })
+    }
+
+    fn stated<'p>(parsed: &'p Packument, version: &Version) -> Option<&'p Stated> {
+        Some(&parsed.entry(version)?.stated)
     }
 
     fn tags(parsed: &Packument) -> Vec<(String, String)> {

@@ -27,6 +27,7 @@ use super::names;
 use super::refusal::Refusal;
 use super::upstream::{packument_request, tarball_target};
 use crate::edge;
+use crate::facts::Remembered;
 use crate::gate::{Asking, Gate, Refused, Screened};
 use crate::pull::artifacts::Wanted;
 use crate::pull::content::Content;
@@ -157,10 +158,10 @@ pub async fn tarball(
     let subject = PackageVersion { package: package.clone(), version };
     let access = edge::access(req);
     access.set_package(subject.clone());
-    let remembered = known.remembered.as_ref();
     let file = names::tarball_file(&package, &subject.version);
+    let remembered = remembered(registry, &known);
     let admitted =
-        registry.garden.gate.admit(subject, remembered, &asking).map_err(Refusal::Refused)?;
+        registry.garden.gate.admit(subject, &remembered, &asking).map_err(Refusal::Refused)?;
     access.set_decision(admitted.decision().effect);
 
     let source = if is_own { &registry.own_source } else { registry.source_of(&package) };
@@ -358,8 +359,9 @@ async fn find_view(
         let (revision, size, gate) = (rules.revision().clone(), content.size, garden.gate.clone());
         let (rules, part, base) = (Arc::clone(&rules), part.clone(), Arc::clone(&base));
         let (bind, asking) = (Arc::clone(&bind), asking.clone());
+        let name = Arc::clone(&registry.name);
         let work = move |bindery: Bindery| {
-            let screened = screen_part(&gate, &rules, &content, &asking, &part);
+            let screened = screen_part(&gate, &rules, (&name, &content), &asking, &part);
             match refusal_of(&content, &screened) {
                 Some(refused) => Ok(bindery.refuse(&screened, refused)),
                 None => bind(bindery, &content, &screened, &base),
@@ -387,24 +389,30 @@ async fn find_view(
     }
 }
 
+/// What the gate hears of a version whose file is asked for.
+fn remembered<'k>(registry: &'k Registry, known: &'k Known) -> Remembered<'k> {
+    let (record, stated) = (known.remembered.as_ref(), Some(&known.stated));
+    Remembered { registry: Some(&registry.name), record, stated }
+}
+
 /// What the gate says of every version of a document, by the rules of now.
 pub fn screened(registry: &Registry, content: &Content<Npm>, asking: &Asking) -> Screened {
     let gate = &registry.garden.gate;
-    screen(gate, &gate.rules(), content, asking, None)
+    screen(gate, &gate.rules(), (&registry.name, content), asking, None)
 }
 
 fn screen_part(
     gate: &Gate,
     rules: &RuleSet,
-    content: &Content<Npm>,
+    of: (&str, &Content<Npm>),
     asking: &Asking,
     part: &Part,
 ) -> Screened {
     match part {
-        Part::Whole => screen(gate, rules, content, asking, None),
-        Part::Version(version) => screen(gate, rules, content, asking, Some(version)),
+        Part::Whole => screen(gate, rules, of, asking, None),
+        Part::Version(version) => screen(gate, rules, of, asking, Some(version)),
         Part::Tag(tag) => {
-            let screened = screen(gate, rules, content, asking, None);
+            let (content, screened) = (of.1, screen(gate, rules, of, asking, None));
             match version_of_tag(&content.parsed, &shown(content, &screened), tag) {
                 Some(version) => screened.chosen(&version),
                 None => screened,
@@ -416,7 +424,7 @@ fn screen_part(
 fn screen(
     gate: &Gate,
     rules: &RuleSet,
-    content: &Content<Npm>,
+    (registry, content): (&str, &Content<Npm>),
     asking: &Asking,
     only: Option<&Version>,
 ) -> Screened {
@@ -425,7 +433,10 @@ fn screen(
         .entries
         .iter()
         .filter(|entry| only.is_none_or(|only| *only == entry.version))
-        .map(|entry| (&entry.version, content.versions.get(&entry.version)));
+        .map(|entry| {
+            let (record, stated) = (content.versions.get(&entry.version), Some(&entry.stated));
+            (&entry.version, Remembered { registry: Some(registry), record, stated })
+        });
     gate.screen(rules, &packument.package, asking, asked)
 }
 

@@ -20,12 +20,19 @@ use std::sync::Arc;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
+use policies::facts::Stated;
+use policies::package::{Package, Version};
+
+use self::documents::Packument;
 use self::handlers::{account, audit, keys, search};
 use self::names::{Endpoint, parse_path};
 use self::refusal::Refusal;
+use self::upstream::packument_request;
 use super::{Registry, respond};
 use crate::config::Anonymous;
 use crate::edge;
+use crate::pull::PullError;
+use crate::pull::content::Content;
 
 /// `npm stage` prints it.
 const NO_STAGE: &str = "this garth keeps no staged packages, and nothing waits for an approval here: \
@@ -49,6 +56,26 @@ pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
             response
         }
     }));
+}
+
+/// What is held of a package, without asking any upstream.
+async fn held(
+    registry: &Registry,
+    package: &Package,
+    version: &Version,
+) -> Result<Option<Arc<Content<Packument>>>, PullError> {
+    let request = packument_request(package);
+    registry.garden.npm_documents.held(registry.source_of(package), &request, version).await
+}
+
+/// What of that is stated of a version.
+pub async fn stated(
+    registry: &Registry,
+    package: &Package,
+    version: &Version,
+) -> Result<Option<Stated>, PullError> {
+    let content = held(registry, package, version).await?;
+    Ok(content.and_then(|content| Some(content.parsed.entry(version)?.stated.clone())))
 }
 
 /// A HEAD comes here as a GET.

@@ -87,6 +87,7 @@ async fn publish(
         Ok(Edit { document, published, unpublished: Vec::new() })
     };
     garden.npm_documents.change_own(&garden.artifacts, target, arrivals, change).await?;
+    garden.gate.learn_own_name(&spec.package).await;
     tracing::info!(registry = %registry.name, version = %spec, by = %person.name, "published");
     Ok(HttpResponse::Created().json(json!({ "ok": true, "success": true, "id": spec.to_string() })))
 }

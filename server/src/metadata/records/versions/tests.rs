@@ -39,6 +39,7 @@ fn record(n: usize) -> VersionRecord {
         conflict: None,
         own: n.is_multiple_of(7),
         compared: None,
+        size: None,
     }
 }
 
@@ -49,6 +50,7 @@ fn an_entry_is_never_longer_than_was_made_room_for() {
         conflict: Some(record(0).first_seen),
         own: true,
         compared: Some(Compared { found: Comparison::Contradicts, said: "0".repeat(SAID) }),
+        size: Some(u64::MAX),
         ..record(0)
     };
     let entry =

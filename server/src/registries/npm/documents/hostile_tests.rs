@@ -292,6 +292,11 @@ const PIECES: &[&str] = &[
     "\"latest\"",
     "\"versions\":{},",
     "\"time\":{},",
+    "\"licenses\":[{\"type\":\"MIT\"}],",
+    "\"_npmUser\":{\"name\":\"eve\"},",
+    "\"dependencies\":{\"x\":{}},",
+    "\"gypfile\":true,",
+    "\"attestations\":{\"provenance\":{\"predicateType\":\"https://slsa.dev/provenance/v1\"}},",
 ];
 
 proptest! {
@@ -302,8 +307,8 @@ proptest! {
         let document = json!({
             "name": NAME,
             "dist-tags": {"latest": "2.0.0", "old": "1.0.0"},
-            "versions": {"1.0.0": version_of("1.0.0"), "2.0.0": version_of("2.0.0")},
-            "time": {"created": "2024-01-01T00:00:00Z", "1.0.0": "2024-01-01T00:00:00Z"},
+            "versions": {"1.0.0": version_of("1.0.0"), "2.0.0": version_of("2.0.0"), "3.0.0": stating("3.0.0")},
+            "time": {"created": "2024-01-01T00:00:00Z", "1.0.0": "2024-01-01T00:00:00Z", "2.0.0": "2024-01-02T00:00:00Z", "3.0.0": "2024-01-03T00:00:00Z"},
             "readme": "# left-pad",
         });
         let mut text = document.to_string();
@@ -364,6 +369,19 @@ proptest! {
             }
         }
     }
+}
+
+/// With what rules can ask for.
+fn stating(version: &str) -> Value {
+    json!({
+        "name": NAME,
+        "version": version,
+        "license": "MIT OR ISC",
+        "_npmUser": {"name": "GitHub Actions", "trustedPublisher": {"id": "github", "oidcConfigId": "x"}},
+        "dependencies": {"a": "1", "b": "2"},
+        "optionalDependencies": {"b": "2"},
+        "dist": {"shasum": shasum(), "tarball": "https://up.example/x.tgz"},
+    })
 }
 
 fn version_of(version: &str) -> Value {

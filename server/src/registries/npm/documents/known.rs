@@ -50,6 +50,12 @@ pub struct Known<'a> {
     deprecated: Option<&'a str>,
     scripts: Option<&'a str>,
     has_install_script: Option<&'a str>,
+    gypfile: Option<&'a str>,
+    pub license: Option<&'a str>,
+    pub licenses: Option<&'a str>,
+    pub npm_user: Option<&'a str>,
+    pub dependencies: Option<&'a str>,
+    pub optional_dependencies: Option<&'a str>,
     pub has_resolved: bool,
     /// The first three stand once at most.
     pub repeats: bool,
@@ -68,6 +74,12 @@ impl<'a> Known<'a> {
                 "deprecated" => known.deprecated = Some(value),
                 "scripts" => known.scripts = Some(value),
                 "hasInstallScript" => known.has_install_script = Some(value),
+                "gypfile" => known.gypfile = Some(value),
+                "license" => known.license = Some(value),
+                "licenses" => known.licenses = Some(value),
+                "_npmUser" => known.npm_user = Some(value),
+                "dependencies" => known.dependencies = Some(value),
+                "optionalDependencies" => known.optional_dependencies = Some(value),
                 RESOLVED => known.has_resolved = true,
                 _ => {}
             }
@@ -84,6 +96,11 @@ impl<'a> Known<'a> {
 
     pub fn has_install_script(&self) -> bool {
         self.has_install_script == Some("true") || self.scripts.is_some_and(has_install_script)
+    }
+
+    /// npm builds what says that it has a file for that, whether a script says so or not.
+    pub fn is_built(&self) -> bool {
+        self.gypfile == Some("true")
     }
 
     /// Where those of the abbreviated form stand in `text`.

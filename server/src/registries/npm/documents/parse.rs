@@ -13,6 +13,7 @@ use super::fields::{Fields, Span, text_of};
 use super::known::{Known, RESOLVED};
 use super::raw::Raw;
 use super::scan::{Manifest, scan};
+use super::stated::{Shared, follow_publishers, has_provenance, stated};
 use super::summary::hash_words;
 use super::{Entry, Index, Packument};
 use crate::observability::escape::bounded;
@@ -47,10 +48,14 @@ impl Packument {
     /// One that is written as nearly all are; `None` where it has to be read with care.
     pub(super) fn parse_at_once(package: &Package, bytes: &Bytes, text: &str) -> Option<Self> {
         let (mut entries, mut left_out) = (Vec::new(), Vec::new());
+        let mut shared = Shared::default();
         let top = scan(text, MAX_VERSIONS, &mut |manifest| {
             let Manifest { version, text: of_version, fields, dist } = manifest;
-            let entry = Raw::of(text, of_version)
-                .and_then(|raw| read_entry(package, version, of_version, raw, fields, Some(dist)));
+            let entry = Raw::of(text, of_version).and_then(|raw| {
+                let text = of_version;
+                let manifest = Written { package, version, text, raw, fields };
+                read_entry(manifest, Some(dist), &mut shared)
+            });
             match entry {
                 Ok(entry) => entries.push(entry),
                 Err(why) => left_out.push(told(version, &why)),
@@ -60,6 +65,7 @@ impl Packument {
         left_out.reverse();
         let (mut index, times) = Index::read_top(package, text, &top).ok()?;
         (index.entries, index.left_out) = (entries, left_out);
+        index.shared_weight = shared.weight();
         index.entries.shrink_to_fit();
         index.date(&times);
         index.index_places();
@@ -88,6 +94,7 @@ impl Packument {
         let taken = |index: Arc<Index>| Arc::into_inner(index).ok_or("it is in use".to_owned());
         let mut index = taken(self.index)?;
         index.add_retained(taken(retained.index)?);
+        follow_publishers(&mut index.entries);
         index.index_places();
         let original = match self.original {
             Original::Held { newest, .. } => Original::Held { newest, retained: bytes.clone() },
@@ -129,6 +136,7 @@ impl Index {
             foreign_files: HashMap::new(),
             left_out_places: HashMap::new(),
             fields,
+            shared_weight: 0,
             created: times.text("created").map(str::to_owned),
             modified: modified.or_else(|| top.text("modified").map(Cow::into_owned)),
         };
@@ -143,19 +151,21 @@ impl Index {
         }
         self.entries.reserve(versions.0.len());
         let mut seen = HashSet::with_capacity(versions.0.len());
+        let mut shared = Shared::default();
         // Of a version that stands twice the last one counts, as for every JSON parser.
         for (version, value) in versions.0.iter().rev() {
             if !seen.insert(version.clone()) {
                 continue;
             }
             let entry = Raw::of(text, value)
-                .and_then(|raw| parse_entry(&self.package, version, value, raw));
+                .and_then(|raw| parse_entry(&self.package, version, value, raw, &mut shared));
             match entry {
                 Ok(entry) => self.entries.push(entry),
                 Err(why) => self.left_out.push(told(version, &why)),
             }
         }
         self.entries.reverse();
+        self.shared_weight = shared.weight();
         Ok(())
     }
 
@@ -166,12 +176,14 @@ impl Index {
             entry.published = published.and_then(|text| text.parse().ok());
             entry.published_text = published.map(Into::into);
         }
+        follow_publishers(&mut self.entries);
     }
 
     fn add_retained(&mut self, retained: Self) {
         let listed: HashSet<Version> =
             self.entries.iter().map(|entry| entry.version.clone()).collect();
         let gone = retained.entries.into_iter().filter(|entry| !listed.contains(&entry.version));
+        self.shared_weight += retained.shared_weight;
         self.entries.extend(gone.map(|entry| Entry { raw: entry.raw.retained(), ..entry }));
     }
 }
@@ -183,24 +195,37 @@ fn told(version: &str, why: &str) -> LeftOut {
     }
 }
 
-fn parse_entry(package: &Package, version: &str, text: &str, raw: Raw) -> Result<Entry, String> {
-    let fields = Fields::parse(text).map_err(|fault| format!("it is no object: {fault}"))?;
-    read_entry(package, version, text, raw, &fields, None)
-}
-
-/// `dist` where it was read already.
-fn read_entry(
+fn parse_entry(
     package: &Package,
     version: &str,
     text: &str,
     raw: Raw,
-    fields: &Fields<'_>,
-    dist: Option<&Fields<'_>>,
+    shared: &mut Shared,
 ) -> Result<Entry, String> {
+    let fields = Fields::parse(text).map_err(|fault| format!("it is no object: {fault}"))?;
+    read_entry(Written { package, version, text, raw, fields: &fields }, None, shared)
+}
+
+/// A version as it is written.
+struct Written<'a, 'f> {
+    package: &'f Package,
+    version: &'f str,
+    text: &'a str,
+    raw: Raw,
+    fields: &'f Fields<'a>,
+}
+
+/// `dist` where it was read already.
+fn read_entry(
+    manifest: Written<'_, '_>,
+    dist: Option<&Fields<'_>>,
+    shared: &mut Shared,
+) -> Result<Entry, String> {
+    let Written { package, version, text, raw, fields } = manifest;
     let known = Known::of(fields);
     if known.has_resolved {
         let text = fields.without(RESOLVED);
-        return parse_entry(package, version, &text, Raw::Changed(text.as_bytes().into()));
+        return parse_entry(package, version, &text, Raw::Changed(text.as_bytes().into()), shared);
     }
     if known.repeats {
         return Err("its name, version or dist stands twice".to_owned());
@@ -226,16 +251,22 @@ fn read_entry(
     if !is_on_the_web(&source) {
         return Err("its tarball is not on the web".to_owned());
     }
+    let attestations = dist.get("attestations").and_then(|raw| Fields::parse(raw).ok());
+    let attestations_url = attestations.as_ref().and_then(|attestations| attestations.get("url"));
+    let (stated, identity) =
+        stated(&known, attestations.as_ref().is_some_and(has_provenance), shared);
     Ok(Entry {
         version: Version::new(version).map_err(|fault| fault.to_string())?,
         source: source.into(),
         digests: promised_digests(&dist)?.into(),
         published: None,
-        deprecated: known.is_deprecated(),
+        stated,
+        identity,
         published_text: None,
         dist: Span::of(text, dist_value)?,
         tarball: Span::of(text, tarball)?,
-        attestations: attestations_url(&dist).map(|url| Span::of(text, url)).transpose()?,
+        // Its place is ours to give like that of the tarball.
+        attestations: attestations_url.map(|url| Span::of(text, url)).transpose()?,
         words: hash_words(fields),
         short: known.short(text)?,
         has_install_script: known.has_install_script(),
@@ -269,11 +300,6 @@ fn is_plainly_on_the_web(source: &str) -> bool {
     };
     let is_host = host.split('.').all(is_label) || host.parse::<Ipv4Addr>().is_ok();
     is_host && is_port && path.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// The address in `dist.attestations`, whose place is ours to give like that of the tarball.
-fn attestations_url<'a>(dist: &Fields<'a>) -> Option<&'a str> {
-    Fields::parse(dist.get("attestations")?).ok()?.get("url")
 }
 
 /// All digests that are given; each has to hold. One that is given and unreadable is a fault:

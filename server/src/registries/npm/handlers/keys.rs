@@ -8,7 +8,7 @@ use super::super::names::attestations_path;
 use super::super::publish::own_attestations;
 use super::super::refusal::Refusal;
 use super::super::upstream::{attestations_request, keys_request};
-use super::{find_version, pull_refusal, unknown};
+use super::{find_version, pull_refusal, remembered, unknown};
 use crate::edge;
 use crate::gate::Asking;
 use crate::pull::PullError;
@@ -71,8 +71,8 @@ pub async fn attestations(
     let access = edge::access(req);
     access.set_package(subject.clone());
     let gate = &registry.garden.gate;
-    let admitted =
-        gate.admit(subject, known.remembered.as_ref(), &asking).map_err(Refusal::Refused)?;
+    let remembered = remembered(registry, &known);
+    let admitted = gate.admit(subject, &remembered, &asking).map_err(Refusal::Refused)?;
     access.set_decision(admitted.decision().effect);
     let none = || unknown(format!("an attestation of {what}"), source);
     if is_own {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
+use policies::facts::{Fact, Missing};
 use policies::package::{Ecosystem, Package, Version};
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,12 +17,14 @@ use url::form_urlencoded;
 
 use super::super::refusal::Refusal;
 use super::pull_refusal;
+use crate::facts::Remembered;
 use crate::gate::Asking;
 use crate::metadata::records::{PeopleRecord, Somebody, SummaryRecord, VersionRecord, WordsRecord};
 use crate::pull::PullError;
 use crate::pull::summaries::words::{Words, words_of};
 use crate::pull::summaries::{Find, Wanted, make_missing};
 use crate::registries::npm::documents::{NpmDocuments, latest_offered};
+use crate::registries::npm::held;
 use crate::registries::{Registry, respond};
 
 /// npm's own registry gives no more at once.
@@ -151,6 +154,22 @@ async fn look_at(
         .chain(latest.as_ref().map(|latest| (latest, None)))
         .collect();
     let asked = offered.iter().copied();
+    // The document is read where a rule asks for what it states, and else need not be.
+    let is_asked = rules.for_package(&package).asks().meets(Missing::of(Fact::STATED));
+    let content = match offered.first() {
+        Some((version, _)) if is_asked => {
+            held(registry, &package, version).await.unwrap_or_else(|fault| {
+                tracing::warn!(registry = %registry.name, %package, %fault, "what is stated of a package is not known to a search");
+                None
+            })
+        }
+        _ => None,
+    };
+    let asked = asked.map(|(version, record)| {
+        let entry = content.as_ref().and_then(|content| content.parsed.entry(version));
+        let stated = entry.map(|entry| &entry.stated);
+        (version, Remembered { registry: Some(&registry.name), record, stated })
+    });
     let screened = garden.gate.screen(&rules, &package, asking, asked);
     let allowed = offered.iter().enumerate().filter(|(index, _)| screened.shows(*index));
     let allowed: Vec<&Version> = allowed.map(|(_, (version, _))| *version).collect();
