@@ -47,9 +47,15 @@ pub const MALICIOUS: &str = "malicious";
 pub const MAX_RULES_IN_FORCE: usize = 100_000;
 
 /// Starter policies by file name, which `garth init` offers.
-pub const DEFAULTS: [(&str, &str); 2] = [
+pub const DEFAULTS: [(&str, &str); 8] = [
     ("allowlist.toml", include_str!("../defaults/allowlist.toml")),
     ("open.toml", include_str!("../defaults/open.toml")),
+    ("settle.toml", include_str!("../defaults/settle.toml")),
+    ("no-known-critical.toml", include_str!("../defaults/no-known-critical.toml")),
+    ("no-malicious.toml", include_str!("../defaults/no-malicious.toml")),
+    ("licences.toml", include_str!("../defaults/licences.toml")),
+    ("no-look-alikes.toml", include_str!("../defaults/no-look-alikes.toml")),
+    ("own-names.toml", include_str!("../defaults/own-names.toml")),
 ];
 
 /// One statement: allow, deny or hold, for some packages and versions.

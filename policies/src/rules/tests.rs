@@ -208,7 +208,72 @@ fn only_rules_that_name_the_package_are_looked_at() {
 fn the_starter_policies_are_good_files() {
     for (name, text) in crate::rules::DEFAULTS {
         RuleSet::compile(parse(name, text).unwrap_or_else(|faults| panic!("{faults:?}"))).unwrap();
+        assert!(text.starts_with("# "), "{name} says first what it is for");
     }
+    let alternatives = ["allowlist.toml", "open.toml"];
+    for other in alternatives {
+        let together = crate::rules::DEFAULTS.iter().filter(|(name, _)| *name != other);
+        let rules = together.flat_map(|(name, text)| parse(name, text).unwrap()).collect();
+        RuleSet::compile(rules).unwrap_or_else(|faults| panic!("without {other}: {faults:?}"));
+    }
+}
+
+/// Nothing of what was published here is refused for what only an upstream could be asked, and what
+/// is not known yet keeps nobody from working.
+#[test]
+fn the_starter_policies_refuse_what_they_say_and_nothing_else() {
+    use crate::asker::Asker;
+    use crate::decide::decide;
+    use crate::facts::{Comparison, Facts, KnownAdvisory};
+    use crate::licence::Licence;
+    use crate::package::Version;
+
+    let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+    let day = |day: &str| Some(format!("{day}T00:00:00Z").parse().unwrap());
+    let (mit, gpl) =
+        (Licence::new(Ecosystem::Npm, "MIT"), Licence::new(Ecosystem::Npm, "GPL-3.0-only"));
+    let hole = [KnownAdvisory { id: "a".into(), severity: Some(9.8), ..KnownAdvisory::default() }];
+    let good = Facts {
+        published: day("2026-01-01"),
+        licence: Some(&mit),
+        similar_to: Some(""),
+        ..Facts::at(now)
+    };
+    let rows = [
+        ("settle.toml", "let-it-settle", Facts { published: day("2026-05-30"), ..good }),
+        ("settle.toml", "let-it-settle", Facts { published: None, ..good }),
+        ("no-known-critical.toml", "no-known-critical", Facts { advisories: Some(&hole), ..good }),
+        (
+            "no-malicious.toml",
+            "no-contradictions",
+            Facts { compared: Some(Comparison::Contradicts), ..good },
+        ),
+        ("licences.toml", "licences", Facts { licence: Some(&gpl), ..good }),
+        ("licences.toml", "licences", Facts { licence: None, ..good }),
+        ("no-look-alikes.toml", "no-look-alikes", Facts { similar_to: Some("express"), ..good }),
+    ];
+    let decided = |file: &str, package: &str, facts: &Facts<'_>| {
+        let (_, text) = crate::rules::DEFAULTS.iter().find(|(name, _)| *name == file).unwrap();
+        let open = "[[rule]]\nname = 'all'\neffect = 'allow'\npackages = ['*']\n";
+        let rules = [parse(file, text).unwrap(), parse("open", open).unwrap()].concat();
+        let set = RuleSet::compile(rules).unwrap();
+        let package = package.parse().unwrap();
+        let version = Version::new("1.0.0").unwrap();
+        let decision = decide(&set.for_package(&package), &version, facts, &Asker::default());
+        (decision.is_allowed(), decision.rule.unwrap_or_default().to_string())
+    };
+    for (file, rule, facts) in &rows {
+        assert_eq!(decided(file, "npm:x", facts), (false, (*rule).to_owned()), "{file}");
+        assert!(decided(file, "npm:x", &good).0, "{file}");
+    }
+    let fixing = Facts { published: day("2026-05-30"), fixes_advisory: Some(true), ..good };
+    assert!(decided("settle.toml", "npm:x", &fixing).0);
+    let own = Facts { own: true, published: day("2026-05-31"), ..Facts::at(now) };
+    for (file, _) in crate::rules::DEFAULTS {
+        assert!(decided(file, "npm:@example-corp/ui", &own).0, "{file}");
+    }
+    let theirs = decided("own-names.toml", "npm:@example-corp/ui", &good);
+    assert_eq!(theirs, (false, "own-names-from-here".to_owned()));
 }
 
 #[test]

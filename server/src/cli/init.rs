@@ -18,7 +18,7 @@ use crate::discovery::{self, Discovery, Machine, Remembered};
 ///
 /// Looks which registries this machine's package managers use and writes a commented garth.toml with them,
 /// and a directory policies/ with a first set of rules. What is there already is never overwritten, unless
-/// you say --force.
+/// you say --force. More rules to choose from are written below policies/starters, where none is in force.
 #[derive(Args, Debug)]
 pub struct Init {
     /// Where to write
@@ -59,10 +59,15 @@ impl Init {
     fn write(&self, discovery: &Discovery) -> Result<Vec<PathBuf>, String> {
         // "garth.toml" reads better than "./garth.toml".
         let directory = self.directory.strip_prefix(".").unwrap_or(&self.directory);
-        let files = [
+        let policies = directory.join(POLICIES);
+        let mut files = vec![
             (directory.join(FILE_NAME), template::garth_toml(discovery)),
-            (directory.join(POLICIES).join(template::POLICY_FILE), template::policy_file()),
+            (policies.join(template::POLICY_FILE), template::policy_file()),
         ];
+        let starters = policies.join(template::STARTERS);
+        files.extend(
+            template::starters().map(|(name, text)| (starters.join(name), text.to_owned())),
+        );
         if !self.force {
             let there: Vec<String> = files
                 .iter()
@@ -113,6 +118,18 @@ fn said(directory: &Path, written: &[PathBuf], discovery: &Discovery) -> String 
     }
     lines.extend(discovery.missing.iter().map(ToString::to_string));
     lines.extend(discovery.notes.iter().map(|note| format!("note: {note}")));
+    lines.push(String::new());
+    let policies = directory.strip_prefix(".").unwrap_or(directory).join(POLICIES);
+    let starters = policies.join(template::STARTERS);
+    lines.push(format!(
+        "Policies to choose from, none of them in force yet ({}):",
+        starters.display()
+    ));
+    for (name, text) in template::starters() {
+        lines.push(format!("  {name:24}{}", template::purpose(text)));
+    }
+    lines.push("To put one in force:".to_owned());
+    lines.push(format!("  cp {} {}", starters.join("settle.toml").display(), policies.display()));
     lines.push(String::new());
     lines.push("Next:".to_owned());
     lines.push(if directory == Path::new(".") {

@@ -1,11 +1,14 @@
 //! `garth why`: the decision on a package version, and each rule that was considered for it.
 
+mod facts;
+
 use std::fmt::Write as _;
 
 use clap::Args;
 use policies::decision::{DecisionCode, Effect};
 use policies::package::{PackageVersion, Spelling};
 
+use self::facts::known;
 use super::Exit;
 use super::client::{Client, ServerArgs};
 use super::remedy::{fetch_rule, remedy};
@@ -105,6 +108,9 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
     }
     for seen in &view.seen {
         tell_seen(&mut text, seen);
+    }
+    if let Some(known) = view.facts.as_ref().and_then(known) {
+        let _ = writeln!(text, "{known}");
     }
     if view.version.is_some() && view.seen.is_empty() {
         text.push_str("No registry here has seen this version.\n");

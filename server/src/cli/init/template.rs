@@ -4,6 +4,8 @@
 
 use std::fmt::{self, Write};
 
+use policies::rules::DEFAULTS;
+
 use crate::config::{Format, Kind, SettingDoc, settings};
 use crate::discovery::Discovery;
 
@@ -28,6 +30,21 @@ pub(super) fn policy_file() -> String {
         text.push('\n');
     }
     text
+}
+
+/// The directory for starters below that for policies, where nothing is in force.
+pub(super) const STARTERS: &str = "starters";
+
+/// What a starter is for, as its first line says it.
+pub(super) fn purpose(text: &str) -> &str {
+    let first = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+    let sentence = first.strip_suffix('.');
+    sentence.or_else(|| Some(first.split_once(": ")?.0)).unwrap_or(first)
+}
+
+/// Policies to choose from: file names and texts.
+pub(super) fn starters() -> impl Iterator<Item = (&'static str, &'static str)> {
+    DEFAULTS.into_iter().filter(|(name, _)| *name != POLICY_FILE)
 }
 
 const COMMENT_WIDTH: usize = 100;
