@@ -12,8 +12,10 @@ pub(crate) mod findings;
 mod index;
 mod parse;
 pub mod pattern;
+mod ranges;
 mod revision;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
@@ -38,7 +40,8 @@ pub use findings::{Code, Finding, Severity};
 pub use index::PackageRules;
 pub(crate) use parse::places;
 pub use parse::{MAX_FILE, MAX_RULES, PolicyFile, parse, parse_file};
-pub use pattern::Pattern;
+pub use pattern::{Pattern, SomeVersions};
+pub use ranges::Ranges;
 
 /// What denies what advisories call malicious: no rule may bear this name, and waivers may lift it.
 pub const MALICIOUS: &str = "malicious";
@@ -64,7 +67,9 @@ pub struct Rule {
     pub name: Arc<str>,
     pub effect: Effect,
     pub patterns: Vec<Pattern>,
-    /// Absent: all versions.
+    /// Those of `patterns` that say which versions they mean.
+    pub ranges: Ranges,
+    /// Of the other ones; absent: all versions.
     pub versions: Option<Versions>,
     /// What must be true of a version; absent: nothing more.
     pub when: Option<Condition>,
@@ -160,19 +165,37 @@ impl Rule {
 
     /// Whether its versions include this one; `None` is a version that cannot be read. An allow
     /// reads its range narrowly, deny and hold read it widely.
-    pub(crate) fn includes(&self, ecosystem: Ecosystem, version: Option<&Parsed<'_>>) -> bool {
+    pub(crate) fn includes(&self, package: &Package, version: Option<&Parsed<'_>>) -> bool {
         let Some(version) = version else {
             return self.effect != Effect::Allow;
         };
+        let stops = self.effect != Effect::Allow;
+        match self.ranges.of(package, &self.patterns) {
+            Some(of_package) if of_package.include(version, stops) => return true,
+            Some(of_package) if !of_package.is_named_otherwise() => return false,
+            _ => {}
+        }
         let Some(versions) = &self.versions else {
             return true;
         };
-        match (versions.range(ecosystem), self.effect) {
+        match (versions.range(package.ecosystem()), self.effect) {
             (Some(range), Effect::Allow) => range.allows(version),
             (Some(range), Effect::Hold | Effect::Deny) => range.covers(version),
             // Every ecosystem of the patterns has a range; without one nothing is clean.
             (None, effect) => effect != Effect::Allow,
         }
+    }
+}
+
+impl Rule {
+    /// Which versions of this package it speaks of, as it was written; `None` is all of them.
+    pub(crate) fn versions_of(&self, package: &Package) -> Option<Cow<'_, str>> {
+        let all = self.versions.as_ref().map(|versions| Cow::Borrowed(&*versions.text));
+        let Some(of_package) = self.ranges.of(package, &self.patterns) else { return all };
+        if !of_package.is_named_otherwise() {
+            return Some(of_package.text().into());
+        }
+        Some(format!("{} || {}", of_package.text(), all?).into())
     }
 }
 
@@ -288,7 +311,11 @@ impl RuleSet {
         let allows = |rule: &&Rule| rule.effect == Effect::Allow && !rule.observe;
         let patterns = self.rules.iter().filter(allows).flat_map(|rule| &rule.patterns);
         let named = patterns.filter_map(|pattern| match pattern {
-            Pattern::One(package) if package.ecosystem() == Ecosystem::Npm => Some(package.name()),
+            Pattern::One(package) | Pattern::In(package, _)
+                if package.ecosystem() == Ecosystem::Npm =>
+            {
+                Some(package.name())
+            }
             _ => None,
         });
         Names::new(self.own.iter().map(String::as_str).chain(named))

@@ -12,7 +12,7 @@ use crate::condition::{Condition, Subject};
 use crate::decision::{Decision, Effect, Revision};
 use crate::facts::Facts;
 use crate::package::{Package, PackageVersion};
-use crate::rules::{Rule, RuleSet};
+use crate::rules::{Pattern, Rule, RuleSet};
 use crate::tri::Tri;
 use crate::versions::Parsed;
 
@@ -83,7 +83,7 @@ pub fn overview(set: &RuleSet, package: &Package, facts: &Facts<'_>) -> Overview
                 rule: rule.name.clone(),
                 effect: rule.effect,
                 matched,
-                why: scope(rule, facts.now),
+                why: scope(rule, package, facts.now),
             }
         })
         .collect();
@@ -95,9 +95,9 @@ pub fn overview(set: &RuleSet, package: &Package, facts: &Facts<'_>) -> Overview
 }
 
 /// "speaks of the versions ^2 where age < duration('24h'), to web/*, until …".
-fn scope(rule: &Rule, now: Timestamp) -> String {
-    let mut told = match &rule.versions {
-        Some(versions) => format!("the versions {}", versions.text),
+fn scope(rule: &Rule, package: &Package, now: Timestamp) -> String {
+    let mut told = match rule.versions_of(package) {
+        Some(versions) => format!("the versions {versions}"),
         None => "every version".to_owned(),
     };
     if let Some(when) = &rule.when {
@@ -138,7 +138,11 @@ impl Considering<'_, '_> {
             .patterns
             .iter()
             .find(|pattern| pattern.matches(self.subject.package))
-            .map_or_else(String::new, |pattern| format!("names it by {pattern}"));
+            .map_or_else(String::new, |pattern| match pattern {
+                // Its versions are told with those of its like.
+                Pattern::In(package, _) => format!("names it by {package}"),
+                pattern => format!("names it by {pattern}"),
+            });
         let mut why = match self.obstacle(rule) {
             Some(obstacle) => format!("{named}, but {obstacle}"),
             None => named + &self.accord(rule),
@@ -168,10 +172,10 @@ impl Considering<'_, '_> {
         if !rule.concerns(self.asker) {
             return Some(self.not_concerned(rule));
         }
-        if !rule.includes(self.subject.package.ecosystem(), self.version) {
-            return Some(match (&rule.versions, self.version) {
+        if !rule.includes(self.subject.package, self.version) {
+            return Some(match (rule.versions_of(self.subject.package), self.version) {
                 (Some(versions), Some(_)) => {
-                    format!("the version is not in {}{}", versions.text, self.narrow(rule))
+                    format!("the version is not in {versions}{}", self.narrow(rule))
                 }
                 _ => "the version cannot be read".to_owned(),
             });
@@ -202,12 +206,12 @@ impl Considering<'_, '_> {
 
     /// Why it matches.
     fn accord(&self, rule: &Rule) -> String {
-        let mut told = match (&rule.versions, self.version) {
+        let mut told = match (rule.versions_of(self.subject.package), self.version) {
             (_, None) => {
                 "; the version cannot be read, so it counts as one of the rule's".to_owned()
             }
             (None, Some(_)) => ", in every version".to_owned(),
-            (Some(versions), Some(_)) => format!(", and the version is in {}", versions.text),
+            (Some(versions), Some(_)) => format!(", and the version is in {versions}"),
         };
         if let Some(when) = &rule.when {
             told += &self.known(when);
@@ -232,7 +236,7 @@ impl Considering<'_, '_> {
     /// Says so where only the narrow reading keeps a pre-release out of an allow.
     fn narrow(&self, rule: &Rule) -> &'static str {
         let wide = Rule { effect: Effect::Deny, ..rule.clone() };
-        let by_bounds = wide.includes(self.subject.package.ecosystem(), self.version);
+        let by_bounds = wide.includes(self.subject.package, self.version);
         if rule.effect == Effect::Allow
             && by_bounds
             && self.version.is_some_and(Parsed::is_prerelease)
@@ -257,7 +261,7 @@ pub(super) fn nobody_allows(asked: &Considering<'_, '_>) -> Arc<str> {
     }
     let now = asked.subject.facts.now;
     let mut nearest = None;
-    for rule in allows().filter(|rule| rule.includes(ecosystem, asked.version)) {
+    for rule in allows().filter(|rule| rule.includes(asked.subject.package, asked.version)) {
         let name = &rule.name;
         let told = if !rule.concerns(asked.asker) {
             if rule.teams.is_empty() || asked.asker.team.is_some() {

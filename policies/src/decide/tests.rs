@@ -110,6 +110,71 @@ fn deny_beats_hold_beats_allow_and_silence_is_deny() {
 }
 
 #[test]
+fn versions_behind_a_name_are_of_that_package_alone() {
+    use Effect::{Allow, Deny};
+    let of = |effect: &str, packages: &str, rest: &str| one("r", effect, packages, rest);
+    let both = "'npm:x@1.0.0', 'npm:x@^3', 'npm:@s/y@2.0.0'";
+    for (row, rule, asked, effect) in [
+        ("the one version", of("allow", both, ""), "npm:x@1.0.0", Allow),
+        ("another one", of("allow", both, ""), "npm:x@1.0.1", Deny),
+        ("of the second range", of("allow", both, ""), "npm:x@3.1.0", Allow),
+        ("of the other package", of("allow", both, ""), "npm:x@2.0.0", Deny),
+        ("the other package", of("allow", both, ""), "npm:@s/y@2.0.0", Allow),
+        ("an allow is narrow", of("allow", both, ""), "npm:x@3.1.0-rc.1", Deny),
+        ("no package at all", of("allow", both, ""), "npm:z@1.0.0", Deny),
+        (
+            "beside a pattern",
+            of("allow", "'npm:x@1.0.0', 'npm:*'", "versions = '>=9'"),
+            "npm:x@9.1.0",
+            Allow,
+        ),
+        (
+            "in neither",
+            of("allow", "'npm:x@1.0.0', 'npm:*'", "versions = '>=9'"),
+            "npm:x@8.0.0",
+            Deny,
+        ),
+        (
+            "one crate by both spellings",
+            of("allow", "'cargo:a_b@1.0.0'", ""),
+            "cargo:a-b@1.0.0",
+            Allow,
+        ),
+        (
+            "one version of a crate is no caret",
+            of("allow", "'cargo:a@1.0.0'", ""),
+            "cargo:a@1.0.1",
+            Deny,
+        ),
+        (
+            "another ecosystem",
+            of("allow", "'cargo:x@1.0.0', 'npm:y@1.0.0'", ""),
+            "npm:x@1.0.0",
+            Deny,
+        ),
+    ] {
+        check(row, &[rule], asked, (effect, (effect == Allow).then_some("r")));
+    }
+    let deny = [of("deny", both, ""), one("yes", "allow", "'npm:*'", "")];
+    check("a deny", &deny, "npm:x@1.0.0", (Deny, Some("r")));
+    check("a deny is wide", &deny, "npm:x@3.1.0-rc.1", (Deny, Some("r")));
+    check("what it leaves", &deny, "npm:x@2.0.0", (Allow, Some("yes")));
+}
+
+/// A rule for a whole lockfile is asked for each version of each of its packages.
+#[test]
+fn a_rule_of_ten_thousand_packages_answers_for_each() {
+    let packages: Vec<String> = (0..10_000).map(|n| format!("'npm:package-{n}@1.0.{n}'")).collect();
+    let set = set(&one("lock", "allow", &packages.join(","), ""));
+    let facts = facts("2026-06-01T00:00:00Z");
+    for n in 0..10_000 {
+        let asked: PackageVersion = format!("npm:package-{n}@1.0.{n}").parse().unwrap();
+        let rules = set.for_package(&asked.package);
+        assert!(decide(&rules, &asked.version, &facts, &Asker::default()).is_allowed());
+    }
+}
+
+#[test]
 fn an_expired_rule_says_nothing_and_until_is_its_end() {
     let text = one("yes", "allow", "'npm:x'", "expires = 2026-07-01")
         + &one("no", "deny", "'npm:x'", "expires = 2026-06-15T00:00:00Z\nreason = 'INC-7'");

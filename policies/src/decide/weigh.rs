@@ -32,10 +32,7 @@ pub(super) fn weigh(
 ) -> Verdict {
     let now = subject.facts.now;
     let ends = rule.expires.unwrap_or(Timestamp::MAX);
-    if rule.is_expired(now)
-        || !rule.concerns(asker)
-        || !rule.includes(subject.package.ecosystem(), version)
-    {
+    if rule.is_expired(now) || !rule.concerns(asker) || !rule.includes(subject.package, version) {
         return Verdict::NEVER;
     }
     if let Some(starts) = rule.starts.filter(|starts| *starts > now) {

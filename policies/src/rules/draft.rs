@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::{Field, MALICIOUS, Origin, Pattern, Rule, Versions};
+use super::{Field, MALICIOUS, Origin, Pattern, Ranges, Rule, Versions};
 use crate::asker::{TeamPattern, is_word};
 use crate::condition::Condition;
 use crate::decision::Effect;
@@ -119,6 +119,7 @@ impl Draft {
         Ok(Rule {
             name,
             effect,
+            ranges: Ranges::of_patterns(&patterns),
             patterns,
             versions,
             when,
@@ -221,7 +222,7 @@ impl Draft {
                 Err(error) => wrong.push(complaint(
                     Field::Package(place),
                     format!("{} is no package pattern: {}", shown(text), error.why()),
-                    "write it as npm:react, npm:@types/*, npm:* or *",
+                    "write it as npm:react, npm:react@^18, npm:@types/*, npm:* or *",
                 )),
             }
         }
@@ -239,8 +240,14 @@ impl Draft {
             wrong.push(complaint(Field::Versions, "the version range is empty", remedy));
             return None;
         }
+        let whole = || patterns.iter().filter(|pattern| !matches!(pattern, Pattern::In(..)));
+        if !patterns.is_empty() && whole().next().is_none() {
+            let message = "every package already has its versions behind its name";
+            wrong.push(complaint(Field::Versions, message, "say them in one of the two places"));
+            return None;
+        }
         let spoken_of = |ecosystem: &Ecosystem| {
-            patterns.iter().any(|pattern| pattern.ecosystem().is_none_or(|of| of == *ecosystem))
+            whole().any(|pattern| pattern.ecosystem().is_none_or(|of| of == *ecosystem))
         };
         let mut ranges = Vec::new();
         for ecosystem in Ecosystem::ALL.into_iter().filter(spoken_of) {

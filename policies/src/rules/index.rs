@@ -52,7 +52,7 @@ impl Index {
             Pattern::Every(ecosystem) => {
                 self.of_mut(*ecosystem).every.push((pattern.closeness(), place));
             }
-            Pattern::One(package) => {
+            Pattern::One(package) | Pattern::In(package, _) => {
                 let key = package.collision_key().into();
                 self.of_mut(package.ecosystem()).one.entry(key).or_default().push(place);
             }

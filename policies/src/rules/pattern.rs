@@ -4,6 +4,7 @@
 //! *                 every package of every ecosystem
 //! npm:*             every npm package
 //! npm:react         this one
+//! npm:react@^18     these versions of it
 //! npm:@types/*      every package of this scope; never @types-evil/x
 //! npm:acme-*        every name that starts so
 //! pkg:npm/%40a/b    the same as npm:@a/b
@@ -13,10 +14,12 @@
 //! itself. A pattern always matches the whole name, by the ecosystem's own idea of equal names.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::package::{
     Ecosystem, InvalidName, MAX_NAME, Package, Spelling, collision_key, is_name_byte,
 };
+use crate::versions::{Parsed, Range, exactly};
 
 /// A glob with more stars says nothing that a person could follow.
 const MAX_STARS: usize = 8;
@@ -29,8 +32,40 @@ pub enum Pattern {
     /// Every package of one ecosystem.
     Every(Ecosystem),
     One(Package),
+    /// Some versions of one package.
+    In(Package, SomeVersions),
     Like(Ecosystem, Glob),
 }
+
+/// The range behind a package's name. One whole version means that version alone.
+#[derive(Clone, Debug)]
+pub struct SomeVersions {
+    text: Arc<str>,
+    pub(super) range: Range,
+}
+
+impl SomeVersions {
+    fn parse(ecosystem: Ecosystem, text: &str) -> Result<Self, InvalidName> {
+        let is_version = Parsed::new(ecosystem, text).is_some();
+        let exact = is_version.then(|| exactly(ecosystem, text));
+        let range = Range::parse(ecosystem, exact.as_deref().unwrap_or(text))
+            .map_err(|error| InvalidName::new(text, error.to_string()))?;
+        Ok(Self { text: text.into(), range })
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for SomeVersions {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for SomeVersions {}
 
 impl Pattern {
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
@@ -38,11 +73,14 @@ impl Pattern {
             return Ok(Self::Everything);
         }
         let spelling = Spelling::parse(text)?;
-        if spelling.version.is_some() {
-            let why = "a pattern names packages; their versions go into `versions`";
+        let pattern = Self::parse_in(spelling.ecosystem, &spelling.name)?;
+        let Some(versions) = spelling.version else { return Ok(pattern) };
+        let Self::One(package) = pattern else {
+            let why = "versions stand behind the name of one package; those of a pattern go into \
+                       `versions`";
             return Err(InvalidName::new(text, why));
-        }
-        Self::parse_in(spelling.ecosystem, &spelling.name)
+        };
+        Ok(Self::In(package, SomeVersions::parse(spelling.ecosystem, &versions)?))
     }
 
     /// Reads a pattern whose ecosystem is known from where it stands: `@acme/*`.
@@ -63,7 +101,7 @@ impl Pattern {
         match self {
             Self::Everything => true,
             Self::Every(ecosystem) => *ecosystem == package.ecosystem(),
-            Self::One(named) => {
+            Self::One(named) | Self::In(named, _) => {
                 named.ecosystem() == package.ecosystem()
                     && named.collision_key() == package.collision_key()
             }
@@ -77,7 +115,8 @@ impl Pattern {
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Everything, _) => true,
-            (_, Self::One(package)) => self.matches(package),
+            (Self::In(..), other) => self == other,
+            (_, Self::One(package) | Self::In(package, _)) => self.matches(package),
             (Self::Every(ecosystem), other) => other.ecosystem() == Some(*ecosystem),
             // A star of theirs is in no name, so only a star of ours takes it in.
             (Self::Like(ecosystem, glob), Self::Like(other, theirs)) => {
@@ -92,7 +131,8 @@ impl Pattern {
         let strangers = self.ecosystem().zip(other.ecosystem()).is_some_and(|(a, b)| a != b);
         strangers
             || match (self, other) {
-                (wide, Self::One(package)) | (Self::One(package), wide) => !wide.matches(package),
+                (wide, Self::One(package) | Self::In(package, _))
+                | (Self::One(package) | Self::In(package, _), wide) => !wide.matches(package),
                 (Self::Like(_, a), Self::Like(_, b)) => a.is_apart_from(b),
                 _ => false,
             }
@@ -103,7 +143,7 @@ impl Pattern {
         match self {
             Self::Everything => None,
             Self::Every(ecosystem) | Self::Like(ecosystem, _) => Some(*ecosystem),
-            Self::One(package) => Some(package.ecosystem()),
+            Self::One(package) | Self::In(package, _) => Some(package.ecosystem()),
         }
     }
 
@@ -114,7 +154,7 @@ impl Pattern {
             Self::Everything => 0,
             Self::Every(_) => 1,
             Self::Like(..) => 2,
-            Self::One(_) => 3,
+            Self::One(_) | Self::In(..) => 3,
         }
     }
 }
@@ -125,6 +165,7 @@ impl fmt::Display for Pattern {
             Self::Everything => f.write_str("*"),
             Self::Every(ecosystem) => write!(f, "{ecosystem}:*"),
             Self::One(package) => package.fmt(f),
+            Self::In(package, versions) => write!(f, "{package}@{}", versions.text),
             Self::Like(ecosystem, glob) => write!(f, "{ecosystem}:{glob}"),
         }
     }
@@ -266,6 +307,16 @@ mod tests {
     }
 
     #[test]
+    fn versions_behind_a_name_are_those_of_this_package() {
+        let names = &["npm:@s/x"];
+        for text in ["npm:@s/x@1.0.0", "npm:@s/x@^1 || 2.0.0", "pkg:npm/%40s/x@1.0.0"] {
+            check(text, names, &["npm:x", "npm:@s/xy"]);
+        }
+        check("cargo:serde_derive@1.0.1", &["cargo:serde-derive"], &["cargo:serde"]);
+        check("oci:hub/library/alpine:3", &["oci:hub/library/alpine"], &["oci:hub/alpine"]);
+    }
+
+    #[test]
     fn a_purl_is_accepted() {
         check("pkg:npm/%40scope/name", &["npm:@scope/name"], &["npm:@scope/names"]);
         check("pkg:npm/%40scope/*", &["npm:@scope/name"], &["npm:@scopes/name"]);
@@ -284,7 +335,10 @@ mod tests {
             "npm:@a/b/c*",
             "npm:a?*",
             "npm:[ab]*",
-            "npm:x@1.0.0",
+            "npm:x@",
+            "npm:x@latest",
+            "npm:@types/*@1.0.0",
+            "npm:*@1",
             "npm:a\\*",
             "npm:a\0*",
             "npm:@acme//*",

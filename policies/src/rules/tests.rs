@@ -84,9 +84,9 @@ when = '''
 "#), @r#"
 policies/a.toml:3:1: `nmae` is no key of a rule; did you mean `name`?
 policies/a.toml:4:10: "alow" is no effect; did you mean "allow"?
-policies/a.toml:5:26: "react" is no package pattern: the ecosystem is missing, as in npm:react; write it as npm:react, npm:@types/*, npm:* or *
+policies/a.toml:5:26: "react" is no package pattern: the ecosystem is missing, as in npm:react; write it as npm:react, npm:react@^18, npm:@types/*, npm:* or *
 policies/a.toml:5:35: a package is a string, this is a number; write "npm:react"
-policies/a.toml:5:38: "npm:../x" is no package pattern: a name has no `..`; write it as npm:react, npm:@types/*, npm:* or *
+policies/a.toml:5:38: "npm:../x" is no package pattern: a name has no `..`; write it as npm:react, npm:react@^18, npm:@types/*, npm:* or *
 policies/a.toml:6:12: `latest` is no npm version range: `latest` is no version; write a range as npm does, like ^1.2 || >=3 <4, and one rule for each ecosystem
 policies/a.toml:7:10: the reason has a control or direction character in it; write one line of plain text
 policies/a.toml:8:11: "2027-01-01T00:00:00" is no date and no time with its zone; write 2027-01-01 or 2027-01-01T12:00:00Z

@@ -19,7 +19,7 @@ const PACKAGES: usize = MAX_VALUE / 4;
 /// Bytes of what else a rule says: condition, teams, owner. JSON may double them, too.
 pub(super) const MAX_TERMS: usize = MAX_VALUE / 8;
 /// Bytes of patterns in one rule, so that it is written in one batch. A file has room for more.
-pub(super) const MAX_MADE: usize = MAX_BATCH_BYTES / 4;
+pub(super) const MAX_MADE: usize = MAX_BATCH_BYTES / 2;
 /// Most records behind a rule, with much to spare.
 const MAX_PARTS: usize = 2 * MAX_MADE / PACKAGES;
 

@@ -87,7 +87,7 @@ fn patterns(rule: &Rule) -> Vec<Finding> {
         .patterns
         .iter()
         .enumerate()
-        .filter(|(_, pattern)| !matches!(pattern, Pattern::One(_)))
+        .filter(|(_, pattern)| !matches!(pattern, Pattern::One(_) | Pattern::In(..)))
         .take(MAX_WIDE)
         .collect();
     let mut seen = HashSet::new();

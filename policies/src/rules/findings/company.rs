@@ -24,7 +24,10 @@ impl<'s> Company<'s> {
             .rules()
             .iter()
             .filter(|rule| !rule.observe)
-            .filter(|rule| rule.patterns.iter().any(|of| !matches!(of, Pattern::One(_))))
+            .filter(|rule| {
+                let is_one = |of: &Pattern| matches!(of, Pattern::One(_) | Pattern::In(..));
+                !rule.patterns.iter().all(is_one)
+            })
             .collect();
         Self { set, now, wide }
     }
@@ -123,7 +126,9 @@ impl<'s> Company<'s> {
         }
         let shadows = |other: &&Rule| self.shadows(other, rule);
         match rule.patterns.first()? {
-            Pattern::One(package) => self.set.for_package(package).iter().find(shadows),
+            Pattern::One(package) | Pattern::In(package, _) => {
+                self.set.for_package(package).iter().find(shadows)
+            }
             _ => self.wide.iter().copied().find(shadows),
         }
     }
@@ -146,7 +151,8 @@ impl<'s> Company<'s> {
         let starts = |rule: &Rule| rule.starts.unwrap_or(self.now).max(self.now);
         let same_versions = other.versions.as_ref().is_none_or(|range| {
             // An allow reads its range more narrowly than a deny.
-            rule.versions.as_ref().is_some_and(|ours| ours.text.trim() == range.text.trim())
+            rule.ranges.is_empty()
+                && rule.versions.as_ref().is_some_and(|ours| ours.text.trim() == range.text.trim())
         });
         let same_condition = other.when.as_ref().is_none_or(|when| {
             rule.when.as_ref().is_some_and(|ours| ours.text().trim() == when.text().trim())
