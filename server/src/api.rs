@@ -5,6 +5,7 @@
 //! they read, call [`Rules`] or [`policies`], and answer JSON or a [`problem`].
 
 pub mod advisories;
+pub mod closures;
 pub mod decisions;
 pub mod forget;
 pub mod problem;
@@ -26,6 +27,7 @@ use crate::access::rights::Right;
 use crate::access::{Access, Caller, Person};
 use crate::advisories::Advisories;
 use crate::clock::Clock;
+use crate::closures::Closures;
 use crate::config::Mode;
 use crate::registries::Registry;
 use crate::rules::Rules;
@@ -44,6 +46,7 @@ pub struct Api {
     pub access: Access,
     pub memory: Memory,
     pub registries: Arc<[(Ecosystem, Arc<Registry>)]>,
+    pub closures: Closures,
     pub clock: Clock,
     pub mode: Mode,
 }
@@ -81,6 +84,12 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
                 .service(
                     web::resource("/decisions")
                         .get(decisions::show)
+                        .post(closures::decide)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/closures")
+                        .post(closures::closure)
                         .default_service(web::to(wrong_method)),
                 )
                 .service(
@@ -191,9 +200,10 @@ async fn admit(
 }
 
 async fn no_such_path() -> HttpResponse {
-    const DETAIL: &str = "the API has /rules, /rules/{name}, /decisions, /forget, /advisories, \
-                          /advisories/status, /advisories/import, /advisories/{id}, /tokens, \
-                          /tokens/{name}, /tokens/{name}/rotate, /teams and /teams/{unit}/{team}";
+    const DETAIL: &str = "the API has /rules, /rules/{name}, /decisions, /closures, /forget, \
+                          /advisories, /advisories/status, /advisories/import, \
+                          /advisories/{id}, /tokens, /tokens/{name}, /tokens/{name}/rotate, \
+                          /teams and /teams/{unit}/{team}";
     Problem::not_found("no-such-path", DETAIL).response()
 }
 

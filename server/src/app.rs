@@ -28,6 +28,7 @@ use crate::blobs::disk::{DiskBlobs, DiskOptions};
 use crate::blobs::scrub::{Scrub, ScrubSettings};
 use crate::blobs::{BlobEngine, Blobs, BlobsOptions};
 use crate::clock::Clock;
+use crate::closures::Closures;
 use crate::config::{Config, Format, StoreConfig};
 use crate::edge::{self, EdgeError, EdgeHandle};
 use crate::gate::Gate;
@@ -140,6 +141,7 @@ impl App {
         register.watch();
         let access = Access::new(token, register);
         let signing = open_signing(config.data.clone()).await?;
+        let deciding = gate.clone();
         let garden = Garden::new(gate, store, access.clone(), signing, settings::garden(config));
         let views = Arc::downgrade(&garden);
         metrics.before_each_page(move |metrics| {
@@ -170,14 +172,25 @@ impl App {
                 })
                 .collect(),
         };
-        let of_ecosystems = registries
+        let of_ecosystems: Arc<[_]> = registries
             .iter()
             .filter_map(|(format, registry)| Some((format.ecosystem()?, Arc::clone(registry))))
             .collect();
+        let limits = settings::closures(config);
+        let closures = Closures::new(deciding, Arc::clone(&of_ecosystems), limits);
         let mode = config.mode;
         let remotes = open_remotes(config, &clock)?;
         let fetching = advisories.fetch_regularly(remotes, config.advisories.every);
-        let api = Api { rules, advisories, access, memory, registries: of_ecosystems, clock, mode };
+        let api = Api {
+            rules,
+            advisories,
+            access,
+            memory,
+            registries: of_ecosystems,
+            closures,
+            clock,
+            mode,
+        };
         let routes = routes(health, metrics.clone(), registries, api);
         let settings = settings::edge(config, lifecycle);
         let edge = edge::serve(settings, metrics, routes).await.map_err(|fault| match fault {

@@ -76,6 +76,11 @@ impl Screened {
         self.decided.iter().map(|(version, _)| version)
     }
 
+    /// What was decided of each, in the order in which they were asked about.
+    pub fn decisions(&self) -> impl Iterator<Item = (&Version, &Decision)> {
+        self.decided.iter().map(|(version, decision)| (version, decision))
+    }
+
     /// Whether the version at this place may be shown.
     pub fn shows(&self, index: usize) -> bool {
         self.decided.get(index).is_some_and(|(_, decision)| lets_through(self.mode, decision))

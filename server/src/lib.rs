@@ -11,6 +11,7 @@ pub mod blobs;
 pub mod check;
 pub mod cli;
 pub mod clock;
+pub mod closures;
 pub mod config;
 pub mod discovery;
 pub mod disk;

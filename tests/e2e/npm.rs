@@ -5,6 +5,7 @@ mod advisories;
 mod audit;
 mod client_names;
 mod clients;
+mod closures;
 mod contradictions;
 mod damage;
 mod facts;

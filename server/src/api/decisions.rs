@@ -98,7 +98,7 @@ async fn stated(
 }
 
 /// A team as it is written; it may not be there yet, so that rules for it can be tried.
-fn team(text: String) -> Result<String, Problem> {
+pub(super) fn team(text: String) -> Result<String, Problem> {
     let is_team = text.split_once('/').is_some_and(|(unit, team)| is_word(unit) && is_word(team));
     if is_team {
         return Ok(text);

@@ -13,6 +13,7 @@ use super::*;
 use crate::access::admin_token::AdminToken;
 use crate::access::register::Register;
 use crate::advisories;
+use crate::closures::ClosureLimits;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::RulesConfig;
@@ -39,8 +40,11 @@ async fn api() -> (TempDir, Api) {
     };
     let register = Register::open(Arc::clone(&metadata), clock.clone()).await.unwrap();
     let access = Access::new(AdminToken::of(TOKEN), register);
-    let (registries, mode) = (Arc::new([]), Mode::Enforce);
-    (home, Api { rules, advisories, access, memory, registries, clock, mode })
+    let (registries, mode): (Arc<[_]>, _) = (Arc::new([]), Mode::Enforce);
+    let gate = crate::gate::Gate::new(rules.clone(), mode, clock.clone());
+    let limits = ClosureLimits { packages: 10, time: std::time::Duration::from_secs(1) };
+    let closures = Closures::new(gate, Arc::clone(&registries), limits);
+    (home, Api { rules, advisories, access, memory, registries, closures, clock, mode })
 }
 
 async fn send(

@@ -5,6 +5,7 @@ use std::path::Path;
 use actix_web::http::Method;
 
 use super::StartError;
+use crate::closures::ClosureLimits;
 use crate::config::{self, Config, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
@@ -59,6 +60,11 @@ pub fn garden(config: &Config) -> GardenSettings {
         public_url: config.public_url.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
     }
+}
+
+pub fn closures(config: &Config) -> ClosureLimits {
+    let packages = usize::try_from(config.limits.closure_packages).unwrap_or(usize::MAX);
+    ClosureLimits { packages, time: config.limits.closure_time }
 }
 
 /// `None` for a registry of own packages alone.

@@ -1,4 +1,11 @@
 //! `garth allow`, `garth deny`, `garth hold`: one rule for some packages, in force at once.
+//!
+//! A rule for a package with all that it needs is made by [`closure`], one for all that a lockfile
+//! names by [`lockfile`].
+
+mod closure;
+mod lockfile;
+mod many;
 
 use std::fmt::Write as _;
 
@@ -23,7 +30,7 @@ const MAX_SHOWN: usize = 10;
 #[derive(Args, Debug)]
 pub struct MakeRule {
     /// Packages as npm:left-pad, npm:@types/*, npm:left-pad@1.3.0 or pkg:npm/left-pad
-    #[arg(required = true, value_name = "PACKAGE")]
+    #[arg(required_unless_present = "from", value_name = "PACKAGE")]
     packages: Vec<String>,
     /// A version range as the ecosystem writes it, like "^1.2 || >=3 <4" for npm [default: every version]
     #[arg(long, value_name = "RANGE")]
@@ -40,6 +47,8 @@ pub struct MakeRule {
     /// A name for the rule [default: made from effect and package]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    #[command(flatten)]
+    many: many::ManyArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -66,15 +75,35 @@ struct Made {
 
 impl MakeRule {
     pub fn run(self, effect: Effect, env: &EnvSnapshot) -> Exit {
-        let groups = match self.groups() {
-            Ok(groups) => groups,
+        match self.start(effect, env) {
+            Ok(exit) => exit,
             Err(told) => {
                 eprintln!("garth: {told}");
-                return Exit::Failed;
+                Exit::Failed
             }
-        };
+        }
+    }
+
+    /// An error is in words, and nothing was asked of a server.
+    fn start(&self, effect: Effect, env: &EnvSnapshot) -> Result<Exit, String> {
         let colours = colours(env);
-        with_server(&self.server, env, async |client: Client| {
+        if let Some(path) = &self.many.from {
+            let lockfile = lockfile::read(path)?;
+            return Ok(with_server(&self.server, env, async |client: Client| {
+                lockfile::run(self, effect, &client, &lockfile, colours).await
+            }));
+        }
+        if self.many.with_dependencies {
+            closure::check(self, effect)?;
+            return Ok(with_server(&self.server, env, async |client: Client| {
+                closure::run(self, &client, colours).await
+            }));
+        }
+        if self.many.dry_run {
+            return Err("--dry-run is for --with-dependencies and --from".to_owned());
+        }
+        let groups = self.groups()?;
+        Ok(with_server(&self.server, env, async |client: Client| {
             let mut all = Vec::new();
             for group in &groups {
                 let made = self.make(&client, effect, group).await?;
@@ -87,7 +116,7 @@ impl MakeRule {
                 print_json(&all);
             }
             Ok(Exit::Done)
-        })
+        }))
     }
 
     /// Packages by the range that is meant for them, in the order in which they were given.
@@ -124,6 +153,18 @@ impl MakeRule {
             .find(|team| team.split_once('/').is_some_and(|(_, team)| team != "*"))
     }
 
+    /// What every rule of this command says.
+    fn draft(&self, effect: Effect) -> Draft {
+        Draft {
+            name: self.name.clone(),
+            effect: Some(effect.to_string()),
+            teams: (!self.teams.is_empty()).then(|| self.teams.clone()),
+            reason: self.reason.clone(),
+            expires: self.expires.clone(),
+            ..Draft::default()
+        }
+    }
+
     async fn make(
         &self,
         client: &Client,
@@ -131,14 +172,9 @@ impl MakeRule {
         group: &Group,
     ) -> Result<Made, ClientError> {
         let draft = Draft {
-            name: self.name.clone(),
-            effect: Some(effect.to_string()),
             packages: group.packages.clone(),
             versions: group.versions.clone(),
-            teams: (!self.teams.is_empty()).then(|| self.teams.clone()),
-            reason: self.reason.clone(),
-            expires: self.expires.clone(),
-            ..Draft::default()
+            ..self.draft(effect)
         };
         let (rule, created): (RuleView, bool) = client.post(&["rules"], &draft).await?;
         let mut decisions: Vec<DecisionView> = Vec::new();

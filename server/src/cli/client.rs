@@ -129,6 +129,19 @@ impl Client {
         Ok((self.read(&body)?, status == StatusCode::CREATED))
     }
 
+    /// Asks something that is worked on for a while.
+    pub async fn ask<B: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        question: &B,
+    ) -> Result<A, ClientError> {
+        let json = serde_json::to_vec(question).unwrap_or_default();
+        let request = self.http.request(Method::POST, self.url(path, &[])).timeout(UPLOAD);
+        let request = request.header("content-type", "application/json").body(json);
+        let (_, body) = self.answer_to(request).await?;
+        self.read(&body)
+    }
+
     /// Sends bytes as they come, for as long as it takes.
     pub async fn upload<A: DeserializeOwned>(
         &self,

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
 use clap::Parser as _;
@@ -18,7 +19,9 @@ use crate::advisories;
 use crate::api::seen::Memory;
 use crate::api::{Api, routes};
 use crate::clock::Clock;
+use crate::closures::{ClosureLimits, Closures};
 use crate::config::Mode;
+use crate::gate::Gate;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::{Rules, RulesConfig};
@@ -40,9 +43,12 @@ fn start(data: &Path) {
             let memory = Memory { metadata: Arc::clone(&metadata), registries: Arc::new([]) };
             let register = Register::open(metadata, clock.clone()).await.unwrap();
             let access = Access::new(token, register);
-            let registries = Arc::new([]);
+            let registries: Arc<[_]> = Arc::new([]);
             let mode = Mode::Enforce;
-            let api = Api { rules, advisories, access, memory, registries, clock, mode };
+            let gate = Gate::new(rules.clone(), mode, clock.clone());
+            let limits = ClosureLimits { packages: 10, time: Duration::from_secs(1) };
+            let closures = Closures::new(gate, Arc::clone(&registries), limits);
+            let api = Api { rules, advisories, access, memory, registries, closures, clock, mode };
             let app = move || App::new().app_data(web::Data::new(api.clone())).configure(routes);
             let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", 0)).unwrap();
             let url = format!("http://{}", server.addrs()[0]).parse().unwrap();

@@ -20,6 +20,8 @@ pub struct LimitsConfig {
     pub write_timeout: Duration,
     pub shutdown_grace: Duration,
     pub memory_cache: u64,
+    pub closure_packages: u64,
+    pub closure_time: Duration,
 }
 
 pub(super) const SETTINGS: &[SettingDoc] = &[
@@ -101,6 +103,18 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         default: Some("64MiB"),
         text: "How many bytes of finished answers are kept in memory.",
     },
+    SettingDoc {
+        key: "limits.closure_packages",
+        kind: Kind::Count { min: 1, max: 100_000 },
+        default: Some("5000"),
+        text: "How many packages are looked at for one closure, or for one lockfile.",
+    },
+    SettingDoc {
+        key: "limits.closure_time",
+        kind: Kind::duration(1, 3600),
+        default: Some("5m"),
+        text: "How long working out one closure may take, fetching its documents included.",
+    },
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>) -> LimitsConfig {
@@ -118,5 +132,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> LimitsConfig {
         write_timeout: reader.duration("limits.write_timeout"),
         shutdown_grace: reader.duration("limits.shutdown_grace"),
         memory_cache: reader.size("limits.memory_cache"),
+        closure_packages: reader.count("limits.closure_packages"),
+        closure_time: reader.duration("limits.closure_time"),
     }
 }

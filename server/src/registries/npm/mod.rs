@@ -5,9 +5,10 @@
 //! send something of a package are behind the gate, those that change something ask for a token.
 //!
 //! [`names`] makes one identity of a path; [`documents`] filters and rewrites; [`upstream`] knows
-//! where to ask; [`handlers`] ties them together; [`publish`] takes own packages and what is
+//! where to ask; [`closure`] knows what npm would install; [`handlers`] ties them together; [`publish`] takes own packages and what is
 //! changed of them; [`refusal`] says no.
 
+pub mod closure;
 pub mod documents;
 mod handlers;
 pub mod names;

@@ -1,0 +1,254 @@
+//! `--from LOCKFILE`: every version that a lockfile names, in one rule.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use policies::decision::{Decision, DecisionCode, Effect};
+use policies::package::PackageVersion;
+use policies::rules::{Draft, Pattern};
+use scanner::{Found, MAX_LOCKFILE_BYTES, Outcome, Scan, Source};
+use serde::Serialize;
+
+use super::MakeRule;
+use super::many::{self, Ranges, counted, entry, is_malicious, listed};
+use crate::api::closures::DecisionsRequest;
+use crate::api::rules::RuleView;
+use crate::cli::Exit;
+use crate::cli::client::{Client, ClientError};
+use crate::cli::talk::{print, print_json};
+use crate::closures::{Decided, Verdict};
+
+/// Versions that are asked about in one request.
+const AT_ONCE: usize = 5000;
+
+/// What a lockfile names.
+#[derive(Debug, Default)]
+pub(super) struct Lockfile {
+    name: String,
+    /// Of the project that it belongs to.
+    project: Option<String>,
+    versions: BTreeSet<PackageVersion>,
+    /// Entries that do not come from a registry.
+    elsewhere: BTreeSet<String>,
+    /// Inside the archives of others.
+    bundled: usize,
+    /// Entries that could not be read.
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Made {
+    /// Why each of these has no part in the rule.
+    left_out: LeftOut,
+    /// What the rule names, or would name.
+    packages: Vec<String>,
+    refused: Vec<Verdict>,
+    unknown: Vec<Verdict>,
+    /// Absent where nothing was done.
+    rule: Option<RuleView>,
+}
+
+#[derive(Serialize)]
+struct LeftOut {
+    already: usize,
+    bundled: usize,
+    elsewhere: BTreeSet<String>,
+    malicious: Vec<PackageVersion>,
+    problems: Vec<String>,
+}
+
+pub(super) fn read(path: &Path) -> Result<Lockfile, String> {
+    let shown = path.display();
+    let cannot = |fault: std::io::Error| format!("{shown} cannot be read: {fault}");
+    #[allow(clippy::disallowed_methods, reason = "a command, before it has an executor")]
+    let bytes = {
+        let size = std::fs::metadata(path).map_err(cannot)?.len();
+        if size > MAX_LOCKFILE_BYTES {
+            return Err(format!("{shown} is larger than {} MiB", MAX_LOCKFILE_BYTES >> 20));
+        }
+        std::fs::read(path).map_err(cannot)?
+    };
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+    let scan = scanner::scan(&name, &bytes);
+    if scan.outcome == Outcome::Failed {
+        let why = scan.problems.first().map_or("nothing was found in it", |problem| &problem.what);
+        return Err(format!("{shown} {why}"));
+    }
+    Ok(lockfile(scan))
+}
+
+fn lockfile(scan: Scan) -> Lockfile {
+    let mut lockfile = Lockfile { name: scan.lockfile, ..Lockfile::default() };
+    for found in scan.packages {
+        match (&found.source, found.package(), &found.version) {
+            (Source::Local(folder), ..) if folder.is_empty() => lockfile.project = Some(found.name),
+            (Source::Registry(_), Some(package), Some(version)) if !found.bundled => {
+                lockfile.versions.insert(PackageVersion { package, version: version.clone() });
+            }
+            (Source::Registry(_), ..) if found.bundled => lockfile.bundled += 1,
+            (Source::Registry(_), ..) => lockfile
+                .problems
+                .push(format!("{} has no name or version that a rule could have", found.name)),
+            _ => {
+                lockfile.elsewhere.insert(place(&found));
+            }
+        }
+    }
+    let told =
+        scan.problems.into_iter().map(|problem| format!("{} {}", problem.place, problem.what));
+    lockfile.problems.extend(told.map(|text| text.trim().to_owned()));
+    lockfile
+}
+
+fn place(found: &Found) -> String {
+    let name = &found.name;
+    match &found.source {
+        Source::Git { repository, .. } => format!("{name} (the repository {repository})"),
+        Source::Archive(address) => format!("{name} (the archive {address})"),
+        Source::Local(folder) => format!("{name} (the folder {folder})"),
+        Source::Registry(_) => name.clone(),
+    }
+}
+
+pub(super) async fn run(
+    command: &MakeRule,
+    effect: Effect,
+    client: &Client,
+    lockfile: &Lockfile,
+    colours: bool,
+) -> Result<Exit, ClientError> {
+    let versions: Vec<PackageVersion> = lockfile.versions.iter().cloned().collect();
+    let mut verdicts = Vec::new();
+    for versions in versions.chunks(AT_ONCE) {
+        let registry = command.many.registry.clone();
+        let question = DecisionsRequest {
+            versions: versions.to_vec(),
+            registry,
+            team: command.one_team().map(str::to_owned),
+        };
+        let decided: Decided = client.ask(&["decisions"], &question).await?;
+        verdicts.extend(decided.verdicts);
+    }
+    let mut made = sorted(effect, lockfile, verdicts);
+    if !command.json {
+        print(&told(effect, lockfile, &made, colours));
+    }
+    if !made.packages.is_empty() && !command.many.dry_run {
+        let project = lockfile.project.as_deref().unwrap_or(&lockfile.name);
+        let base = format!("{effect}-lockfile-of-{}", many::slug(project));
+        let draft = Draft { packages: made.packages.clone(), ..command.draft(effect) };
+        made.rule = Some(many::make(command, client, draft, &base).await?);
+    }
+    let exit = match made.left_out.problems.is_empty() && made.refused.is_empty() {
+        true => Exit::Done,
+        false => Exit::Partial,
+    };
+    if command.json {
+        print_json(&made);
+        return Ok(exit);
+    }
+    let already = effect.participle();
+    print(&match (&made.rule, made.packages.is_empty()) {
+        (Some(rule), _) => many::made(rule, colours),
+        (None, true) => format!("nothing to do: all of it is {already} already, or left out\n"),
+        (None, false) => format!(
+            "nothing was changed (--dry-run): the rule would name\n  {}\n",
+            listed(&made.packages)
+        ),
+    });
+    Ok(exit)
+}
+
+fn sorted(effect: Effect, lockfile: &Lockfile, verdicts: Vec<Verdict>) -> Made {
+    let mut made = Made {
+        left_out: LeftOut {
+            already: 0,
+            bundled: lockfile.bundled,
+            elsewhere: lockfile.elsewhere.clone(),
+            malicious: Vec::new(),
+            problems: lockfile.problems.clone(),
+        },
+        packages: Vec::new(),
+        refused: Vec::new(),
+        unknown: Vec::new(),
+        rule: None,
+    };
+    for verdict in verdicts {
+        if is_already(effect, &verdict.decision) {
+            made.left_out.already += 1;
+            continue;
+        }
+        let text = entry(&verdict.subject, Ranges::Exact);
+        if Pattern::parse(&text).is_err() {
+            let told = format!("{} is no version that a rule can name", verdict.subject);
+            made.left_out.problems.push(told);
+            continue;
+        }
+        if effect == Effect::Allow && is_malicious(&verdict.decision) {
+            made.left_out.malicious.push(verdict.subject.clone());
+        } else {
+            made.packages.push(text);
+        }
+        let beaten =
+            verdict.decision.effect > effect && verdict.decision.code != DecisionCode::NoRuleAllows;
+        if beaten {
+            made.refused.push(verdict.clone());
+        }
+        if verdict.unknown.is_some() {
+            made.unknown.push(verdict);
+        }
+    }
+    made
+}
+
+/// A rule would change nothing. What is refused because nobody allowed it is denied by no rule.
+fn is_already(effect: Effect, decision: &Decision) -> bool {
+    let by_somebody = decision.code != DecisionCode::NoRuleAllows;
+    match effect {
+        Effect::Allow => decision.effect == Effect::Allow,
+        Effect::Hold => decision.effect == Effect::Hold,
+        Effect::Deny => decision.effect == Effect::Deny && by_somebody,
+    }
+}
+
+/// What is wrong comes first.
+fn told(effect: Effect, lockfile: &Lockfile, made: &Made, colours: bool) -> String {
+    let mut text = String::new();
+    let LeftOut { already, bundled, elsewhere, problems, .. } = &made.left_out;
+    for problem in problems.iter().take(many::MAX_LINES) {
+        let _ = writeln!(text, "not read: {problem}");
+    }
+    if problems.len() > many::MAX_LINES {
+        let _ = writeln!(text, "and {} more that were not read", problems.len() - many::MAX_LINES);
+    }
+    if effect == Effect::Allow {
+        let refused = made.refused.iter().map(|verdict| (&verdict.subject, &verdict.decision));
+        text.push_str(&many::refusals(refused, colours));
+    }
+    for verdict in made.unknown.iter().take(many::MAX_LINES) {
+        let why = verdict.unknown.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "not looked up: {}: {why}", verdict.subject);
+    }
+    if made.unknown.len() > many::MAX_LINES {
+        let more = made.unknown.len() - many::MAX_LINES;
+        let _ = writeln!(text, "and {more} more that were not looked up");
+    }
+    if !elsewhere.is_empty() {
+        let named: Vec<String> = elsewhere.iter().cloned().collect();
+        let _ = writeln!(text, "left out, since no registry has them: {}", listed(&named));
+    }
+    if *bundled > 0 {
+        let inside = counted(*bundled, "package");
+        let _ = writeln!(text, "left out: {inside} inside the archives of others");
+    }
+    let _ = writeln!(
+        text,
+        "{} names {}: {already} {} already, {} to {effect}",
+        lockfile.name,
+        counted(lockfile.versions.len(), "version"),
+        effect.participle(),
+        made.packages.len()
+    );
+    text
+}

@@ -1,0 +1,357 @@
+//! The closure of a package: what its ecosystem's own client would install with it.
+//!
+//! One question for all formats. It names a package and what is wanted of it; the answer has each
+//! version with its decision, and what could not be had, by whom it is wanted. How a version is
+//! chosen is the format's business; here are the words, the bounds, and which registry is meant.
+//! Nothing is served and nothing is allowed by asking.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policies::decision::{Decision, DecisionCode, Effect, Revision};
+use policies::package::{Ecosystem, Package, PackageVersion, Version};
+use policies::rules::RuleSet;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::gate::{Asking, Gate};
+use crate::pull::PullError;
+use crate::registries::{Registry, npm};
+
+/// Closures and long lists that are worked on at once; each fetches many documents.
+const AT_ONCE: usize = 2;
+/// How long one waits for those before it.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Among which versions one is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Among {
+    /// All that no rule and no advisory refuses: what this garden would serve if it were asked to
+    /// allow everything else.
+    #[default]
+    Unrefused,
+    /// Those that are allowed already, before all others: the fewest that have to be looked at.
+    AllowedFirst,
+    /// All: what a client without a garden would install.
+    Everything,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub package: Package,
+    /// A version, a range or a tag, as the ecosystem's manifests have it; absent: as its client
+    /// means it where nothing is said.
+    pub wanted: Option<String>,
+    /// Not needed where there is one that can be meant.
+    pub registry: Option<String>,
+    pub among: Among,
+    /// For whom it is decided.
+    pub asking: Asking,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosureLimits {
+    /// Packages whose documents are asked for.
+    pub packages: usize,
+    pub time: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Closure {
+    /// The version that was meant.
+    pub root: PackageVersion,
+    pub registry: String,
+    pub among: Among,
+    /// The root among them, by name and version.
+    pub versions: Vec<Member>,
+    /// What is needed and not among them.
+    pub unmet: Vec<Unmet>,
+    /// Why there may be more of it than this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<String>,
+    pub counts: Counts,
+    pub revision: Revision,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub allowed: usize,
+    pub open: usize,
+    pub refused: usize,
+}
+
+/// What an allow would do for a version; the better comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It is allowed already.
+    Allowed,
+    /// An allow is all that is missing.
+    Open,
+    /// A rule or an advisory is against it, which an allow does not lift.
+    Refused,
+}
+
+impl Standing {
+    pub fn of(decision: &Decision) -> Self {
+        match (decision.effect, decision.code) {
+            (Effect::Allow, _) => Self::Allowed,
+            (_, DecisionCode::NoRuleAllows) => Self::Open,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// One version of the closure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    pub package: Package,
+    pub version: Version,
+    pub standing: Standing,
+    pub decision: Decision,
+    /// Its dependents do without it where it can not be installed.
+    pub optional: bool,
+    pub deprecated: bool,
+    /// The first few dependents, as `npm:a@1.0.0 wants ^2`.
+    pub wanted_by: Vec<String>,
+    /// What would be here if nothing were refused, and why it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<PassedOver>,
+    /// What it is made for; empty: everywhere.
+    #[serde(default, skip_serializing_if = "Platforms::is_empty")]
+    pub platforms: Platforms,
+    /// The runtime that it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// Names of packages inside its archive, whose versions are not known before it is opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bundles: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platforms {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub os: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub libc: Vec<String>,
+}
+
+impl Platforms {
+    pub fn is_empty(&self) -> bool {
+        self.os.is_empty() && self.cpu.is_empty() && self.libc.is_empty()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PassedOver {
+    pub version: Version,
+    pub decision: Decision,
+}
+
+/// A dependency that is not in the closure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// `npm:a@1.0.0`
+    pub by: String,
+    /// What it is called there.
+    pub name: String,
+    pub wanted: String,
+    pub code: UnmetCode,
+    pub why: String,
+    /// The install goes on without it.
+    pub optional: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnmetCode {
+    /// It does not come from a registry, so nothing here decides about it.
+    Elsewhere,
+    /// No client can read what is wanted.
+    Unreadable,
+    /// The upstream has no such package.
+    UnknownPackage,
+    /// The package has no such version.
+    NoVersion,
+    /// Two dependents want versions of it that can not be beside each other.
+    Conflict,
+    /// Nobody knows: it could not be asked for.
+    Unanswered,
+}
+
+/// Decisions on single versions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    pub verdicts: Vec<Verdict>,
+    pub revision: Revision,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    #[serde(rename = "package")]
+    pub subject: PackageVersion,
+    pub decision: Decision,
+    /// Why nothing is known of the version, so that the decision may be another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+}
+
+/// By what the caller answers.
+#[derive(Debug, thiserror::Error)]
+pub enum ClosureError {
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("this garth does not tell the dependencies of packages of {0} yet")]
+    NotServed(Ecosystem),
+    #[error("there is no registry {0:?} for such packages")]
+    NoSuchRegistry(String),
+    #[error("several registries can be meant; say which: {}", .0.join(", "))]
+    WhichRegistry(Vec<String>),
+    #[error("{0}")]
+    Unknown(String),
+    #[error("{0}")]
+    TooMany(String),
+    #[error("{what}: {fault}")]
+    Pull { what: String, fault: PullError },
+    #[error("the rules can not be read, so nothing is decided: {0}")]
+    NoRules(String),
+    #[error("other closures are being worked out; ask again in a moment")]
+    Busy,
+}
+
+/// Works out closures, a few at a time. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Closures {
+    gate: Gate,
+    registries: Arc<[(Ecosystem, Arc<Registry>)]>,
+    limits: ClosureLimits,
+    places: Arc<Semaphore>,
+}
+
+impl Closures {
+    pub fn new(
+        gate: Gate,
+        registries: Arc<[(Ecosystem, Arc<Registry>)]>,
+        limits: ClosureLimits,
+    ) -> Self {
+        Self { gate, registries, limits, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// What would be installed, with its decisions.
+    pub async fn closure(&self, question: Question) -> Result<Closure, ClosureError> {
+        let ecosystem = question.package.ecosystem();
+        let chosen = self.registry(&question.package, question.registry.as_deref())?;
+        let place = self.place().await?;
+        match ecosystem {
+            Ecosystem::Npm => npm::closure::closure(chosen, question, self.limits, place).await,
+            other => Err(ClosureError::NotServed(other)),
+        }
+    }
+
+    /// What is decided of each of these, in their order. What is asked of a registry that this
+    /// garth serves is looked up there, so that a decision by age or by advisory is the one that
+    /// an install would meet.
+    pub async fn decide(
+        &self,
+        asked: Vec<PackageVersion>,
+        registry: Option<&str>,
+        asking: &Asking,
+    ) -> Result<Decided, ClosureError> {
+        let rules = self.gate.rules();
+        if let Some(reason) = rules.unavailable_reason() {
+            return Err(ClosureError::NoRules(reason.to_string()));
+        }
+        let served: Vec<PackageVersion> = asked
+            .iter()
+            .filter(|one| one.package.ecosystem() == Ecosystem::Npm)
+            .filter(|_| self.registries.iter().any(|(of, _)| *of == Ecosystem::Npm))
+            .cloned()
+            .collect();
+        let mut known = match served.first() {
+            Some(first) => {
+                let chosen = self.registry(&first.package, registry)?;
+                let place = self.place().await?;
+                let (rules, limits) = (Arc::clone(&rules), self.limits);
+                let terms = Terms { rules, asking: asking.clone(), limits };
+                npm::closure::decide(chosen, terms, served, place).await?
+            }
+            None => HashMap::new(),
+        };
+        let decide = |subject: PackageVersion| {
+            if let Some(found) = known.remove(&subject) {
+                return Some(found);
+            }
+            let only = std::iter::once((&subject.version, None));
+            let screened = self.gate.screen(&rules, &subject.package, asking, only);
+            let decision = screened.decisions().next().map(|(_, decision)| decision.clone());
+            decision.map(|decision| Verdict { subject, decision, unknown: None })
+        };
+        let verdicts = asked.into_iter().filter_map(decide).collect();
+        Ok(Decided { verdicts, revision: rules.revision().clone() })
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, ClosureError> {
+        let place = tokio::time::timeout(WAIT, Arc::clone(&self.places).acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(ClosureError::Busy)
+    }
+
+    /// The registry that a client is set to, and beside it those that have names of their own.
+    fn registry(&self, package: &Package, name: Option<&str>) -> Result<Chosen, ClosureError> {
+        let ecosystem = package.ecosystem();
+        let all: Vec<&Arc<Registry>> =
+            self.registries.iter().filter(|(of, _)| *of == ecosystem).map(|(_, it)| it).collect();
+        if all.is_empty() {
+            return Err(ClosureError::NotServed(ecosystem));
+        }
+        let only = |found: Vec<&Arc<Registry>>| match found.as_slice() {
+            [one] => Some(Arc::clone(one)),
+            _ => None,
+        };
+        let filtered = |keep: &dyn Fn(&Registry) -> bool| {
+            only(all.iter().copied().filter(|registry| keep(registry)).collect())
+        };
+        let main = match name {
+            Some(name) => Some(
+                filtered(&|registry| *registry.name == *name)
+                    .ok_or_else(|| ClosureError::NoSuchRegistry(name.chars().take(80).collect()))?,
+            ),
+            None => filtered(&|_| true)
+                .or_else(|| filtered(&|registry| registry.own_names().matches(package)))
+                .or_else(|| filtered(&|registry| registry.source.upstream.is_some())),
+        };
+        let names = || all.iter().map(|registry| registry.name.to_string()).collect();
+        let main = main.ok_or_else(|| ClosureError::WhichRegistry(names()))?;
+        Ok(Chosen { main, all: all.into_iter().cloned().collect() })
+    }
+}
+
+/// By what, for whom and how far one of them is worked out.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub rules: Arc<RuleSet>,
+    pub asking: Asking,
+    pub limits: ClosureLimits,
+}
+
+/// Where packages of one closure come from.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    pub main: Arc<Registry>,
+    all: Vec<Arc<Registry>>,
+}
+
+impl Chosen {
+    /// Own names are looked for where they are published, and nowhere else.
+    pub fn of(&self, package: &Package) -> &Arc<Registry> {
+        if self.main.own_names().matches(package) {
+            return &self.main;
+        }
+        let owner = self.all.iter().find(|registry| registry.own_names().matches(package));
+        owner.unwrap_or(&self.main)
+    }
+}
