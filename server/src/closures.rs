@@ -15,6 +15,7 @@ use policies::rules::RuleSet;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::facts::Remembered;
 use crate::gate::{Asking, Gate};
 use crate::pull::PullError;
 use crate::registries::{Registry, npm};
@@ -286,7 +287,7 @@ impl Closures {
             if let Some(found) = known.remove(&subject) {
                 return Some(found);
             }
-            let only = std::iter::once((&subject.version, None));
+            let only = std::iter::once((&subject.version, Remembered::NOTHING));
             let screened = self.gate.screen(&rules, &subject.package, asking, only);
             let decision = screened.decisions().next().map(|(_, decision)| decision.clone());
             decision.map(|decision| Verdict { subject, decision, unknown: None })

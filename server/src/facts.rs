@@ -22,6 +22,11 @@ pub struct Remembered<'a> {
     pub stated: Option<&'a Stated>,
 }
 
+impl Remembered<'_> {
+    /// Nothing at all, so that only what asks for no fact can open.
+    pub const NOTHING: Self = Self { registry: None, record: None, stated: None };
+}
+
 /// What is known of a package beside its documents.
 #[derive(Clone, Debug, Default)]
 pub struct About<'r> {

@@ -421,7 +421,8 @@ fn screen_part(
     }
 }
 
-fn screen(
+/// What of a document may be shown, or of one version of it.
+pub fn screen(
     gate: &Gate,
     rules: &RuleSet,
     (registry, content): (&str, &Content<Npm>),

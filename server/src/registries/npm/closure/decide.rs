@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::stock::{Found, Gathering, Stock};
 use crate::closures::{Among, Chosen, ClosureError, Terms, Verdict};
+use crate::facts::Remembered;
 use crate::pull::PullError;
 
 /// Of those that could be looked up. The place is taken until it is done, whoever waits for it.
@@ -58,7 +59,7 @@ async fn look_up(
                 why.unwrap_or_else(|| "it was not asked for".to_owned())
             }
         };
-        let only = std::iter::once((&subject.version, None));
+        let only = std::iter::once((&subject.version, Remembered::NOTHING));
         let screened = gate.screen(&terms.rules, &subject.package, &terms.asking, only);
         let decision = screened.decisions().next()?.1.clone();
         let verdict = Verdict { subject: subject.clone(), decision, unknown: Some(unknown) };

@@ -19,7 +19,9 @@ use crate::pull::PullError;
 use crate::pull::content::Content;
 use crate::pull::documents::Need as Freshness;
 use crate::pull::format::DocumentFormat;
+use crate::registries::Registry;
 use crate::registries::npm::documents::NpmDocuments;
+use crate::registries::npm::handlers::screen;
 use crate::registries::npm::upstream::packument_request;
 
 type Npm = <NpmDocuments as DocumentFormat>::Parsed;
@@ -334,9 +336,9 @@ async fn look_up(
     let content = documents.content(source, &request, &found).await?;
     let id = content.id;
     let choices: Vec<Choice> = asked.iter().map(|(_, choice)| choice.clone()).collect();
-    let (gate, terms) = (registry.garden.gate.clone(), terms.clone());
+    let (asked_of, terms) = (Arc::clone(registry), terms.clone());
     let looking = move || {
-        let shelf = shelf.unwrap_or_else(|| Arc::new(shelf_of(&gate, &terms, &content)));
+        let shelf = shelf.unwrap_or_else(|| Arc::new(shelf_of(&asked_of, &terms, &content)));
         let places: Vec<Option<usize>> =
             choices.iter().map(|choice| shelf.pick(choice, among)).collect();
         let mut taken: Vec<usize> = places.iter().flatten().copied().collect();
@@ -358,15 +360,13 @@ async fn look_up(
     looked
 }
 
-fn shelf_of(gate: &crate::gate::Gate, terms: &Terms, content: &Content<Npm>) -> Shelf {
+fn shelf_of(registry: &Registry, terms: &Terms, content: &Content<Npm>) -> Shelf {
+    let (gate, of) = (&registry.garden.gate, (&*registry.name, content));
+    let screened = screen(gate, &terms.rules, of, &terms.asking, None);
     let packument = &content.parsed;
-    let asked = packument
-        .entries
-        .iter()
-        .map(|entry| (&entry.version, content.versions.get(&entry.version)));
-    let screened = gate.screen(&terms.rules, &packument.package, &terms.asking, asked);
     let decided = screened.decisions().zip(&packument.entries);
-    let listed = decided
-        .map(|((version, decision), entry)| (version.clone(), entry.deprecated, decision.clone()));
+    let listed = decided.map(|((version, decision), entry)| {
+        (version.clone(), entry.stated.deprecated == Some(true), decision.clone())
+    });
     Shelf::new(listed, packument.tags.iter().cloned().collect())
 }
