@@ -33,7 +33,7 @@ pub const MAX_TEAMS: usize = 10_000;
 const PAGE: usize = 1000;
 /// How exactly it is kept when a token was last used.
 const USE_SECONDS: i64 = 600;
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 /// Uses that one look writes; the others wait for the next one.
 const USES_AT_ONCE: usize = 500;
 
