@@ -136,12 +136,16 @@ impl Affected {
 impl Advisory {
     /// In parts that are each at most about `bytes` long when they are written down. What is said
     /// of a package stays what it is when it is said in several parts.
-    pub fn split(&self, bytes: usize) -> Vec<Self> {
-        let mut pieces = Vec::new();
-        for affected in &self.affected {
-            split_affected(affected, bytes / 2, &mut pieces);
+    pub fn split(mut self, bytes: usize) -> Vec<Self> {
+        // Nearly all are small, and stay as they are.
+        if self.affected.iter().map(weight).sum::<usize>() <= bytes / 2 {
+            return vec![self];
         }
-        let head = || Self { affected: Vec::new(), ..self.clone() };
+        let mut pieces = Vec::new();
+        for affected in std::mem::take(&mut self.affected) {
+            split_affected(&affected, bytes / 2, &mut pieces);
+        }
+        let head = || self.clone();
         let (mut parts, mut part, mut size) = (Vec::new(), head(), 0);
         for piece in pieces {
             let weight = weight(&piece);

@@ -368,7 +368,7 @@ fn a_large_advisory_in_parts_says_the_same() {
         versions.join(",")
     );
     let whole = parse(&record("npm", &text)).unwrap().advisory;
-    let parts = whole.split(12 * 1024);
+    let parts = whole.clone().split(12 * 1024);
     assert!(parts.len() > 3);
     let mut builder = Builder::default();
     for (number, part) in parts.iter().enumerate() {

@@ -2,8 +2,8 @@
 
 use super::Advisories;
 use super::stored::{Walk, read_state};
-use crate::metadata::records::AdvisoriesRecord;
-use crate::metadata::{Batch, Change, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, Metadata, MetadataError};
+use crate::metadata::records::{AdvisoriesRecord, Parts};
+use crate::metadata::{Batch, Change, Metadata, MetadataError};
 
 impl Advisories {
     /// When it is nobody's turn. What fails is tried again with the next import or start.
@@ -21,15 +21,15 @@ impl Advisories {
 /// Whoever calls it has the turn, so no import is under way.
 pub(super) async fn clean(metadata: &dyn Metadata) -> Result<(), MetadataError> {
     let Some(state) = read_state(metadata).await? else { return Ok(()) };
-    let mut removing = Removing { metadata, changes: Vec::new(), bytes: 0 };
+    let mut removing = Parts::new(metadata);
     let mut walk = Walk::new(metadata, &state.record);
     while let Some(of_id) = walk.next().await? {
         // In their order: the word that an advisory is gone goes after the advisory.
         for key in of_id.superseded {
-            removing.remove(Change { key, value: None }).await?;
+            removing.push(Change { key, value: None }).await?;
         }
     }
-    removing.flush().await?;
+    removing.finish().await?;
     if !state.record.unfinished.is_empty() {
         let record = AdvisoriesRecord { unfinished: Vec::new(), ..state.record.clone() };
         let key = AdvisoriesRecord::key();
@@ -37,32 +37,4 @@ pub(super) async fn clean(metadata: &dyn Metadata) -> Result<(), MetadataError> 
         metadata.commit(batch).await?;
     }
     Ok(())
-}
-
-struct Removing<'m> {
-    metadata: &'m dyn Metadata,
-    changes: Vec<Change>,
-    bytes: usize,
-}
-
-impl Removing<'_> {
-    async fn remove(&mut self, change: Change) -> Result<(), MetadataError> {
-        if self.bytes + change.bytes() > MAX_BATCH_BYTES / 2
-            || self.changes.len() == MAX_BATCH_CHANGES / 2
-        {
-            self.flush().await?;
-        }
-        self.bytes += change.bytes();
-        self.changes.push(change);
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), MetadataError> {
-        self.bytes = 0;
-        let changes = std::mem::take(&mut self.changes);
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.metadata.commit(Batch { changes, expectations: Vec::new() }).await
-    }
 }

@@ -11,19 +11,19 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use policies::advisories::{Advisory, osv};
+use policies::advisories::osv;
 use policies::package::Ecosystem;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::stored::{Walk, read_state};
+use super::stored::{Walk, fingerprint, read_state};
 use super::{Fault, ImportError, ImportOptions, Inner, MAX_SOURCES, bundle, cleaning};
 use crate::blobs::Stage;
 use crate::metadata::records::{
-    AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord, Stored,
+    AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Parts, SourceRecord, Stored,
 };
-use crate::metadata::{Batch, Change, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MAX_VALUE, Metadata};
+use crate::metadata::{Batch, Change, MAX_VALUE, Metadata};
 
 /// What of a value an advisory may take; its parts are a little longer than they are counted.
 const PART: usize = MAX_VALUE / 4 * 3;
@@ -94,12 +94,10 @@ pub(super) async fn run(
     let begun = commit_state(metadata, before.as_ref(), &state).await?;
 
     let mut writing = Writing {
-        metadata,
         source: &options.source,
         generation,
         held,
-        changes: Vec::new(),
-        bytes: 0,
+        parts: Parts::new(metadata),
         hash: Sha256::new(),
         ecosystems: before_of(&state, &options.source)
             .map_or_else(BTreeSet::new, |source| source.ecosystems.iter().copied().collect()),
@@ -111,7 +109,7 @@ pub(super) async fn run(
         writing.remove_unseen().await?;
     }
     written?;
-    writing.flush().await?;
+    writing.parts.finish().await?;
     let Writing { held, hash, mut imported, ecosystems, .. } = writing;
     let ecosystems: Vec<Ecosystem> = ecosystems.into_iter().collect();
     let before = before_of(&state, &options.source).map(|source| &source.ecosystems);
@@ -134,14 +132,6 @@ pub(super) async fn run(
     commit_state(metadata, Some(&begun), &state).await?;
     imported.revision = state.revision;
     Ok(imported)
-}
-
-/// Of what is kept: a newer garth may keep more of the same record, and RustSec does not say when
-/// a record was modified.
-fn fingerprint(parts: &[Advisory]) -> u64 {
-    let json = serde_json::to_vec(parts).expect("an advisory has string keys, and a Vec grows");
-    let hash = Sha256::digest(&json);
-    u64::from_be_bytes(hash[..8].try_into().expect("a sha256 has 32 bytes"))
 }
 
 fn before_of<'s>(state: &'s AdvisoriesRecord, source: &str) -> Option<&'s SourceRecord> {
@@ -172,7 +162,7 @@ async fn held_of(
         if let Some(own) = own.filter(|own| !own.parts.is_empty()) {
             let parts = u32::try_from(own.parts.len()).unwrap_or(u32::MAX);
             let modified = own.parts[0].modified;
-            let fingerprint = fingerprint(&own.parts);
+            let fingerprint = own.fingerprint;
             let (seen, written) = (false, false);
             held.insert(of_id.id.into(), Held { modified, fingerprint, parts, seen, written });
         }
@@ -181,12 +171,10 @@ async fn held_of(
 }
 
 struct Writing<'a> {
-    metadata: &'a dyn Metadata,
     source: &'a str,
     generation: u64,
     held: HashMap<Box<str>, Held>,
-    changes: Vec<Change>,
-    bytes: usize,
+    parts: Parts<'a>,
     /// Of all that changes, in its order.
     hash: Sha256,
     /// Those that are known through this source.
@@ -232,31 +220,29 @@ impl Writing<'_> {
             }
             return Ok(());
         }
+        let (id, modified, malicious) =
+            (advisory.id.clone(), advisory.modified, advisory.malicious);
         let parts = advisory.split(PART);
-        let fingerprint = fingerprint(&parts);
-        if let Some(held) = held
-            && (held.modified > advisory.modified
-                || (held.modified == advisory.modified && held.fingerprint == fingerprint))
+        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        // Written out once: what is compared is what would be stored.
+        let changes: Vec<Change> = (0..)
+            .zip(parts)
+            .map(|(number, part)| {
+                let record = AdvisoryRecord { parts: count, advisory: Some(part) };
+                Change::put_record(&AdvisoryRecord::key(&self.place(&id, number)), &record)
+            })
+            .collect();
+        let fingerprint = fingerprint(changes.iter().filter_map(|change| change.value.as_ref()));
+        if let Some(held) = self.held.get_mut(id.as_str())
+            && (held.modified > modified
+                || (held.modified == modified && held.fingerprint == fingerprint))
         {
             held.seen = true;
             self.imported.unchanged += 1;
             return Ok(());
         }
-        self.write(&advisory, parts, fingerprint).await
-    }
-
-    async fn write(
-        &mut self,
-        advisory: &Advisory,
-        parts: Vec<Advisory>,
-        fingerprint: u64,
-    ) -> Result<(), ImportError> {
-        let (id, modified, malicious) =
-            (advisory.id.clone(), advisory.modified, advisory.malicious);
-        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        for (number, part) in (0..).zip(parts) {
-            let record = AdvisoryRecord { parts: count, advisory: Some(part) };
-            self.put(&id, number, &record).await?;
+        for change in changes {
+            self.change(change).await?;
         }
         // The same id a second time in one import, and shorter.
         let before = self.held.get(id.as_str()).filter(|held| held.written);
@@ -312,21 +298,8 @@ impl Writing<'_> {
     }
 
     async fn change(&mut self, change: Change) -> Result<(), ImportError> {
-        if self.bytes + change.bytes() > MAX_BATCH_BYTES / 2
-            || self.changes.len() == MAX_BATCH_CHANGES / 2
-        {
-            self.flush().await?;
-        }
         self.hash.update(&change.key);
         self.hash.update(change.value.as_deref().unwrap_or_default());
-        self.bytes += change.bytes();
-        self.changes.push(change);
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), ImportError> {
-        self.bytes = 0;
-        let changes = std::mem::take(&mut self.changes);
-        Ok(self.metadata.commit(Batch { changes, expectations: Vec::new() }).await?)
+        Ok(self.parts.push(change).await?)
     }
 }

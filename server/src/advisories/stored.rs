@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use policies::advisories::{Advisory, Builder, Index};
 use policies::package::Ecosystem;
+use sha2::{Digest as _, Sha256};
 
 use crate::metadata::records::{
     self, AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Key, Prefix, Stored, show_key,
@@ -24,6 +25,19 @@ pub struct InForce {
     pub source: String,
     /// The whole of it, in parts; empty where the source has it no more.
     pub parts: Vec<Advisory>,
+    /// Of what is stored of it.
+    pub fingerprint: u64,
+}
+
+/// Of values as they are stored: a newer garth may keep more of the same record, and RustSec does
+/// not say when a record was modified.
+pub fn fingerprint<'v>(values: impl IntoIterator<Item = &'v Bytes>) -> u64 {
+    let mut hash = Sha256::new();
+    for value in values {
+        hash.update((value.len() as u64).to_be_bytes());
+        hash.update(value);
+    }
+    u64::from_be_bytes(hash.finalize()[..8].try_into().expect("a sha256 has 32 bytes"))
 }
 
 /// Everything that is known of one id.
@@ -43,14 +57,16 @@ impl OfId {
     }
 }
 
+type Placed = (AdvisoryPlace, Key<AdvisoryRecord>, Stored<AdvisoryRecord>);
+
 /// Goes through all ids in their order.
 pub struct Walk<'m> {
     metadata: &'m dyn Metadata,
     state: &'m AdvisoriesRecord,
-    page: std::vec::IntoIter<(Key<AdvisoryRecord>, AdvisoryRecord)>,
+    page: std::vec::IntoIter<(Key<AdvisoryRecord>, Stored<AdvisoryRecord>)>,
     after: Option<Key<AdvisoryRecord>>,
     is_last_page: bool,
-    waiting: Option<(AdvisoryPlace, Key<AdvisoryRecord>, AdvisoryRecord)>,
+    waiting: Option<Placed>,
     prefix: Prefix<AdvisoryRecord>,
 }
 
@@ -69,26 +85,24 @@ impl<'m> Walk<'m> {
         Self { metadata, state, page, after, is_last_page, waiting, prefix }
     }
 
-    async fn next_record(
-        &mut self,
-    ) -> Result<Option<(AdvisoryPlace, Key<AdvisoryRecord>, AdvisoryRecord)>, MetadataError> {
+    async fn next_record(&mut self) -> Result<Option<Placed>, MetadataError> {
         if let Some(waiting) = self.waiting.take() {
             return Ok(Some(waiting));
         }
         loop {
-            if let Some((key, record)) = self.page.next() {
+            if let Some((key, stored)) = self.page.next() {
                 let place = AdvisoryRecord::place(&key).ok_or_else(|| MetadataError::Damaged {
                     key: show_key(key.as_bytes()),
                     cause: "it is no key of an advisory".to_owned(),
                 })?;
                 self.after = Some(key.clone());
-                return Ok(Some((place, key, record)));
+                return Ok(Some((place, key, stored)));
             }
             if self.is_last_page {
                 return Ok(None);
             }
-            let page =
-                records::scan(self.metadata, &self.prefix, self.after.as_ref(), PAGE).await?;
+            let page = records::scan_stored(self.metadata, &self.prefix, self.after.as_ref(), PAGE)
+                .await?;
             self.is_last_page = page.len() < PAGE;
             self.page = page.into_iter();
         }
@@ -99,11 +113,11 @@ impl<'m> Walk<'m> {
         let mut found: Option<OfId> = None;
         // Keys of one source come in the order of their generations.
         let mut current: Option<Gathered> = None;
-        while let Some((place, key, record)) = self.next_record().await? {
+        while let Some((place, key, stored)) = self.next_record().await? {
             let of_id =
                 found.get_or_insert_with(|| OfId { id: place.id.clone(), ..OfId::default() });
             if of_id.id != place.id {
-                self.waiting = Some((place, key, record));
+                self.waiting = Some((place, key, stored));
                 break;
             }
             if !self.state.counts(place.generation) {
@@ -117,9 +131,10 @@ impl<'m> Walk<'m> {
                 let is_newest = before.source != place.source;
                 before.settle(of_id, is_newest)?;
             }
-            let gathered = current.get_or_insert_with(|| Gathered::new(&place, record.parts));
+            let gathered =
+                current.get_or_insert_with(|| Gathered::new(&place, stored.record.parts));
             gathered.keys.push(key);
-            gathered.records.push(record);
+            gathered.records.push(stored);
         }
         if let (Some(of_id), Some(last)) = (&mut found, current) {
             last.settle(of_id, true)?;
@@ -134,7 +149,7 @@ struct Gathered {
     generation: u64,
     expected: u32,
     keys: Vec<Key<AdvisoryRecord>>,
-    records: Vec<AdvisoryRecord>,
+    records: Vec<Stored<AdvisoryRecord>>,
 }
 
 impl Gathered {
@@ -149,8 +164,9 @@ impl Gathered {
             of_id.superseded.extend(self.keys.iter().map(Key::to_bytes));
             return Ok(());
         }
+        let fingerprint = fingerprint(self.records.iter().map(|stored| &stored.raw));
         let parts: Vec<Advisory> =
-            self.records.into_iter().filter_map(|record| record.advisory).collect();
+            self.records.into_iter().filter_map(|stored| stored.record.advisory).collect();
         if parts.is_empty() {
             // It is gone; so may the word of it be.
             of_id.superseded.extend(self.keys.iter().map(Key::to_bytes));
@@ -159,7 +175,7 @@ impl Gathered {
             let cause = format!("{} of its {} parts are there", parts.len(), self.expected);
             return Err(MetadataError::Damaged { key, cause });
         }
-        of_id.in_force.push(InForce { source: self.source, parts });
+        of_id.in_force.push(InForce { source: self.source, parts, fingerprint });
         Ok(())
     }
 }

@@ -24,10 +24,9 @@
 mod access;
 mod advisories;
 mod keys;
+mod parts;
 mod terms;
 mod versions;
-
-use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -39,23 +38,18 @@ use serde::{Deserialize, Serialize};
 pub use self::access::{RevokedRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord};
 pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord};
 pub use self::keys::{Key, Prefix, parse_key, show_key};
+pub use self::parts::{Parts, commit_in_parts};
 pub use self::terms::RuleTerms;
 pub use self::versions::{
     Compared, SAID, VersionPlaces, VersionRecord, VersionsRecord, read_versions,
 };
-use super::{
-    Batch, Change, Expectation, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, Metadata, MetadataError,
-};
+use super::{Batch, Change, Metadata, MetadataError};
 
 /// Where the store says what wrote it; an engine refuses a directory that says something else.
 pub const FORMAT_KEY: &[u8] = b"meta/format";
 pub const FORMAT: &[u8] = b"garth 2";
 
 const ENCODING: u8 = 1;
-
-/// A part of something larger leaves other writers room beside it.
-const PART_BYTES: usize = MAX_BATCH_BYTES / 2;
-const PART_CHANGES: usize = MAX_BATCH_CHANGES / 2;
 
 /// A kind of value with a place of its own in the key space.
 pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -484,69 +478,26 @@ pub async fn scan<R: Record>(
     after: Option<&Key<R>>,
     limit: usize,
 ) -> Result<Vec<(Key<R>, R)>, MetadataError> {
+    let stored = scan_stored(metadata, prefix, after, limit).await?;
+    Ok(stored.into_iter().map(|(key, stored)| (key, stored.record)).collect())
+}
+
+/// Like [`scan`], with the bytes as they are stored.
+pub async fn scan_stored<R: Record>(
+    metadata: &dyn Metadata,
+    prefix: &Prefix<R>,
+    after: Option<&Key<R>>,
+    limit: usize,
+) -> Result<Vec<(Key<R>, Stored<R>)>, MetadataError> {
     let entries = metadata.scan(prefix.as_bytes(), after.map(Key::as_bytes), limit).await?;
     entries
         .into_iter()
         .map(|entry| {
             let key = Key::parse(&entry.key).ok_or_else(|| unknown_key(&entry.key))?;
             let record = decode(&entry.key, &entry.value)?;
-            Ok((key, record))
+            Ok((key, Stored { record, raw: entry.value }))
         })
         .collect()
-}
-
-/// Makes changes that may be more than one batch holds, and then `last`.
-///
-/// Where everything fits into one batch it is one: all of it is there or nothing. Else what is
-/// `first` becomes durable in its order, in batches of their own, before `last` is begun; each
-/// expectation is asked with the first change of its key. So `last` holds what makes the rest
-/// count: whoever sees it sees all, and a crash or an error before it leaves some of `first`, which
-/// making that again mends.
-pub async fn commit_in_parts(
-    metadata: &dyn Metadata,
-    first: Batch,
-    mut last: Batch,
-) -> Result<(), MetadataError> {
-    if first.bytes() + last.bytes() <= MAX_BATCH_BYTES
-        && first.changes.len() + last.changes.len() <= MAX_BATCH_CHANGES
-    {
-        last.expectations.extend(first.expectations);
-        last.changes.splice(0..0, first.changes);
-        return metadata.commit(last).await;
-    }
-    // What can not be written at all is found before anything is written.
-    last.check_size()?;
-    let (mut of_changes, of_others) = part_expectations(first.expectations, &first.changes);
-    let mut part = Batch { expectations: of_others, changes: Vec::new() };
-    let mut bytes = 0;
-    for change in first.changes {
-        if bytes + change.bytes() > PART_BYTES || part.changes.len() == PART_CHANGES {
-            metadata.commit(std::mem::take(&mut part)).await?;
-            bytes = 0;
-        }
-        bytes += change.bytes();
-        part.expectations.extend(of_changes.remove(&change.key).unwrap_or_default());
-        part.changes.push(change);
-    }
-    metadata.commit(part).await?;
-    metadata.commit(last).await
-}
-
-/// Those of keys that are changed, by their keys, and the others.
-fn part_expectations(
-    expectations: Vec<Expectation>,
-    changes: &[Change],
-) -> (HashMap<Bytes, Vec<Expectation>>, Vec<Expectation>) {
-    let changed: HashSet<&Bytes> = changes.iter().map(|change| &change.key).collect();
-    let (mut of_changes, mut of_others) = (HashMap::<Bytes, Vec<_>>::new(), Vec::new());
-    for expectation in expectations {
-        if changed.contains(&expectation.key) {
-            of_changes.entry(expectation.key.clone()).or_default().push(expectation);
-        } else {
-            of_others.push(expectation);
-        }
-    }
-    (of_changes, of_others)
 }
 
 impl Change {
