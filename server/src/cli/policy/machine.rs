@@ -2,9 +2,14 @@
 
 use std::fmt::Write as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use policies::check::Checked;
 use policies::rules::{Code, Finding, Severity};
 use serde_json::{Value, json};
+
+/// What a path may have in a URI as it is.
+const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) fn json(checked: &Checked) -> Value {
     let findings: Vec<Value> = checked
@@ -73,7 +78,7 @@ pub(super) fn sarif(checked: &Checked) -> Value {
         .iter()
         .map(|finding| {
             let fault = &finding.fault;
-            let mut place = json!({ "artifactLocation": { "uri": fault.file } });
+            let mut place = json!({ "artifactLocation": { "uri": uri(&fault.file) } });
             if fault.line > 0 {
                 place["region"] = json!({ "startLine": fault.line, "startColumn": fault.column });
             }
@@ -91,4 +96,9 @@ pub(super) fn sarif(checked: &Checked) -> Value {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "runs": [{ "tool": { "driver": driver }, "results": results }],
     })
+}
+
+fn uri(path: &str) -> String {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    utf8_percent_encode(path, ESCAPED).to_string()
 }

@@ -151,7 +151,7 @@ The rules were not held against each other: mend the errors first, then check ag
     let sarif = machine::sarif(&checked);
     let result = &sarif["runs"][0]["results"][0];
     insta::assert_snapshot!(result.to_string(), @r#"
-{"level":"warning","locations":[{"physicalLocation":{"artifactLocation":{"uri":"p/b,1.toml"},"region":{"startColumn":11,"startLine":5}}}],"message":{"text":"the rule b says nothing since it expired on 2026-01-01T00:00:00Z; remove it, or give it a later date"},"ruleId":"expired"}
+{"level":"warning","locations":[{"physicalLocation":{"artifactLocation":{"uri":"p/b%2C1.toml"},"region":{"startColumn":11,"startLine":5}}}],"message":{"text":"the rule b says nothing since it expired on 2026-01-01T00:00:00Z; remove it, or give it a later date"},"ruleId":"expired"}
 "#);
     let known = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
     assert!(known.iter().any(|rule| rule["id"] == result["ruleId"]));
