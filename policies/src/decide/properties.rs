@@ -24,7 +24,7 @@ use crate::rules::{Draft, Origin, RuleSet, parse};
 const NOW: &str = "2026-06-01T00:00:00Z";
 
 /// One of each kind of condition, those that depend on time and on each fact among them.
-const CONDITIONS: [&str; 16] = [
+const CONDITIONS: [&str; 18] = [
     "age < duration('168h')",
     "age_here >= duration('24h')",
     "age < duration('168h') && !fixes_advisory",
@@ -41,6 +41,8 @@ const CONDITIONS: [&str; 16] = [
     "published < timestamp('2026-01-01T00:00:00Z')",
     "registry == 'npm' && size(advisories) == 0",
     "name.startsWith('a') && own",
+    "age < duration('24h') ? yanked : deprecated",
+    "age <= duration('100h') == provenance",
 ];
 
 /// Each is read once: reading is slow, and what is tried here is deciding.
