@@ -26,7 +26,7 @@ impl Ranges {
                     ranges.some.entry(key).or_default().push(place);
                 }
                 Pattern::Everything | Pattern::Every(_) | Pattern::One(_) | Pattern::Like(..) => {
-                    ranges.whole.push(place)
+                    ranges.whole.push(place);
                 }
             }
         }

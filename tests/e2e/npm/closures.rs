@@ -18,8 +18,11 @@ use trees::publish;
 fn locked(npm: &Npm) -> BTreeSet<String> {
     let lockfile: Value = serde_json::from_str(&npm.read("package-lock.json").unwrap()).unwrap();
     let packages = lockfile["packages"].as_object().unwrap();
-    let fetched =
-        packages.iter().filter(|(path, found)| !path.is_empty() && found["inBundle"] != true);
+    // What leads to another folder of the tree is a link, and no version of its own.
+    let is_fetched = |found: &Value| {
+        found["inBundle"] != true && found["link"] != true && found["version"].is_string()
+    };
+    let fetched = packages.iter().filter(|(path, found)| !path.is_empty() && is_fetched(found));
     fetched
         .map(|(path, found)| {
             let folder = path.rsplit("node_modules/").next().unwrap();

@@ -55,10 +55,7 @@ pub(super) async fn run(
             versions: command.versions.clone(),
             registry: command.many.registry.clone(),
             team: command.one_team().map(str::to_owned),
-            among: match command.many.prefer_allowed {
-                true => Among::AllowedFirst,
-                false => Among::Unrefused,
-            },
+            among: if command.many.prefer_allowed { Among::AllowedFirst } else { Among::Unrefused },
         };
         let closure: Closure = client.ask(&["closures"], &question).await?;
         if !command.json {

@@ -140,10 +140,8 @@ pub(super) async fn run(
         let draft = Draft { packages: made.packages.clone(), ..command.draft(effect) };
         made.rule = Some(many::make(command, client, draft, &base).await?);
     }
-    let exit = match made.left_out.problems.is_empty() && made.refused.is_empty() {
-        true => Exit::Done,
-        false => Exit::Partial,
-    };
+    let is_whole = made.left_out.problems.is_empty() && made.refused.is_empty();
+    let exit = if is_whole { Exit::Done } else { Exit::Partial };
     if command.json {
         print_json(&made);
         return Ok(exit);

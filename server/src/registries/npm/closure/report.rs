@@ -79,7 +79,7 @@ pub fn report(
 ) -> Closure {
     let mut members: BTreeMap<&PackageVersion, Member> = BTreeMap::new();
     for (&id, uses) in &tree.versions {
-        let member = member(stock, id, uses.is_optional, among);
+        let member = member(stock, id, uses.is_optional);
         members.insert(&stock.versions[id].subject, member);
     }
     let mut unmet = Vec::new();
@@ -142,8 +142,7 @@ pub fn report(
     Closure { root, registry, among, versions, unmet, incomplete, counts, revision }
 }
 
-fn member(stock: &Stock, id: Id, optional: bool, among: Among) -> Member {
-    let _ = among;
+fn member(stock: &Stock, id: Id, optional: bool) -> Member {
     let picked = &stock.versions[id];
     let manifest = &picked.manifest;
     let decision = picked.shelf.decision(picked.place).clone();
