@@ -5,6 +5,7 @@
 
 pub mod advisories;
 pub mod asker;
+pub mod backtest;
 pub mod check;
 pub mod condition;
 pub mod decide;

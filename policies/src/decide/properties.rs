@@ -15,6 +15,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::backtest::{Backtest, Before, Case, Said, Whom};
 use crate::condition::Condition;
 use crate::facts::{Comparison, KnownAdvisory};
 use crate::licence::Licence;
@@ -424,6 +425,29 @@ proptest! {
         let stands = Draft { name, effect, packages: vec!["*".to_owned()], ..Draft::default() };
         all.push(stands.check(Origin::Api { by: "test".into(), at: Timestamp::UNIX_EPOCH }).unwrap());
         prop_assert!(!decided(all, &asked, &facts, &asker).is_allowed());
+    }
+
+    #[test]
+    fn trying_the_same_rules_changes_nothing_whenever_it_was_asked(rules in rules(), facts in gathered(), hidden in 0..1_u32 << 17, cases in prop::collection::vec((asked(), asker(), 0..300_i64), 1..40)) {
+        let (set, same) = (RuleSet::compile(compiled(&rules)).unwrap(), RuleSet::compile(compiled(&rules)).unwrap());
+        let facts = facts.without(hidden);
+        let registry = "npm".into();
+        let mut of_recorded = Backtest::new(Before::Recorded, &same);
+        let mut of_rules = Backtest::new(Before::Rules(&set), &same);
+        for (asked, asker, hours) in &cases {
+            let facts = Facts { now: facts.now + SignedDuration::from_hours(*hours), ..facts };
+            let then = decide(&set.for_package(&asked.package), &asked.version, &facts, asker);
+            let said = Said { effect: then.effect, rule: then.rule, reason: None };
+            let whom = Whom::of(asker.team.map(Into::into));
+            let case = Case { registry: &registry, subject: asked, whom: &whom, environment: None, facts: &facts, requests: 1, last: None, recorded: Some(&said) };
+            of_recorded.try_case(&case);
+            of_rules.try_case(&case);
+        }
+        for backtest in [of_recorded, of_rules] {
+            let report = backtest.finish(100);
+            prop_assert_eq!(report.changed, 0, "{:?}", report.changes);
+            prop_assert_eq!(report.requests, cases.len() as u64);
+        }
     }
 
     #[test]
