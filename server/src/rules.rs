@@ -6,9 +6,11 @@
 //! the metadata store ([`made`]). When these cannot be read, nobody knows what is denied, so
 //! everything is.
 
+mod candidate;
 mod change;
 mod files;
 mod made;
+pub mod revisions;
 mod watch;
 
 use std::path::PathBuf;
@@ -19,13 +21,15 @@ use parking_lot::RwLock;
 use policies::advisories::Index;
 use policies::decision::Revision;
 use policies::rules::{Fault, Rule, RuleSet};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::clock::Clock;
 use crate::metadata::{Metadata, MetadataError};
 use crate::observability::{AlarmKind, CheckState};
 
+pub use candidate::{BesideFiles, PolicyText};
 pub use change::{Added, ChangeError};
+pub use files::MAX_TOTAL;
 pub(crate) use files::read_texts;
 
 /// Where rules come from besides the store.
@@ -34,6 +38,9 @@ pub struct RulesConfig {
     /// A directory of .toml files; `None`: only rules made through the API.
     pub dir: Option<PathBuf>,
 }
+
+/// By how many sets a follower may be behind.
+const BEHIND: usize = 64;
 
 /// The rules in force. Cheap to clone.
 #[derive(Clone)]
@@ -47,6 +54,8 @@ struct Inner {
     status: RwLock<RulesStatus>,
     /// Held by whoever changes the set; reading the current one never waits for it.
     parts: Mutex<Parts>,
+    /// Who wants to know of each set that comes into force.
+    followers: parking_lot::Mutex<Vec<mpsc::Sender<Arc<RuleSet>>>>,
 }
 
 /// What the current set was compiled from.
@@ -135,6 +144,7 @@ impl Rules {
             current: RwLock::new(nothing),
             status: RwLock::new(status),
             parts: Mutex::default(),
+            followers: parking_lot::Mutex::default(),
         }));
         let faults = rules.reload().await;
         if faults.is_empty() { Ok(rules) } else { Err(RulesError::Faults(faults)) }
@@ -143,6 +153,16 @@ impl Rules {
     /// The set in force; keep it no longer than one request.
     pub fn current(&self) -> Arc<RuleSet> {
         self.0.current.read().clone()
+    }
+
+    /// The set in force, and then each one that comes after it.
+    pub fn follow(&self) -> mpsc::Receiver<Arc<RuleSet>> {
+        let (follower, sets) = mpsc::channel(BEHIND);
+        let mut followers = self.0.followers.lock();
+        // It is empty, so there is room for the first.
+        let _ = follower.try_send(self.current());
+        followers.push(follower);
+        sets
     }
 
     pub fn status(&self) -> RulesStatus {
@@ -263,7 +283,14 @@ impl Rules {
             for idle in set.idle_waivers() {
                 tracing::warn!(%idle, "a waiver lifts nothing");
             }
-            *self.0.current.write() = Arc::new(set);
+            let set = Arc::new(set);
+            *self.0.current.write() = Arc::clone(&set);
+            // Who does not keep up misses some, and who left is forgotten.
+            let mut followers = self.0.followers.lock();
+            followers.retain(|follower| !follower.is_closed());
+            for follower in &*followers {
+                let _ = follower.try_send(Arc::clone(&set));
+            }
         }
         if status.unavailable && (changed || before.faults != status.faults) {
             tracing::error!(

@@ -14,6 +14,8 @@
 //! team/{unit}/{team}                         TeamRecord       a team
 //! token/{name}                               TokenRecord      a token: whom it is for, hashes
 //! token-use/{name}                           TokenUseRecord   when it was last used
+//! recorded/{hour:08}/{writer}/{n:010}        RecordedRecord   what was asked for and decided
+//! revision/{revision}, revision-rules/…      RevisionRecord   rules that were in force, and when
 //! meta/...                                   single values (the store's format, its identity)
 //! ```
 //!
@@ -25,6 +27,8 @@ mod access;
 mod advisories;
 mod keys;
 mod parts;
+mod recorded;
+mod revisions;
 mod terms;
 mod versions;
 
@@ -39,6 +43,8 @@ pub use self::access::{RevokedRecord, SecretRecord, TeamRecord, TokenRecord, Tok
 pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord};
 pub use self::keys::{Key, Prefix, parse_key, show_key};
 pub use self::parts::{Parts, commit_in_parts};
+pub use self::recorded::{RecordedPlace, RecordedRecord};
+pub use self::revisions::{RevisionRecord, RevisionRules, RulesBlock};
 pub use self::terms::RuleTerms;
 pub use self::versions::{
     Compared, SAID, VersionPlaces, VersionRecord, VersionsRecord, read_versions,
@@ -398,6 +404,10 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(TeamRecord::KIND) => typed::<TeamRecord>(key, value),
         Some(TokenRecord::KIND) => typed::<TokenRecord>(key, value),
         Some(TokenUseRecord::KIND) => typed::<TokenUseRecord>(key, value),
+        Some(RecordedRecord::KIND) => typed::<RecordedRecord>(key, value),
+        Some(RevisionRecord::KIND) => typed::<RevisionRecord>(key, value),
+        Some(RevisionRules::KIND) => typed::<RevisionRules>(key, value),
+        Some(RulesBlock::KIND) => typed::<RulesBlock>(key, value),
         Some("meta") => Ok(()),
         _ => Err(unknown_key(key)),
     }

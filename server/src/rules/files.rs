@@ -15,9 +15,9 @@ use policies::check::Text;
 use policies::rules::{Fault, MAX_FILE, Rule, parse};
 
 /// Most files of one directory.
-const MAX_FILES: usize = 1000;
+pub(super) const MAX_FILES: usize = 1000;
 /// Most bytes of all files together.
-const MAX_TOTAL: u64 = 64 * 1024 * 1024;
+pub const MAX_TOTAL: u64 = 64 * 1024 * 1024;
 const MAX_ENTRIES: usize = 100_000;
 const ATTEMPTS: usize = 5;
 

@@ -65,9 +65,17 @@ pub(super) async fn own_names(metadata: &dyn Metadata) -> Result<Arc<[String]>, 
 }
 
 fn rule_of(key: &Key<RuleRecord>, record: RuleRecord) -> Result<Rule, MetadataError> {
-    let name = name_of(key);
+    let origin = Origin::Api { by: record.created_by.as_str().into(), at: record.created };
+    draft_of(name_of(key), record).check(origin).map_err(|complaints| {
+        let cause: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+        MetadataError::Damaged { key: records::show_key(key.as_bytes()), cause: cause.join("; ") }
+    })
+}
+
+/// As it was written.
+pub(super) fn draft_of(name: String, record: RuleRecord) -> Draft {
     let terms = record.terms;
-    let draft = Draft {
+    Draft {
         name: Some(name),
         effect: Some(record.effect.to_string()),
         packages: record.packages,
@@ -82,12 +90,7 @@ fn rule_of(key: &Key<RuleRecord>, record: RuleRecord) -> Result<Rule, MetadataEr
         starts: terms.starts.map(|starts| starts.to_string()),
         observe: Some(terms.observe).filter(|observe| *observe),
         waives: terms.waives,
-    };
-    let origin = Origin::Api { by: record.created_by.into(), at: record.created };
-    draft.check(origin).map_err(|complaints| {
-        let cause: Vec<String> = complaints.iter().map(ToString::to_string).collect();
-        MetadataError::Damaged { key: records::show_key(key.as_bytes()), cause: cause.join("; ") }
-    })
+    }
 }
 
 /// The record with all its packages.
@@ -158,19 +161,24 @@ pub(super) fn making(rule: &Rule, by: &str, at: jiff::Timestamp) -> Batch {
         batch = batch.put_record(&RulePackages::key(&rule.name, n), &RulePackages { packages });
         more = n + 1;
     }
-    let record = RuleRecord {
+    let record = RuleRecord { packages, more, ..record_of(rule, by, at) };
+    let key = RuleRecord::key(&rule.name);
+    batch.expect_absent(&key).put_record(&key, &record)
+}
+
+/// What it says, but for its packages.
+pub(super) fn record_of(rule: &Rule, by: &str, at: jiff::Timestamp) -> RuleRecord {
+    RuleRecord {
         effect: rule.effect,
-        packages,
-        more,
+        packages: Vec::new(),
+        more: 0,
         versions: rule.versions.as_ref().map(|versions| versions.text.to_string()),
         reason: rule.reason.as_deref().map(str::to_owned),
         expires: rule.expires,
         terms: RuleTerms::of(rule),
         created: at,
         created_by: by.to_owned(),
-    };
-    let key = RuleRecord::key(&rule.name);
-    batch.expect_absent(&key).put_record(&key, &record)
+    }
 }
 
 /// Removes the rule and all that belongs to it, readable or not. `None`: there is none.

@@ -1,0 +1,259 @@
+//! The rules of each revision that was in force, kept so that an older answer can be explained.
+//!
+//! A set is written down as its rules in the order of their names, cut into blocks that are named by
+//! what is in them: after a change of one rule all blocks but one are there already. What nobody can
+//! ask for any more is taken away ([`cleaning`]).
+
+mod blocks;
+mod cleaning;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use policies::decision::Revision;
+use policies::rules::RuleSet;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::Rules;
+use crate::clock::Clock;
+use crate::metadata::records::{
+    self, Key, Prefix, RevisionRecord, RevisionRules, RulesBlock, commit_in_parts,
+};
+use crate::metadata::{Batch, Metadata, MetadataError};
+
+/// Names of blocks in one record.
+const BLOCKS: usize = 300;
+/// Records of one kind that are read at once.
+const PAGE: usize = 100;
+const CLEANING: Duration = Duration::from_hours(1);
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Keeps what was in force. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Revisions(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    metadata: Arc<dyn Metadata>,
+    rules: Rules,
+    clock: Clock,
+    /// How long a revision is kept when it is in force no more.
+    keep: Duration,
+    /// Held by whoever writes.
+    turn: Mutex<()>,
+}
+
+/// A set of rules as it was.
+#[derive(Debug)]
+pub struct Past {
+    pub set: RuleSet,
+    pub since: Timestamp,
+    /// When it was last in force; absent while it is.
+    pub until: Option<Timestamp>,
+    /// The advisories beside the rules are those of now: those of then are there no more.
+    pub advisories_of_now: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PastError {
+    /// With some that are known, the latest first.
+    #[error("{}", unknown(.0, .1))]
+    Unknown(String, Vec<(String, Timestamp)>),
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+}
+
+fn unknown(asked: &str, known: &[(String, Timestamp)]) -> String {
+    let shown: String = asked.chars().take(40).collect();
+    let known: Vec<String> =
+        known.iter().map(|(revision, since)| format!("{revision} (since {since:.0})")).collect();
+    format!("no rules of a revision {shown:?} are kept; the last ones are {}", known.join(", "))
+}
+
+/// Ends with it.
+#[derive(Debug)]
+pub struct Keeping(JoinHandle<()>);
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Revisions {
+    pub fn new(metadata: Arc<dyn Metadata>, rules: Rules, clock: Clock, keep: Duration) -> Self {
+        Self(Arc::new(Inner { metadata, rules, clock, keep, turn: Mutex::default() }))
+    }
+
+    /// Writes down what is in force, now and whenever it changes, until what is returned is gone.
+    pub fn start(&self) -> Keeping {
+        let this = self.clone();
+        let mut sets = self.0.rules.follow();
+        Keeping(tokio::spawn(async move {
+            let mut cleaned: Option<tokio::time::Instant> = None;
+            loop {
+                let next = tokio::time::timeout(CLEANING, sets.recv()).await;
+                match next {
+                    Ok(Some(set)) => this.keep_until_it_works(&set, &mut sets).await,
+                    Ok(None) => return,
+                    Err(_) => {}
+                }
+                if cleaned.is_none_or(|at| at.elapsed() >= CLEANING) {
+                    cleaned = Some(tokio::time::Instant::now());
+                    if let Err(fault) = this.clean().await {
+                        tracing::warn!(%fault, "old revisions of the rules could not be taken away; it is tried again");
+                    }
+                }
+            }
+        }))
+    }
+
+    /// Gives up a set that can not be written when the next one is there.
+    async fn keep_until_it_works(
+        &self,
+        set: &Arc<RuleSet>,
+        sets: &mut mpsc::Receiver<Arc<RuleSet>>,
+    ) {
+        let mut is_told = false;
+        while let Err(fault) = self.keep(set).await {
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!(revision = %set.revision(), %fault, "the rules of this revision could not be kept for later; it is tried again");
+            }
+            if !sets.is_empty() {
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Writes down this set as the one that is in force.
+    pub async fn keep(&self, set: &Arc<RuleSet>) -> Result<(), MetadataError> {
+        let _turn = self.0.turn.lock().await;
+        let now = self.0.clock.now();
+        let metadata = self.0.metadata.as_ref();
+        let cutting = {
+            let set = Arc::clone(set);
+            tokio::task::spawn_blocking(move || blocks::cut(set.rules()))
+        };
+        let failed = |fault| MetadataError::Unavailable(format!("cutting the rules: {fault}"));
+        let blocks = cutting.await.map_err(failed)?;
+        let names: Vec<String> = blocks.iter().map(|block| block.name.clone()).collect();
+        let rules = blocks::name_of(&names.join(" "));
+        let mut first = Batch::default();
+        for block in blocks {
+            let key = RulesBlock::key(&block.name, 0);
+            if metadata.get(key.as_bytes()).await?.is_some() {
+                continue;
+            }
+            // Who finds the first part finds all: it is written last.
+            let numbered: Vec<(u32, &RulesBlock)> = (0..).zip(&block.parts).collect();
+            for (n, part) in numbered.into_iter().rev() {
+                first = first.put_record(&RulesBlock::key(&block.name, n), part);
+            }
+        }
+        for (n, names) in (0..).zip(names.chunks(BLOCKS)) {
+            let record = RevisionRules { blocks: names.to_vec() };
+            first = first.put_record(&RevisionRules::key(&rules, n), &record);
+        }
+        let key = RevisionRecord::key(set.revision().as_str());
+        let before = records::read(metadata, &key).await?;
+        let record = RevisionRecord {
+            rules,
+            count: set.rules().len() as u64,
+            advisories: set.advisories().revision().to_string(),
+            unavailable: set.unavailable_reason().map(ToString::to_string),
+            since: before.map_or(now, |before| before.since),
+            until: None,
+        };
+        let mut last = Batch::default().put_record(&key, &record);
+        for (other, mut record) in self.all().await? {
+            if record.until.is_none() && other != key {
+                record.until = Some(now);
+                last = last.put_record(&other, &record);
+            }
+        }
+        commit_in_parts(metadata, first, last).await
+    }
+
+    async fn all(&self) -> Result<Vec<(Key<RevisionRecord>, RevisionRecord)>, MetadataError> {
+        let mut all = Vec::new();
+        loop {
+            let after = all.last().map(|(key, _): &(Key<RevisionRecord>, _)| key.clone());
+            let page =
+                records::scan(self.0.metadata.as_ref(), &Prefix::all(), after.as_ref(), PAGE)
+                    .await?;
+            let is_last = page.len() < PAGE;
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The rules of this revision.
+    pub async fn find(&self, revision: &Revision) -> Result<Past, PastError> {
+        let metadata = self.0.metadata.as_ref();
+        let key = RevisionRecord::key(revision.as_str());
+        let Some(record) = records::read(metadata, &key).await? else {
+            const SHOWN: usize = 5;
+            let all = self.all().await?;
+            let mut known: Vec<(String, Timestamp)> =
+                all.into_iter().map(|(key, record)| (key.parts().concat(), record.since)).collect();
+            known.sort_by_key(|(_, since)| std::cmp::Reverse(*since));
+            known.truncate(SHOWN);
+            return Err(PastError::Unknown(revision.to_string(), known));
+        };
+        let set = match &record.unavailable {
+            Some(reason) => RuleSet::unavailable(reason),
+            None => self.load(&record.rules).await?,
+        };
+        let beside = self.0.rules.beside_files().await;
+        let advisories = beside.map_err(MetadataError::Unavailable)?.advisories().clone();
+        let advisories_of_now = **advisories.revision() != *record.advisories;
+        let set = set.with_advisories(advisories);
+        let (since, until) = (record.since, record.until);
+        Ok(Past { set, since, until, advisories_of_now })
+    }
+
+    async fn load(&self, rules: &str) -> Result<RuleSet, MetadataError> {
+        let metadata = self.0.metadata.as_ref();
+        let damaged = |cause: String| {
+            let key = RevisionRules::key(rules, 0);
+            MetadataError::Damaged { key: records::show_key(key.as_bytes()), cause }
+        };
+        let lists = read_all(metadata, &RevisionRules::of(rules)).await?;
+        let names: Vec<String> = lists.into_iter().flat_map(|(_, list)| list.blocks).collect();
+        if blocks::name_of(&names.join(" ")) != rules {
+            return Err(damaged("some of its blocks are missing".to_owned()));
+        }
+        let mut all = Vec::new();
+        for name in names {
+            let parts = read_all(metadata, &RulesBlock::of(&name)).await?;
+            let parts = parts.into_iter().map(|(_, part)| part).collect();
+            let rules = blocks::join(&name, parts);
+            all.extend(rules.map_err(|cause| damaged(format!("the block {name}: {cause}")))?);
+        }
+        RuleSet::compile(all).map_err(|faults| damaged(super::told(&faults)))
+    }
+}
+
+async fn read_all<R: records::Record>(
+    metadata: &dyn Metadata,
+    prefix: &Prefix<R>,
+) -> Result<Vec<(Key<R>, R)>, MetadataError> {
+    let mut all = Vec::new();
+    loop {
+        let after = all.last().map(|(key, _): &(Key<R>, R)| key.clone());
+        let page = records::scan(metadata, prefix, after.as_ref(), PAGE).await?;
+        let is_last = page.len() < PAGE;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
