@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::asker::Asker;
 use crate::decide::decide;
 use crate::decision::Effect;
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 use crate::package::{Package, PackageVersion, Version};
 use crate::rules::{PackageRules, RuleSet};
 
@@ -40,7 +40,7 @@ pub struct Case<'c> {
     pub subject: &'c PackageVersion,
     pub whom: &'c Whom,
     pub environment: Option<&'c Arc<str>>,
-    /// As of when they came, or as of now.
+    /// As of when they came, or as of now. What the name resembles is asked of each set of rules.
     pub facts: &'c Facts<'c>,
     pub requests: u64,
     /// When the last of them came.
@@ -150,7 +150,10 @@ impl OfPackage<'_> {
         };
         let (mut until, facts) = (Timestamp::MAX, case.facts);
         let mut said = |rules: &PackageRules<'_>| {
-            let decision = decide(rules, &case.subject.version, facts, &asker);
+            let asks = rules.set().asks_for(Fact::SimilarTo);
+            let similar_to = if asks { rules.set().similar_to(rules.package()) } else { None };
+            let facts = Facts { similar_to, ..*facts };
+            let decision = decide(rules, &case.subject.version, &facts, &asker);
             until = until.min(decision.until.unwrap_or(Timestamp::MAX));
             Said { effect: decision.effect, rule: decision.rule, reason: Some(decision.reason) }
         };

@@ -9,10 +9,12 @@ pub mod closures;
 pub mod decisions;
 pub mod forget;
 pub mod problem;
+pub mod recorded;
 pub mod rules;
 pub mod seen;
 pub mod teams;
 pub mod tokens;
+pub mod trials;
 
 use std::sync::Arc;
 
@@ -29,8 +31,10 @@ use crate::advisories::Advisories;
 use crate::clock::Clock;
 use crate::closures::Closures;
 use crate::config::Mode;
+use crate::recorded::Recorder;
 use crate::registries::Registry;
 use crate::rules::Rules;
+use crate::rules::revisions::Revisions;
 use policies::package::Ecosystem;
 use problem::Problem;
 use seen::Memory;
@@ -45,6 +49,8 @@ pub struct Api {
     pub advisories: Advisories,
     pub access: Access,
     pub memory: Memory,
+    pub recorder: Recorder,
+    pub revisions: Revisions,
     pub registries: Arc<[(Ecosystem, Arc<Registry>)]>,
     pub closures: Closures,
     pub clock: Clock,
@@ -56,6 +62,14 @@ const BASES: [&str; 2] = ["/api/v1", "/api"];
 pub type By = web::ReqData<Arc<Person>>;
 
 const IMPORT: &str = "/advisories/import";
+const BACKTEST: &str = "/policy/backtest";
+const DIFF: &str = "/policy/diff";
+
+/// Whether policies are sent to this path.
+pub fn takes_policies(path: &str) -> bool {
+    let rest = BASES.iter().find_map(|base| path.strip_prefix(base));
+    rest.is_some_and(|rest| rest == BACKTEST || rest == DIFF)
+}
 
 /// Whether large bodies are taken at this path.
 pub fn takes_import(path: &str) -> bool {
@@ -91,6 +105,19 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
                     web::resource("/closures")
                         .post(closures::closure)
                         .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/observed")
+                        .get(recorded::observed)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource(BACKTEST)
+                        .post(trials::backtest)
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource(DIFF).post(trials::diff).default_service(web::to(wrong_method)),
                 )
                 .service(
                     web::resource("/advisories")
@@ -200,7 +227,8 @@ async fn admit(
 }
 
 async fn no_such_path() -> HttpResponse {
-    const DETAIL: &str = "the API has /rules, /rules/{name}, /decisions, /closures, /forget, \
+    const DETAIL: &str = "the API has /rules, /rules/{name}, /decisions, /observed, \
+                          /policy/backtest, /policy/diff, /closures, /forget, \
                           /advisories, /advisories/status, /advisories/import, \
                           /advisories/{id}, /tokens, /tokens/{name}, /tokens/{name}/rotate, \
                           /teams and /teams/{unit}/{team}";

@@ -37,7 +37,9 @@ use crate::metadata::sled::{Sled, SledOptions};
 use crate::observability::{AlarmKind, Health, Lifecycle, Metrics, health};
 use crate::pull::store::PullStore;
 use crate::pull::summaries::Summaries;
+use crate::recorded::{Recorder, Recording};
 use crate::registries::{self, Garden, Registry};
+use crate::rules::revisions::{Keeping, Revisions};
 use crate::rules::{Rules, RulesConfig};
 use crate::signing::SigningKey;
 use crate::upstream::Upstream;
@@ -98,6 +100,8 @@ pub struct App {
     upkeep: Upkeep,
     scrub: Scrub,
     fetching: Fetching,
+    recording: Recording,
+    keeping: Keeping,
     metadata: Arc<dyn Metadata>,
     token_file: PathBuf,
     has_rules: bool,
@@ -142,7 +146,20 @@ impl App {
         let access = Access::new(token, register);
         let signing = open_signing(config.data.clone()).await?;
         let deciding = gate.clone();
-        let garden = Garden::new(gate, store, access.clone(), signing, settings::garden(config));
+        let recorder = Recorder::new(
+            Arc::clone(&engines.metadata),
+            clock.clone(),
+            metrics.clone(),
+            settings::recorded(config),
+        );
+        let garden = Garden::new(
+            gate,
+            store,
+            access.clone(),
+            signing,
+            recorder.clone(),
+            settings::garden(config),
+        );
         let views = Arc::downgrade(&garden);
         metrics.before_each_page(move |metrics| {
             if let Some(garden) = views.upgrade() {
@@ -181,11 +198,21 @@ impl App {
         let mode = config.mode;
         let remotes = open_remotes(config, &clock)?;
         let fetching = advisories.fetch_regularly(remotes, config.advisories.every);
+        let recording = recorder.start();
+        let revisions = Revisions::new(
+            Arc::clone(&metadata),
+            rules.clone(),
+            clock.clone(),
+            config.recorded.keep,
+        );
+        let keeping = revisions.start();
         let api = Api {
             rules,
             advisories,
             access,
             memory,
+            recorder,
+            revisions,
             registries: of_ecosystems,
             closures,
             clock,
@@ -198,7 +225,18 @@ impl App {
             EdgeError::Tls(fault) => StartError::Failed(fault.to_string()),
         })?;
         let scrub = Scrub::start(blobs, ScrubSettings::default());
-        Ok(Self { edge, garden, upkeep, scrub, fetching, metadata, token_file, has_rules })
+        Ok(Self {
+            edge,
+            garden,
+            upkeep,
+            scrub,
+            fetching,
+            recording,
+            keeping,
+            metadata,
+            token_file,
+            has_rules,
+        })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -229,6 +267,10 @@ impl App {
         drop(self.fetching);
         drop(self.scrub);
         self.garden.access.register().close().await;
+        drop(self.keeping);
+        if tokio::time::timeout(CLOSING, self.recording.stop()).await.is_err() {
+            tracing::warn!("the last recorded use was not written in time");
+        }
         if tokio::time::timeout(CLOSING, self.metadata.close()).await.is_err() {
             tracing::warn!(
                 "the metadata store was not closed in time; what it acknowledged is safe"

@@ -10,6 +10,7 @@ pub mod client;
 mod exit;
 mod forget;
 mod init;
+mod observed;
 mod policy;
 mod remedy;
 pub mod rules;
@@ -63,6 +64,7 @@ enum Command {
     /// Hold packages back until somebody lifts it: one rule, in force at once
     Hold(allow::MakeRule),
     Why(why::Why),
+    Observed(observed::ObservedCommand),
     Rules(rules::RulesCommand),
     Forget(forget::Forget),
     Policy(policy::PolicyCommand),
@@ -83,6 +85,7 @@ impl Command {
             Self::Deny(command) => command.run(Effect::Deny, &env),
             Self::Hold(command) => command.run(Effect::Hold, &env),
             Self::Why(command) => command.run(&env),
+            Self::Observed(command) => command.run(&env),
             Self::Rules(command) => command.run(&env),
             Self::Forget(command) => command.run(&env),
             Self::Policy(command) => command.run(&env, &Clock::system()),

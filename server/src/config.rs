@@ -15,6 +15,7 @@ mod limits;
 mod log;
 mod parse;
 mod read;
+mod recorded;
 mod registry;
 mod root;
 mod secret;
@@ -38,6 +39,7 @@ pub use files::read_text;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use parse::{WrongUrl, base_url, duration as parse_duration};
+pub use recorded::RecordedConfig;
 pub use registry::{Credentials, Format, RESERVED_NAMES, RegistryConfig};
 pub use root::{Anonymous, Mode};
 pub use secret::Secret;
@@ -72,6 +74,7 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub limits: LimitsConfig,
     pub advisories: AdvisoriesConfig,
+    pub recorded: RecordedConfig,
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
 }
@@ -187,6 +190,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
         upstream: upstream::read(reader),
         limits: limits::read(reader),
         advisories: advisories::read(reader),
+        recorded: recorded::read(reader),
         tls: tls::read(reader),
         log: log::read(reader),
     };

@@ -22,6 +22,7 @@ pub mod metadata;
 pub mod observability;
 pub mod pull;
 pub mod random;
+pub mod recorded;
 pub mod registries;
 pub mod rules;
 mod secret_file;

@@ -24,8 +24,9 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 use parking_lot::RwLock;
+use policies::decision::{Effect, Revision};
 use policies::facts::Stated;
-use policies::package::{Ecosystem, Package, Version};
+use policies::package::{Ecosystem, Package, PackageVersion, Version};
 use policies::rules::Pattern;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -33,7 +34,8 @@ use url::Url;
 use crate::access::Access;
 use crate::config::{Anonymous, Format, RegistryConfig};
 use crate::edge::{self, Problem};
-use crate::gate::Gate;
+use crate::facts::Remembered;
+use crate::gate::{Admitted, Asking, Gate, Refused};
 use crate::pull::artifacts::Artifacts;
 use crate::pull::documents::{Documents, DocumentsSettings};
 use crate::pull::freshness::Freshness;
@@ -41,6 +43,7 @@ use crate::pull::plain::PlainDocuments;
 use crate::pull::store::PullStore;
 use crate::pull::views::Views;
 use crate::pull::{PullError, Source};
+use crate::recorded::{Asked, Outcome, Recorder};
 use crate::signing::SigningKey;
 use crate::upstream::{Upstream, has_passed_through_us};
 use bodies::BodyRoom;
@@ -92,6 +95,7 @@ pub struct Garden {
     pub searches: Arc<Semaphore>,
     pub uploads: Uploads,
     pub anonymous: Anonymous,
+    pub recorder: Recorder,
     pub public_url: Option<Url>,
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -102,6 +106,7 @@ impl Garden {
         store: PullStore,
         access: Access,
         signing: SigningKey,
+        recorder: Recorder,
         settings: GardenSettings,
     ) -> Arc<Self> {
         let third = settings.memory / 3;
@@ -117,6 +122,7 @@ impl Garden {
             views: Views::new(store.runtime.clone(), third),
             npm_documents: Documents::new(store.clone(), documents),
             uploads: Uploads::new(UploadLimits::default()),
+            recorder,
             plain: PlainDocuments::new(store.clone(), settings.absent_age),
             signing,
             store,
@@ -196,6 +202,53 @@ impl Registry {
     /// As the settings have them.
     pub fn own_patterns(&self) -> &[String] {
         &self.own_patterns
+    }
+
+    /// Has the gate decide whether this version may be sent, and records what it said.
+    pub fn admit(
+        &self,
+        subject: PackageVersion,
+        remembered: &Remembered<'_>,
+        asking: &Asking,
+    ) -> Result<Admitted, Box<Refused>> {
+        let answer = self.garden.gate.admit(subject, remembered, asking);
+        let (subject, decision) = match &answer {
+            Ok(admitted) => (admitted.subject(), admitted.decision()),
+            Err(refused) => (&refused.subject, &refused.decision),
+        };
+        let subject = (&subject.package, Some(&subject.version));
+        self.record(subject, asking, Outcome::of(decision, answer.is_ok()), &decision.revision);
+        answer
+    }
+
+    /// Records that a document was served, which may be that of one version.
+    pub fn record_view(
+        &self,
+        subject: (&Package, Option<&Version>),
+        asking: &Asking,
+        effect: Effect,
+        revision: &Revision,
+    ) {
+        self.record(subject, asking, Outcome::of_document(effect), revision);
+    }
+
+    /// Records that nothing of a document could be shown.
+    pub fn record_refusal(&self, refused: &Refused, asking: &Asking) {
+        let Refused { subject, decision } = refused;
+        let subject = (&subject.package, Some(&subject.version));
+        self.record(subject, asking, Outcome::of(decision, false), &decision.revision);
+    }
+
+    fn record(
+        &self,
+        (package, version): (&Package, Option<&Version>),
+        asking: &Asking,
+        outcome: Outcome,
+        revision: &Revision,
+    ) {
+        let asked = Asked { registry: &self.name, package, version, asking };
+        let now = self.garden.store.clock.now();
+        self.garden.recorder.note(asked, outcome, revision, now);
     }
 
     /// The address of this registry for whoever asks, without a trailing slash.

@@ -15,6 +15,7 @@ mod memory;
 mod modes;
 mod names;
 mod publish;
+mod recorded;
 mod refusals;
 mod registries;
 mod rules;

@@ -17,7 +17,7 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::backtest::{Backtest, Before, Case, Said, Whom};
 use crate::condition::Condition;
-use crate::facts::{Comparison, KnownAdvisory};
+use crate::facts::{Comparison, Fact, KnownAdvisory};
 use crate::licence::Licence;
 use crate::package::{Ecosystem, PackageVersion};
 use crate::rules::{Draft, Origin, RuleSet, parse};
@@ -435,7 +435,10 @@ proptest! {
         let mut of_recorded = Backtest::new(Before::Recorded, &same);
         let mut of_rules = Backtest::new(Before::Rules(&set), &same);
         for (asked, asker, hours) in &cases {
-            let facts = Facts { now: facts.now + SignedDuration::from_hours(*hours), ..facts };
+            let asks = set.asks_for(Fact::SimilarTo);
+            let similar_to = if asks { set.similar_to(&asked.package) } else { None };
+            let now = facts.now + SignedDuration::from_hours(*hours);
+            let facts = Facts { now, similar_to, ..facts };
             let then = decide(&set.for_package(&asked.package), &asked.version, &facts, asker);
             let said = Said { effect: then.effect, rule: then.rule, reason: None };
             let whom = Whom::of(asker.team.map(Into::into));

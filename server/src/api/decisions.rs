@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
+use jiff::Timestamp;
 use policies::asker::{Asker, is_word};
 use policies::decide::{Considered, explain, overview};
 use policies::decision::{Decision, Revision};
 use policies::facts::{FactSheet, Stated};
 use policies::package::{Package, PackageVersion, Spelling, Version};
+use policies::rules::RuleSet;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
@@ -17,6 +19,7 @@ use super::seen::{Recalled, Seen};
 use super::{Api, By};
 use crate::config::Mode;
 use crate::facts::{About, Remembered, Said, gather_facts};
+use crate::rules::revisions::PastError;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +28,18 @@ pub struct DecisionQuery {
     package: Option<String>,
     /// As whom: `web/shop`. Left out: as the token that asks.
     team: Option<String>,
+    /// A revision that was in force once: what its rules said.
+    at: Option<String>,
+}
+
+/// Rules that were in force once, by which it was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtRevision {
+    pub since: Timestamp,
+    /// When they were last in force, and as of when it was decided; absent while they are.
+    pub until: Option<Timestamp>,
+    /// The advisories beside them are those of now, because those of then are there no more.
+    pub advisories_of_now: bool,
 }
 
 /// A decision with what led to it; without one where no version was asked for.
@@ -53,6 +68,9 @@ pub struct DecisionView {
     pub observing: bool,
     /// What is wrong with the rules at the moment.
     pub faults: Vec<String>,
+    /// Where an older revision was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<AtRevision>,
 }
 
 pub async fn show(
@@ -75,7 +93,27 @@ pub async fn show(
     let team = query.team.map(team).transpose()?.or_else(|| by.team.as_deref().map(str::to_owned));
     let stated = stated(&api, &package, version.as_ref(), &known).await?;
     let asked = Asked { package, version, team };
-    Ok(web::Json(view(&api, asked, own, (known, stated))))
+    let Some(at) = query.at else {
+        let set = api.rules.current();
+        return Ok(web::Json(view(&api, &set, api.clock.now(), asked, own, (known, stated))));
+    };
+    let revision = Revision(at.into());
+    let past = api.revisions.find(&revision).await?;
+    let now = past.until.unwrap_or_else(|| api.clock.now());
+    let (since, until, advisories_of_now) = (past.since, past.until, past.advisories_of_now);
+    let view = view(&api, &past.set, now, asked, own, (known, stated));
+    let at = Some(AtRevision { since, until, advisories_of_now });
+    // The name by which it was asked for, also where the advisories are others.
+    Ok(web::Json(DecisionView { at, revision, faults: Vec::new(), ..view }))
+}
+
+impl From<PastError> for Problem {
+    fn from(error: PastError) -> Self {
+        match error {
+            PastError::Unknown(..) => Self::not_found("no-such-revision", error.to_string()),
+            PastError::Metadata(error) => error.into(),
+        }
+    }
 }
 
 /// By the document of the registry whose memory counts.
@@ -114,12 +152,13 @@ struct Asked {
 
 fn view(
     api: &Api,
+    set: &RuleSet,
+    now: Timestamp,
     asked: Asked,
     own: bool,
     (known, stated): (Vec<Recalled>, Option<Stated>),
 ) -> DecisionView {
     let Asked { package, version, team } = asked;
-    let set = api.rules.current();
     let counts = known.iter().find(|recalled| recalled.record.is_some());
     let mut possible = api.registries.iter().filter(|(of, _)| *of == package.ecosystem());
     let registry = counts
@@ -133,13 +172,13 @@ fn view(
     };
     let said = version.as_ref().map(|version| Said::of(&about, version));
     let said = said.unwrap_or_default();
-    let facts = gather_facts(api.clock.now(), &remembered, &said);
+    let facts = gather_facts(now, &remembered, &said);
     let observing = api.mode == Mode::Observe;
     let faults = api.rules.status().faults;
     let revision = set.revision().clone();
     let Some(version) = version else {
         let purl = package.purl();
-        let overview = overview(&set, &package, &facts);
+        let overview = overview(set, &package, &facts);
         let (considered, others) = (overview.considered, overview.others);
         let seen = known.into_iter().map(Seen::from).collect();
         let (version, decision, facts) = (None, None, None);
@@ -157,11 +196,12 @@ fn view(
             revision,
             observing,
             faults,
+            at: None,
         };
     };
     let asked = PackageVersion { package, version };
     let asker = Asker { team: team.as_deref(), environment: None };
-    let explanation = explain(&set, &asked, &facts, &asker);
+    let explanation = explain(set, &asked, &facts, &asker);
     let facts = Some(FactSheet::from(&facts));
     let seen = known.into_iter().map(Seen::from).collect();
     DecisionView {
@@ -178,5 +218,6 @@ fn view(
         revision,
         observing,
         faults,
+        at: None,
     }
 }

@@ -16,6 +16,7 @@ use crate::advisories;
 use crate::closures::ClosureLimits;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
+use crate::recorded;
 use crate::rules::RulesConfig;
 
 const TOKEN: &str = "garth_test";
@@ -44,7 +45,23 @@ async fn api() -> (TempDir, Api) {
     let gate = crate::gate::Gate::new(rules.clone(), mode, clock.clone());
     let limits = ClosureLimits { packages: 10, time: std::time::Duration::from_secs(1) };
     let closures = Closures::new(gate, Arc::clone(&registries), limits);
-    (home, Api { rules, advisories, access, memory, registries, closures, clock, mode })
+    let recorder = recorded::tests::opened(Arc::clone(&memory.metadata), clock.clone());
+    let keep = std::time::Duration::from_hours(24);
+    let metadata = Arc::clone(&memory.metadata);
+    let revisions = Revisions::new(metadata, rules.clone(), clock.clone(), keep);
+    let api = Api {
+        rules,
+        advisories,
+        access,
+        memory,
+        recorder,
+        revisions,
+        registries,
+        closures,
+        clock,
+        mode,
+    };
+    (home, api)
 }
 
 async fn send(
@@ -119,6 +136,9 @@ async fn every_path_and_method_asks_for_the_token_first() {
             ("DELETE", "/api/v1/tokens/ci"),
             ("GET", "/api/v1/teams"),
             ("DELETE", "/api/v1/teams/web/shop"),
+            ("GET", "/api/v1/observed"),
+            ("POST", "/api/v1/policy/backtest"),
+            ("POST", "/api/v1/policy/diff"),
             ("GET", "/api/v1/nothing"),
             ("GET", "/api/v1"),
         ] {
@@ -358,4 +378,68 @@ async fn a_decision_comes_with_the_rules_that_were_considered() {
         check(&api, "GET", "/api/v1/decisions?package=pkg:npm/evil", None, (200, "")).await;
     assert_eq!((&general["version"], &general["decision"]), (&Value::Null, &Value::Null));
     assert_eq!(general["considered"][0]["why"], "speaks of every version");
+}
+
+#[actix_web::test]
+async fn policies_are_tried_and_each_fault_in_them_has_its_place() {
+    let (_home, api) = api().await;
+    let file = |text: &str| json!({ "name": "p/a.toml", "text": text });
+    let good = "[[rule]]\nname = 'all'\neffect = 'allow'\npackages = ['npm:*']\n";
+    let candidate = json!({ "files": [file(good)] });
+    for path in ["/api/v1/policy/backtest?since=30d&in_force=true", "/api/v1/policy/diff"] {
+        let report = check(&api, "POST", path, Some(&candidate), (200, "")).await;
+        assert_eq!((&report["changed"], &report["requests"]), (&json!(0), &json!(0)), "{report}");
+    }
+    let broken =
+        [file("[[rule]]\nname = 'x'\neffect = 'alow'\npackages = ['npm:a']\n"), file(good)];
+    let broken = json!({ "files": broken });
+    let path = "/api/v1/policy/diff";
+    let answer = check(&api, "POST", path, Some(&broken), (400, "invalid-policies")).await;
+    assert_eq!(answer["faults"][0]["field"], "p/a.toml:3:10", "{answer}");
+    // A name that a rule made by a command has is taken.
+    check(
+        &api,
+        "POST",
+        "/api/v1/rules",
+        Some(&json!({"name": "all", "effect": "deny", "packages": ["npm:x"]})),
+        (201, ""),
+    )
+    .await;
+    check(&api, "POST", path, Some(&candidate), (400, "invalid-policies")).await;
+    check(
+        &api,
+        "POST",
+        "/api/v1/policy/backtest",
+        Some(&json!({"file": 1})),
+        (400, "invalid-json"),
+    )
+    .await;
+    let since = "/api/v1/policy/diff?since=yesterday";
+    let other = json!({ "files": [file(&good.replace("'all'", "'every'"))] });
+    check(&api, "POST", since, Some(&other), (400, "invalid-since")).await;
+    check(&api, "GET", "/api/v1/observed?team=a/b/c", None, (400, "invalid-team")).await;
+    let observed = check(&api, "GET", "/api/v1/observed?since=7d", None, (200, "")).await;
+    assert_eq!(observed["requests"], 0);
+    let _place = api.recorder.place_for_trial().unwrap();
+    check(&api, "POST", path, Some(&other), (503, "busy")).await;
+}
+
+#[actix_web::test]
+async fn a_decision_can_be_asked_of_an_older_revision() {
+    let (_home, api) = api().await;
+    api.revisions.keep(&api.rules.current()).await.unwrap();
+    let old = api.rules.current().revision().clone();
+    let made = json!({ "effect": "allow", "packages": ["npm:left-pad"] });
+    check(&api, "POST", "/api/v1/rules", Some(&made), (201, "")).await;
+    api.revisions.keep(&api.rules.current()).await.unwrap();
+    let path = "/api/v1/decisions?package=npm:left-pad@1.3.0";
+    let now = check(&api, "GET", path, None, (200, "")).await;
+    assert_eq!(now["decision"]["effect"], "allow", "{now}");
+    let then = check(&api, "GET", &format!("{path}&at={old}"), None, (200, "")).await;
+    assert_eq!(then["decision"]["effect"], "deny", "{then}");
+    assert_eq!(then["revision"], old.as_str());
+    assert_eq!(then["at"]["until"], "2026-06-01T00:00:00Z", "{then}");
+    let unknown = format!("{path}&at=0000000000000000");
+    let answer = check(&api, "GET", &unknown, None, (404, "no-such-revision")).await;
+    assert!(answer["detail"].as_str().unwrap().contains(old.as_str()), "{answer}");
 }

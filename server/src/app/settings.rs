@@ -9,6 +9,7 @@ use crate::closures::ClosureLimits;
 use crate::config::{self, Config, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
+use crate::recorded::RecordedSettings;
 use crate::registries::GardenSettings;
 use crate::upstream::{self, Credentials, Deadlines, Retries, UpstreamSettings};
 
@@ -22,10 +23,12 @@ pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
         let is_publish =
             method == Method::PUT && registries.iter().any(|base| path.starts_with(base.as_str()));
         let is_import = method == Method::POST && crate::api::takes_import(path);
-        match (is_publish, is_import) {
-            (true, _) => publish_bytes,
-            (false, true) => crate::advisories::MAX_IMPORT,
-            (false, false) => body_bytes,
+        let is_trial = method == Method::POST && crate::api::takes_policies(path);
+        match (is_publish, is_import, is_trial) {
+            (true, _, _) => publish_bytes,
+            (_, true, _) => crate::advisories::MAX_IMPORT,
+            (_, _, true) => crate::api::trials::MAX_POLICIES,
+            _ => body_bytes,
         }
     };
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -65,6 +68,10 @@ pub fn garden(config: &Config) -> GardenSettings {
 pub fn closures(config: &Config) -> ClosureLimits {
     let packages = usize::try_from(config.limits.closure_packages).unwrap_or(usize::MAX);
     ClosureLimits { packages, time: config.limits.closure_time }
+}
+
+pub fn recorded(config: &Config) -> RecordedSettings {
+    RecordedSettings { keep: config.recorded.keep, max: config.recorded.max }
 }
 
 /// `None` for a registry of own packages alone.

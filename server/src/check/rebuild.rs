@@ -24,7 +24,7 @@ use crate::metadata::sled::OpenError;
 use crate::metadata::{Batch, Change, Metadata};
 
 /// The kinds are read one by one: damage in one does not take the others along.
-const KINDS: [&[u8]; 11] = [
+const KINDS: [&[u8]; 15] = [
     b"rule/",
     b"rule-packages/",
     b"artifact/",
@@ -35,6 +35,10 @@ const KINDS: [&[u8]; 11] = [
     b"own/",
     b"advisory/",
     b"advisories/",
+    b"revision/",
+    b"revision-rules/",
+    b"rules-block/",
+    b"recorded/",
     b"meta/",
 ];
 

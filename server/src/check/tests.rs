@@ -6,7 +6,8 @@ use super::*;
 use crate::blobs::{Blobs, BlobsOptions, Side};
 use crate::metadata::Batch;
 use crate::metadata::records::{
-    ArtifactRecord, DocumentRecord, Key, OwnRecord, Record, RuleRecord, encode, read,
+    ArtifactRecord, DocumentRecord, Key, OwnRecord, Record, RecordedPlace, RecordedRecord,
+    RuleRecord, encode, read,
 };
 use jiff::Timestamp;
 use policies::decision::Effect;
@@ -337,15 +338,22 @@ async fn readable_store_keeps_its_rules_and_newer_words() {
     open.commit(&key, &newer).await;
     let lost = ArtifactRecord::key("npm", "a", "a.tgz");
     open.store.commit(Batch::default().remove_record(&lost).put("rule/bad", "?")).await.unwrap();
+    let place = RecordedPlace { hour: 7, writer: "w".to_owned(), n: 1 };
+    let (recorded, use_of) = (
+        RecordedRecord::key(&place),
+        RecordedRecord { rows: 1, requests: 2, packed: String::new() },
+    );
+    open.commit(&recorded, &use_of).await;
     open.store.close().await;
 
     let rebuilt = data.rebuild().await;
-    assert_eq!((rebuilt.kept, rebuilt.recovered, rebuilt.dropped), (3, 1, 1));
+    assert_eq!((rebuilt.kept, rebuilt.recovered, rebuilt.dropped), (4, 1, 1));
     assert!(rebuilt.unreadable[0].contains("rule/bad"), "{rebuilt:?}");
     let open = data.open().await;
     assert_eq!(read(&open.store, &key).await.unwrap(), Some(newer));
     assert!(read(&open.store, &lost).await.unwrap().is_some());
     assert_eq!(read(&open.store, &RuleRecord::key("r")).await.unwrap(), Some(rule()));
+    assert_eq!(read(&open.store, &recorded).await.unwrap(), Some(use_of));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,17 @@
 //! `garth policy …`: rules as code, looked at before they are in force.
 //!
 //! `check` and `test` need no server: they read policy files and say what they found. One file a
-//! command; what they have in common is [`source`], which finds and reads the files.
+//! command; what they have in common is [`source`], which finds and reads the files. `diff` and
+//! `backtest` have the server try files on what it recorded and what it holds ([`trial`]).
 
+mod backtest;
 mod check;
+mod diff;
 mod junit;
 mod machine;
 mod source;
 mod test;
+mod trial;
 
 use clap::{Args, Subcommand};
 
@@ -26,6 +30,8 @@ pub struct PolicyCommand {
 enum Action {
     Check(check::Check),
     Test(test::Test),
+    Diff(diff::Diff),
+    Backtest(backtest::Backtest),
 }
 
 impl PolicyCommand {
@@ -33,6 +39,8 @@ impl PolicyCommand {
         match self.action {
             Action::Check(command) => command.run(env, clock),
             Action::Test(command) => command.run(env, clock),
+            Action::Diff(command) => command.run(env),
+            Action::Backtest(command) => command.run(env),
         }
     }
 }

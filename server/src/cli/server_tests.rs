@@ -24,6 +24,8 @@ use crate::config::Mode;
 use crate::gate::Gate;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
+use crate::recorded;
+use crate::rules::revisions::Revisions;
 use crate::rules::{Rules, RulesConfig};
 
 /// A server of the API on a thread of its own; it stops with the process of the tests.
@@ -40,6 +42,10 @@ fn start(data: &Path) {
             let advisories =
                 advisories::tests::opened(&data, Arc::clone(&metadata), rules.clone()).await;
             let (token, token_file) = AdminToken::open(&data).unwrap();
+            let recorder = recorded::tests::opened(Arc::clone(&metadata), clock.clone());
+            let keep = std::time::Duration::from_hours(24);
+            let revisions =
+                Revisions::new(Arc::clone(&metadata), rules.clone(), clock.clone(), keep);
             let memory = Memory { metadata: Arc::clone(&metadata), registries: Arc::new([]) };
             let register = Register::open(metadata, clock.clone()).await.unwrap();
             let access = Access::new(token, register);
@@ -48,7 +54,18 @@ fn start(data: &Path) {
             let gate = Gate::new(rules.clone(), mode, clock.clone());
             let limits = ClosureLimits { packages: 10, time: Duration::from_secs(1) };
             let closures = Closures::new(gate, Arc::clone(&registries), limits);
-            let api = Api { rules, advisories, access, memory, registries, closures, clock, mode };
+            let api = Api {
+                rules,
+                advisories,
+                access,
+                memory,
+                recorder,
+                revisions,
+                registries,
+                closures,
+                clock,
+                mode,
+            };
             let app = move || App::new().app_data(web::Data::new(api.clone())).configure(routes);
             let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", 0)).unwrap();
             let url = format!("http://{}", server.addrs()[0]).parse().unwrap();

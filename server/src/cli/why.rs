@@ -13,7 +13,7 @@ use super::Exit;
 use super::client::{Client, ServerArgs};
 use super::remedy::{fetch_rule, remedy};
 use super::talk::{colours, painted, print, print_json, with_server};
-use crate::api::decisions::DecisionView;
+use crate::api::decisions::{AtRevision, DecisionView};
 use crate::api::rules::RuleView;
 use crate::api::seen::{Observed, Seen};
 use crate::config::EnvSnapshot;
@@ -30,6 +30,9 @@ pub struct Why {
     /// As a token of this team would be answered, like web/shop [default: as the token that asks]
     #[arg(long, value_name = "TEAM")]
     team: Option<String>,
+    /// By the rules of an older revision, as a refusal, the log or an earlier answer names it
+    #[arg(long, value_name = "REVISION")]
+    at: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -48,6 +51,7 @@ impl Why {
         with_server(&self.server, env, async |client: Client| {
             let mut query = vec![("package", self.package.as_str())];
             query.extend(self.team.as_deref().map(|team| ("team", team)));
+            query.extend(self.at.as_deref().map(|revision| ("at", revision)));
             let view: DecisionView = client.get(&["decisions"], &query).await?;
             if self.json {
                 print_json(&view);
@@ -57,8 +61,8 @@ impl Why {
                     _ => None,
                 };
                 let deciding = match by {
-                    Some(name) => fetch_rule(&client, name).await?,
-                    None => None,
+                    Some(name) if view.at.is_none() => fetch_rule(&client, name).await?,
+                    _ => None,
                 };
                 print(&told(&view, deciding.as_ref(), colours));
             }
@@ -144,6 +148,10 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
         }
     }
     let _ = writeln!(text, "Rules of revision {}", view.revision);
+    if let Some(at) = &view.at {
+        tell_past(&mut text, at);
+        return text;
+    }
     let refused =
         decision.is_some_and(|decision| decision.rule.is_none() && !decision.is_allowed());
     if refused {
@@ -160,6 +168,21 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
         let _ = writeln!(text, "To {}", remedy(rule));
     }
     text
+}
+
+/// What to do about it now is not said of what was once.
+fn tell_past(text: &mut String, at: &AtRevision) {
+    let _ = match at.until {
+        Some(until) => writeln!(
+            text,
+            "They were first in force on {:.0}, and last on {until:.0}, which is when this was the answer.",
+            at.since
+        ),
+        None => writeln!(text, "They are in force, since {:.0}.", at.since),
+    };
+    if at.advisories_of_now {
+        text.push_str("The advisories are those of now: those of then are not kept.\n");
+    }
 }
 
 /// Of a version that was decided on, the decision knows; of others, whether there are own ones.
@@ -239,6 +262,7 @@ mod tests {
             revision: set.revision().clone(),
             observing,
             faults: Vec::new(),
+            at: None,
         };
         (view, set)
     }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{advisories, limits, log, registry, root, store, tls, upstream};
+use super::{advisories, limits, log, recorded, registry, root, store, tls, upstream};
 
 #[derive(Clone, Copy, Debug)]
 pub struct SettingDoc {
@@ -44,6 +44,7 @@ pub fn settings() -> &'static [SettingDoc] {
             upstream::SETTINGS,
             limits::SETTINGS,
             advisories::SETTINGS,
+            recorded::SETTINGS,
             tls::SETTINGS,
             log::SETTINGS,
         ]

@@ -228,6 +228,9 @@ struct Inner {
     upstream_breaker: Family<UpstreamLabels, Gauge>,
     store_bytes: Family<StoreLabels, Gauge>,
     views: Gauge,
+    recorded: Counter,
+    not_recorded: Counter,
+    dropped: Counter,
     rules_ok: Gauge,
     rules_count: Gauge,
     rules_loaded: Gauge<f64, AtomicU64>,
@@ -308,6 +311,17 @@ impl Metrics {
                 "views",
                 "Finished answers in memory, one for all who are told the same"
             ),
+            recorded: register!(r, "decisions_recorded", "Decisions that were recorded"),
+            not_recorded: register!(
+                r,
+                "decisions_not_recorded",
+                "Decisions that were not recorded, for want of room or because the store failed"
+            ),
+            dropped: register!(
+                r,
+                "recorded_decisions_dropped",
+                "Recorded decisions that were dropped before their time, because there were too many"
+            ),
             rules_ok: register!(r, "rules_ok", "1 while the newest rules are in use"),
             rules_count: register!(r, "rules", "Rules in use"),
             rules_loaded: register!(
@@ -335,6 +349,18 @@ impl Metrics {
         let registry = self.0.names.bounded(registry);
         let labels = ComparisonLabels { registry, found: found.as_str() };
         self.0.comparisons.get_or_create(&labels).inc();
+    }
+
+    pub fn decisions_recorded(&self, count: u64) {
+        self.0.recorded.inc_by(count);
+    }
+
+    pub fn decisions_not_recorded(&self, count: u64) {
+        self.0.not_recorded.inc_by(count);
+    }
+
+    pub fn decisions_dropped(&self, count: u64) {
+        self.0.dropped.inc_by(count);
     }
 
     pub fn connection_opened(&self) {

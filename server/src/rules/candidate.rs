@@ -29,6 +29,8 @@ impl From<Text> for PolicyText {
 pub struct BesideFiles {
     made: Vec<Rule>,
     advisories: Arc<Index>,
+    /// Names that are published here.
+    own: Arc<[String]>,
 }
 
 impl Rules {
@@ -37,7 +39,7 @@ impl Rules {
         let parts = self.0.parts.lock().await;
         let made = parts.made.clone();
         let advisories = parts.advisories.clone()?;
-        Ok(BesideFiles { made, advisories })
+        Ok(BesideFiles { made, advisories, own: Arc::clone(&parts.own) })
     }
 }
 
@@ -62,6 +64,12 @@ impl BesideFiles {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(RuleSet::compile(rules)?.with_advisories(Arc::clone(&self.advisories)))
+        Ok(self.put_beside(RuleSet::compile(rules)?))
+    }
+
+    /// The same rules with what is beside them now.
+    pub fn put_beside(&self, rules: RuleSet) -> RuleSet {
+        let set = rules.with_advisories(Arc::clone(&self.advisories));
+        set.with_own_names(Arc::clone(&self.own))
     }
 }

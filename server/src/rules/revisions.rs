@@ -213,9 +213,9 @@ impl Revisions {
             None => self.load(&record.rules).await?,
         };
         let beside = self.0.rules.beside_files().await;
-        let advisories = beside.map_err(MetadataError::Unavailable)?.advisories().clone();
-        let advisories_of_now = **advisories.revision() != *record.advisories;
-        let set = set.with_advisories(advisories);
+        let beside = beside.map_err(MetadataError::Unavailable)?;
+        let advisories_of_now = **beside.advisories().revision() != *record.advisories;
+        let set = beside.put_beside(set);
         let (since, until) = (record.since, record.until);
         Ok(Past { set, since, until, advisories_of_now })
     }

@@ -160,8 +160,7 @@ pub async fn tarball(
     access.set_package(subject.clone());
     let file = names::tarball_file(&package, &subject.version);
     let remembered = remembered(registry, &known);
-    let admitted =
-        registry.garden.gate.admit(subject, &remembered, &asking).map_err(Refusal::Refused)?;
+    let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::Refused)?;
     access.set_decision(admitted.decision().effect);
 
     let source = if is_own { &registry.own_source } else { registry.source_of(&package) };
@@ -383,9 +382,14 @@ async fn find_view(
     match answer {
         Answer::View(view) => {
             edge::access(req).set_decision(view.decision());
+            let version = if let Part::Version(version) = &part { Some(version) } else { None };
+            registry.record_view((&package, version), &asking, view.decision(), rules.revision());
             Ok(FoundView { view, audience })
         }
-        Answer::Refused(refused) => Err(Refusal::Refused(Box::new(Refused::clone(&refused)))),
+        Answer::Refused(refused) => {
+            registry.record_refusal(&refused, &asking);
+            Err(Refusal::Refused(Box::new(Refused::clone(&refused))))
+        }
     }
 }
 

@@ -70,9 +70,8 @@ pub async fn attestations(
     let subject = PackageVersion { package: package.clone(), version: version.clone() };
     let access = edge::access(req);
     access.set_package(subject.clone());
-    let gate = &registry.garden.gate;
     let remembered = remembered(registry, &known);
-    let admitted = gate.admit(subject, &remembered, &asking).map_err(Refusal::Refused)?;
+    let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::Refused)?;
     access.set_decision(admitted.decision().effect);
     let none = || unknown(format!("an attestation of {what}"), source);
     if is_own {
