@@ -23,7 +23,9 @@ use report::Gathered;
 pub use report::{Change, Kind, Report, Said, Totals, Whom};
 
 /// Decisions that are kept, so that the next case like it costs a look-up.
-const MAX_KEPT: usize = 500_000;
+const MAX_KEPT: usize = 200_000;
+/// Packages whose rules are kept at hand.
+const MAX_PACKAGES: usize = 20_000;
 
 /// What the candidate is held against.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +113,7 @@ impl<'s> Backtest<'s> {
 
     /// Decides one case both ways, and counts what came of it.
     pub fn try_case(&mut self, case: &Case<'_>) {
-        if self.kept >= MAX_KEPT || self.packages.len() >= MAX_KEPT {
+        if self.kept >= MAX_KEPT || self.packages.len() >= MAX_PACKAGES {
             self.packages.clear();
             self.kept = 0;
         }
