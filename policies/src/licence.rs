@@ -60,15 +60,14 @@ impl Licence {
                 [] => None,
                 [one] => Some((*one).to_owned()),
                 several => {
-                    let sides = several.iter().map(|side| match side.contains(' ') {
-                        true => format!("({side})"),
-                        false => (*side).to_owned(),
+                    let sides = several.iter().map(|side| {
+                        if side.contains(' ') { format!("({side})") } else { (*side).to_owned() }
                     });
                     Some(sides.collect::<Vec<_>>().join(" OR "))
                 }
             }
         };
-        let says = |value: &&Value| !value.is_null() && **value != Value::from("");
+        let says = |value: &&Value| !value.is_null() && value.as_str() != Some("");
         let text = stated(license.filter(says).or(licenses)?)?;
         Some(Self::new(Ecosystem::Npm, &text))
     }

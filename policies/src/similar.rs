@@ -10,7 +10,7 @@
 //! scope's owner publishes there. A look costs a few look-ups, however many names are trusted: of
 //! two texts that differ in one place, one half is the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use crate::package::{Ecosystem, Package};
@@ -29,7 +29,7 @@ static POPULAR_OF_NPM: LazyLock<Names> = LazyLock::new(|| {
 /// Trusted names, the most trusted first, and how to find those that another name resembles.
 #[derive(Debug)]
 pub struct Names {
-    names: Box<[Box<str>]>,
+    kept: Box<[Box<str>]>,
     places: HashMap<u32, Vec<u32>>,
     /// Whole names.
     whole: Texts,
@@ -52,7 +52,7 @@ impl Names {
     fn of<'a>(names: impl Iterator<Item = &'a str>, shortest: usize) -> Self {
         let mut places: HashMap<u32, Vec<u32>> = HashMap::new();
         let mut kept: Vec<Box<str>> = Vec::new();
-        let (mut whole, mut scopes) = (Vec::new(), Vec::new());
+        let (mut whole, mut scopes, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for name in names.filter(|name| !name.is_empty() && name.len() <= LONGEST) {
             // More than four thousand million names are none.
             let Ok(place) = u32::try_from(kept.len()) else { break };
@@ -63,12 +63,14 @@ impl Names {
             of_hash.push(place);
             kept.push(name.into());
             whole.push((plain(name), place));
-            if let Some(scope) = scope_of(name) {
+            if let Some(scope) = scope_of(name)
+                && seen.insert(scope)
+            {
                 scopes.push((plain(scope), place));
             }
         }
         Self {
-            names: kept.into(),
+            kept: kept.into(),
             places,
             whole: Texts::new(whole, shortest),
             scopes: Texts::new(scopes, shortest),
@@ -76,18 +78,18 @@ impl Names {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.kept.is_empty()
     }
 
     pub fn has(&self, name: &str) -> bool {
         let of_hash = self.places.get(&hash(0, name.as_bytes()));
-        of_hash.into_iter().flatten().any(|place| *self.names[*place as usize] == *name)
+        of_hash.into_iter().flatten().any(|place| *self.kept[*place as usize] == *name)
     }
 
     /// Whether it lies in the scope of one of them.
     fn has_scope_of(&self, name: &str) -> bool {
         let Some(scope) = scope_of(name) else { return false };
-        let of = |place: u32| scope_of(&self.names[place as usize]) == Some(scope);
+        let of = |place: u32| scope_of(&self.kept[place as usize]) == Some(scope);
         self.scopes.first(&plain(scope), of).is_some()
     }
 
@@ -97,7 +99,7 @@ impl Names {
         }
         let text = plain(name);
         let scope = scope_of(name).map(plain);
-        let known = |place: u32| &*self.names[place as usize];
+        let known = |place: u32| &*self.kept[place as usize];
         let any = |_: u32| true;
         // A name without a scope is no slip for one letter more or less in one that has one.
         let alike = |place: u32| known(place).starts_with('@') == scope.is_some();
@@ -165,8 +167,8 @@ fn plain(name: &str) -> String {
 /// Texts with the places of the names that they stand for.
 #[derive(Debug)]
 struct Texts {
-    texts: Box<[(Box<str>, u32)]>,
-    /// Hash and place in `texts`, sorted.
+    all: Box<[(Box<str>, u32)]>,
+    /// Hash and place in `all`, sorted.
     equal: Box<[(u32, u32)]>,
     halves: Box<[(u32, u32)]>,
     shortest: usize,
@@ -194,13 +196,13 @@ impl Texts {
         }
         equal.sort_unstable();
         halves.sort_unstable();
-        Self { texts, equal: equal.into(), halves: halves.into(), shortest }
+        Self { all: texts, equal: equal.into(), halves: halves.into(), shortest }
     }
 
     /// The name of the same text that is trusted most.
     fn first(&self, text: &str, takes: impl Fn(u32) -> bool) -> Option<u32> {
         let found = found(&self.equal, hash(WHOLE, text.as_bytes()));
-        let same = found.map(|at| &self.texts[at]).filter(|(known, _)| **known == *text);
+        let same = found.map(|at| &self.all[at]).filter(|(known, _)| **known == *text);
         same.map(|(_, place)| *place).filter(|place| takes(*place)).min()
     }
 
@@ -209,7 +211,7 @@ impl Texts {
         let asked = text.as_bytes();
         let mut best: Option<u32> = None;
         let mut see = |at: usize| {
-            let (known, place) = &self.texts[at];
+            let (known, place) = &self.all[at];
             let is_better = best.is_none_or(|best| *place < best) && takes(*place);
             if is_better && differ_in_one_place(known.as_bytes(), asked) {
                 best = Some(*place);
@@ -258,7 +260,6 @@ fn differ_in_one_place(a: &[u8], b: &[u8]) -> bool {
     let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[same..], &b[same..]);
     match (a, b) {
-        ([], []) => false,
         ([first, second, rest @ ..], [x, y, others @ ..])
             if first == y && second == x && rest == others =>
         {

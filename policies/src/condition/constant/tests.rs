@@ -89,7 +89,7 @@ proptest! {
         let condition = Condition::parse(&parts.join(joint)).unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let published = hours.map(|hours| now - jiff::SignedDuration::from_hours(hours));
-        let facts = Facts { yanked, size, own, published, ..Facts::at(now) };
+        let facts = Facts { published, own, yanked, size, ..Facts::at(now) };
         let package = Package::new(Ecosystem::Npm, &name).unwrap();
         let said = condition.ask(&Subject { package: &package, version: "1.0.0", facts: &facts }).tri;
         if let Some(constant) = condition.constant(&[Ecosystem::Npm]) {
