@@ -146,12 +146,7 @@ impl App {
         let access = Access::new(token, register);
         let signing = open_signing(config.data.clone()).await?;
         let deciding = gate.clone();
-        let recorder = Recorder::new(
-            Arc::clone(&engines.metadata),
-            clock.clone(),
-            metrics.clone(),
-            settings::recorded(config),
-        );
+        let recorder = open_recorder(config, &engines.metadata, &clock, &metrics);
         let garden = Garden::new(
             gate,
             store,
@@ -160,12 +155,7 @@ impl App {
             recorder.clone(),
             settings::garden(config),
         );
-        let views = Arc::downgrade(&garden);
-        metrics.before_each_page(move |metrics| {
-            if let Some(garden) = views.upgrade() {
-                metrics.set_views(garden.views.count());
-            }
-        });
+        count_views(&garden, &metrics);
         let upstreams = open_upstreams(config, &clock)?;
         let registries = open_registries(config, &upstreams, &garden)?;
 
@@ -180,15 +170,7 @@ impl App {
         });
         upkeep.register(&health);
         let has_rules = rules.status().count > 0;
-        let memory = Memory {
-            metadata: Arc::clone(&metadata),
-            registries: registries
-                .iter()
-                .filter_map(|(format, registry)| {
-                    Some((Arc::clone(&registry.name), format.ecosystem()?))
-                })
-                .collect(),
-        };
+        let memory = memory_of(&metadata, &registries);
         let of_ecosystems: Arc<[_]> = registries
             .iter()
             .filter_map(|(format, registry)| Some((format.ecosystem()?, Arc::clone(registry))))
@@ -199,12 +181,8 @@ impl App {
         let remotes = open_remotes(config, &clock)?;
         let fetching = advisories.fetch_regularly(remotes, config.advisories.every);
         let recording = recorder.start();
-        let revisions = Revisions::new(
-            Arc::clone(&metadata),
-            rules.clone(),
-            clock.clone(),
-            config.recorded.keep,
-        );
+        let keep = config.recorded.keep;
+        let revisions = Revisions::new(Arc::clone(&metadata), rules.clone(), clock.clone(), keep);
         let keeping = revisions.start();
         let api = Api {
             rules,
@@ -311,6 +289,32 @@ async fn open_blobs(
         .await
         .map_err(|fault| start_error("opening the blobs", &fault))?
         .map_err(|fault| start_error("opening the blobs", &fault))
+}
+
+fn open_recorder(
+    config: &Config,
+    metadata: &Arc<dyn Metadata>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Recorder {
+    let settings = settings::recorded(config);
+    Recorder::new(Arc::clone(metadata), clock.clone(), metrics.clone(), settings)
+}
+
+fn count_views(garden: &Arc<Garden>, metrics: &Metrics) {
+    let garden = Arc::downgrade(garden);
+    metrics.before_each_page(move |metrics| {
+        if let Some(garden) = garden.upgrade() {
+            metrics.set_views(garden.views.count());
+        }
+    });
+}
+
+fn memory_of(metadata: &Arc<dyn Metadata>, registries: &[(Format, Arc<Registry>)]) -> Memory {
+    let named = registries
+        .iter()
+        .filter_map(|(format, registry)| Some((Arc::clone(&registry.name), format.ecosystem()?)));
+    Memory { metadata: Arc::clone(metadata), registries: named.collect() }
 }
 
 /// In the order of the configured registries.

@@ -22,14 +22,14 @@ pub struct Reading {
     /// Records that can not be read; they are left out, and the log says so.
     pub unreadable: u64,
     /// Records are not joined while somebody goes through them.
-    _reading: OwnedRwLockReadGuard<()>,
+    _unjoined: OwnedRwLockReadGuard<()>,
 }
 
 impl Recorder {
     /// What was counted up to now is written first, so that it is there.
     pub async fn read(&self, since: Timestamp) -> Result<Reading, MetadataError> {
         self.flush().await?;
-        let reading = Arc::clone(&self.0.joining).read_owned().await;
+        let unjoined = Arc::clone(&self.0.joining).read_owned().await;
         Ok(Reading {
             metadata: Arc::clone(&self.0.metadata),
             since,
@@ -37,7 +37,7 @@ impl Recorder {
             after: RecordedRecord::before(hour_of(since)).as_bytes().to_vec(),
             is_last: false,
             unreadable: 0,
-            _reading: reading,
+            _unjoined: unjoined,
         })
     }
 }

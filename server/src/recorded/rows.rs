@@ -181,14 +181,13 @@ struct Names<'p> {
 
 impl Names<'_> {
     fn row(&mut self, hour: u32, row: &Row) -> Result<(Use, Tally), String> {
-        let package = match self.packages.get(&row.package) {
-            Some(package) => package.clone(),
-            None => {
-                let package: Package =
-                    self.text(row.package)?.parse().map_err(|fault| format!("{fault}"))?;
-                self.packages.insert(row.package, package.clone());
-                package
-            }
+        let package = if let Some(package) = self.packages.get(&row.package) {
+            package.clone()
+        } else {
+            let package: Package =
+                self.text(row.package)?.parse().map_err(|fault| format!("{fault}"))?;
+            self.packages.insert(row.package, package.clone());
+            package
         };
         let version = match (row.version, self.versions.get(&row.version)) {
             (0, _) => None,

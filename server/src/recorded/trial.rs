@@ -109,10 +109,8 @@ impl Trial {
                     if let Some(team) = key.team.as_ref().filter(|_| teams.len() < MAX_TEAMS) {
                         teams.insert(Arc::clone(team));
                     }
-                    let whom = match backtest.tells_apart(&subject.package) {
-                        true => Whom::of(key.team),
-                        false => Whom::Everybody,
-                    };
+                    let is_apart = backtest.tells_apart(&subject.package);
+                    let whom = if is_apart { Whom::of(key.team) } else { Whom::Everybody };
                     let facts = facts.of(&key.registry, &subject).await?.at(now);
                     backtest.try_case(&Case {
                         registry: &key.registry,
@@ -133,10 +131,8 @@ impl Trial {
             let mut cached = Cached::new(trial);
             while let Some(held) = cached.next().await? {
                 for (registry, subject) in held {
-                    let asking = match backtest.tells_apart(&subject.package) {
-                        true => &whom[..],
-                        false => &[Whom::Everybody],
-                    };
+                    let is_apart = backtest.tells_apart(&subject.package);
+                    let asking = if is_apart { &whom[..] } else { &[Whom::Everybody] };
                     let facts = facts.of(&registry, &subject).await?.at(now);
                     for whom in asking {
                         backtest.try_case(&Case {

@@ -39,7 +39,7 @@ pub(super) async fn show(
     if shown.json {
         print_json(&report);
     } else {
-        print(&told(&report, &shown));
+        print(&told(&report, shown));
     }
     Ok(if report.report.changed == 0 { Exit::Done } else { Exit::Findings })
 }
@@ -59,7 +59,7 @@ pub(super) enum Tried {
     Versions,
 }
 
-fn told(report: &TrialReport, shown: &Shown) -> String {
+fn told(report: &TrialReport, shown: Shown) -> String {
     let mut text = String::new();
     let of = &report.report;
     if report.unreadable > 0 {
@@ -206,7 +206,7 @@ mod tests {
             unreadable: 0,
         };
         let shown = |tried| Shown { json: false, colours: false, tried };
-        assert_snapshot!(told(&report, &shown(Tried::Requests)), @r"
+        assert_snapshot!(told(&report, shown(Tried::Requests)), @r"
         Of 400 requests for versions since 2026-05-01T10:00:00Z: 12 would be refused, 3 let in
         refused  npm:left-pad@1.3.0  web/shop        12 x, last 2026-05-30T10:00:00Z  allow by all → deny by no-left-pad: use padStart
         let in   npm:@s/x@1.0.0      (no team)        3 x, last 2026-05-30T10:00:00Z  deny → allow by all
@@ -216,7 +216,7 @@ mod tests {
         rule no-left-pad: 12 would be refused, 3 let in
         The rules that were tried are revision 0123456789abcdef
         ");
-        let diff = told(&report, &shown(Tried::Versions));
+        let diff = told(&report, shown(Tried::Versions));
         assert_snapshot!(diff.lines().next().unwrap(), @"5 of what is cached, or was asked for since 2026-05-01T10:00:00Z, is decided differently");
     }
 }

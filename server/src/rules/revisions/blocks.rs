@@ -44,7 +44,7 @@ pub(super) fn cut(rules: &[Rule]) -> Vec<Block> {
         text += &serde_json::to_string(&Kept::of(rule))
             .expect("rules are plain structs with string keys");
         text.push('\n');
-        let ends = Digest::sha256_of(rule.name.as_bytes()).bytes()[0] % RULES == 0;
+        let ends = Digest::sha256_of(rule.name.as_bytes()).bytes()[0].is_multiple_of(RULES);
         if ends || text.len() >= LONG {
             blocks.push(block(&std::mem::take(&mut text)));
         }
