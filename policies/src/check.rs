@@ -128,13 +128,18 @@ fn letter_case(rules: &[Rule], expectations: &[Expectation]) -> Vec<Finding> {
     let mut found = Vec::new();
     for rule in rules {
         for (place, pattern) in rule.patterns.iter().enumerate() {
-            let text = pattern.to_string();
-            let odd = match pattern {
-                Pattern::One(package) => {
-                    package.ecosystem() == Ecosystem::Npm && has_capitals(&text) && !meant(package)
+            let (text, odd) = match pattern {
+                Pattern::One(package) | Pattern::In(package, _) => {
+                    let text = package.to_string();
+                    let odd = package.ecosystem() == Ecosystem::Npm && has_capitals(&text);
+                    (text, odd && !meant(package))
                 }
-                Pattern::Like(Ecosystem::Npm, _) => has_capitals(&text),
-                _ => false,
+                Pattern::Like(Ecosystem::Npm, _) => {
+                    let text = pattern.to_string();
+                    let odd = has_capitals(&text);
+                    (text, odd)
+                }
+                _ => continue,
             };
             if !odd {
                 continue;
@@ -145,7 +150,7 @@ fn letter_case(rules: &[Rule], expectations: &[Expectation]) -> Vec<Finding> {
                 rule.titled()
             );
             let remedy = match pattern {
-                Pattern::One(_) => {
+                Pattern::One(_) | Pattern::In(..) => {
                     format!("write {lower}, or keep an [[expect]] for {text} if it is meant")
                 }
                 _ => format!("write {lower}"),

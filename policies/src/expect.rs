@@ -10,7 +10,7 @@
 //!
 //! What the facts leave out is unknown, as it is for a version of which nobody knows it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -165,17 +165,17 @@ impl Outcome<'_> {
             format!("{}\n    got      {}", self.expectation, paint(effect.as_str(), *effect));
         // A rule without a reason of its own is named in the reason already.
         if let Some(rule) = rule.as_deref().filter(|rule| !reason.contains(rule)) {
-            text.push_str(&format!(" by {rule}"));
+            let _ = write!(text, " by {rule}");
         }
-        text.push_str(&format!(": {reason}"));
+        let _ = write!(text, ": {reason}");
         if !missing.is_empty() {
             let names: Vec<&str> = missing.iter().map(Fact::name).collect();
-            text.push_str(&format!("\n    unknown  {}", names.join(", ")));
+            let _ = write!(text, "\n    unknown  {}", names.join(", "));
         }
         for Considered { rule, effect, matched, why } in &self.explanation.considered {
             let mark = if *matched { '*' } else { ' ' };
             let effect = paint(&format!("{effect:5}"), *effect);
-            text.push_str(&format!("\n    {mark} {effect}  {rule}: {why}"));
+            let _ = write!(text, "\n    {mark} {effect}  {rule}: {why}");
         }
         text
     }

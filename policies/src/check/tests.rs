@@ -69,7 +69,7 @@ when     = "age >= duration('1h') || age < duration('2h')"
 [[rule]]
 name     = "capitals"
 effect   = "deny"
-packages = ["npm:Evil", "npm:JSONStream", "npm:Acme-*", "cargo:Fine"]
+packages = ["npm:Evil", "npm:JSONStream", "npm:Acme-*", "cargo:Fine", "npm:Odd@1.0.0-RC.1"]
 
 [[rule]]
 name     = "repeats"

@@ -301,15 +301,13 @@ fn leaf_of(leaf: &Node) -> (String, Test<'_>) {
 
 /// A number or a time that is a variable.
 fn variable(node: &Node) -> Option<String> {
-    match node {
-        Node::Fact(fact @ (Fact::Dependencies | Fact::Size)) => Some(fact.name().to_owned()),
-        Node::Fact(fact @ (Fact::Published | Fact::FirstSeen)) => Some(fact.name().to_owned()),
-        Node::Size(of) => match &**of {
-            Node::Fact(Fact::Advisories) => Some("advisories".to_owned()),
-            _ => None,
-        },
-        _ => None,
-    }
+    use Fact::{Dependencies, FirstSeen, Published, Size};
+    let name = match node {
+        Node::Fact(fact @ (Dependencies | Size | Published | FirstSeen)) => fact.name(),
+        Node::Size(of) if matches!(**of, Node::Fact(Fact::Advisories)) => "advisories",
+        _ => return None,
+    };
+    Some(name.to_owned())
 }
 
 fn text_variable(node: &Node) -> Option<&'static str> {

@@ -212,8 +212,8 @@ fn gathered() -> impl Strategy<Value = Gathered> {
     let advisory = (prop::option::of(0.0..10.0_f64), any::<bool>(), prop::bool::weighted(0.1))
         .prop_map(|(severity, withdrawn, malicious)| KnownAdvisory {
             severity,
-            withdrawn,
             malicious,
+            withdrawn,
             ..KnownAdvisory::default()
         });
     let publisher = prop::sample::select(vec!["ann", "eve"]);
