@@ -352,20 +352,6 @@ impl<F: DocumentFormat> Documents<F> {
         at_hand(&found).ok_or(PullError::Internal)
     }
 
-    /// What is held of a document that has this version, without asking any upstream; `None` where
-    /// nothing is held, or not of that upstream.
-    pub async fn held(
-        &self,
-        source: &Source,
-        request: &DocumentRequest,
-        version: &Version,
-    ) -> Result<Option<Arc<Content<F::Parsed>>>, PullError> {
-        let key = key_of(source, request);
-        // The bytes of an own document go with the change that replaces it.
-        let _turn = self.turns.take(&key).await;
-        Ok(self.load(source, request, &key, &Need::Version(version.clone())).await?.content)
-    }
-
     /// The same document has another content from now on.
     pub(super) fn rename(&self, key: &DocumentKey, before: ContentId, after: ContentId) {
         if before != after

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use policies::package::Package;
+use policies::package::{Package, Version};
 
 use super::super::content::{Content, ContentId};
 use super::super::format::DocumentFormat;
@@ -71,6 +71,20 @@ impl<F: DocumentFormat> Documents<F> {
         };
         let document = Some(document);
         Ok(Held { document, content: Some(content), remains: None, saved: Some(saved) })
+    }
+
+    /// What is held of a document that has this version, without asking any upstream; `None` where
+    /// nothing is held, or not of that upstream.
+    pub async fn held(
+        &self,
+        source: &Source,
+        request: &DocumentRequest,
+        version: &Version,
+    ) -> Result<Option<Arc<Content<F::Parsed>>>, PullError> {
+        let key = key_of(source, request);
+        // The bytes of an own document go with the change that replaces it.
+        let _turn = self.turns.take(&key).await;
+        Ok(self.load(source, request, &key, &Need::Version(version.clone())).await?.content)
     }
 
     /// What lies in the store, parsed, and kept in memory from now on where it fits. `None` if it
