@@ -17,10 +17,10 @@ use super::manifest::{Need, NeedKind};
 use super::spec::{Choice, Wanted};
 use super::stock::{Ask, Found, Id, Stock};
 
-/// A larger tree is not laid out: the largest ones known have some ten thousand folders.
-const NODES: usize = 50_000;
-/// Looks at a place, of which a folder takes some dozen.
-const LOOKS: usize = 20_000_000;
+/// A larger tree is not laid out: the largest ones known have some thousand folders.
+const NODES: usize = 20_000;
+/// Steps from folder to folder, of which each one takes some hundred.
+const LOOKS: usize = 10_000_000;
 
 /// A folder in `node_modules`.
 pub type Place = usize;
@@ -125,12 +125,15 @@ pub fn lay(stock: &Stock, name: &str, spec: &str, kind: NeedKind) -> Step {
         looks: 0,
     };
     while let Some((_, _, place)) = layout.queue.pop_first() {
-        if layout.nodes.len() > NODES || layout.looks > LOOKS {
+        if layout.is_too_large() {
             return Step::TooLarge;
         }
         if layout.nodes[place].is_there && layout.seen.insert(place) {
             layout.settle(place);
         }
+    }
+    if layout.is_too_large() {
+        return Step::TooLarge;
     }
     if layout.missing.is_empty() {
         return Step::Done(layout.reached());
@@ -141,6 +144,10 @@ pub fn lay(stock: &Stock, name: &str, spec: &str, kind: NeedKind) -> Step {
 }
 
 impl<'s> Layout<'s> {
+    fn is_too_large(&self) -> bool {
+        self.nodes.len() > NODES || self.looks > LOOKS
+    }
+
     fn needs(&self, place: Place) -> &[Need] {
         let node = &self.nodes[place];
         match node.id {
@@ -204,7 +211,8 @@ impl<'s> Layout<'s> {
         if self.root.name == name {
             dependents.extend(&self.of_root);
         }
-        self.looks += dependents.len();
+        // Each is followed from its folder up to the root.
+        self.looks += dependents.iter().map(|&user| self.nodes[user].depth + 1).sum::<usize>();
         dependents
             .into_iter()
             .filter(|&user| self.nodes[user].is_there && self.resolve(user, &name) == Some(place))
@@ -233,6 +241,9 @@ impl<'s> Layout<'s> {
         }
         problems.sort();
         for (_, need) in problems {
+            if self.is_too_large() {
+                return;
+            }
             if self.nodes[place].is_there && !self.is_met(place, need) {
                 self.meet(place, need);
             }
