@@ -29,10 +29,9 @@ struct Allowed {
 /// What is asked for can be done; an error is in words.
 pub(super) fn check(command: &MakeRule, effect: Effect) -> Result<(), String> {
     if effect != Effect::Allow {
-        return Err(format!(
-            "--with-dependencies is for garth allow: what a package needs, others need, too, and \
-             would find it refused"
-        ));
+        const WHY: &str = "--with-dependencies is for garth allow: what a package needs, others \
+                           need, too, and would find it refused";
+        return Err(WHY.to_owned());
     }
     for text in &command.packages {
         let spelling = Spelling::parse(text).map_err(|error| error.to_string())?;

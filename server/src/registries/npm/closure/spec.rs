@@ -102,7 +102,8 @@ fn elsewhere(spec: &str) -> Option<&'static str> {
     }
     if lower.starts_with("http:") || lower.starts_with("https:") {
         let path = spec.split(['?', '#']).next().unwrap_or(spec);
-        return Some(if path.ends_with(".git") { REPOSITORY } else { "an address" });
+        let is_repository = path.strip_suffix(".git").is_some();
+        return Some(if is_repository { REPOSITORY } else { "an address" });
     }
     if spec.contains('/') {
         // `owner/name` is short for a repository of the best known host.

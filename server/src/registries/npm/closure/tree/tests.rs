@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
+
 use policies::decision::{Decision, DecisionCode, Effect, Revision};
 use policies::facts::Missing;
 use policies::package::{Package, Version};
@@ -265,12 +267,12 @@ fn peers_come_along_and_have_to_agree() {
 fn a_tree_that_was_made_to_be_endless_ends() {
     let mut text = String::from("r@1.0.0:");
     for n in 0..300 {
-        text += &format!(" p{n}@1");
+        let _ = write!(text, " p{n}@1");
     }
     for n in 0..300 {
-        text += &format!("\np{n}@1.0.0:");
+        let _ = write!(text, "\np{n}@1.0.0:");
         for other in 0..20 {
-            text += &format!(" ^p{}@1", (n + other + 1) % 300);
+            let _ = write!(text, " ^p{}@1", (n + other + 1) % 300);
         }
     }
     assert_eq!(installed("r@1", &text).split(' ').count(), 301);
@@ -279,7 +281,7 @@ fn a_tree_that_was_made_to_be_endless_ends() {
     for n in 0..60 {
         for (name, version) in [("x", 1), ("x", 2), ("y", 1), ("y", 2)] {
             let (next, other) = (n + 1, 3 - version);
-            text += &format!("\n{name}{n}@{version}.0.0: x{next}@{version} y{next}@{other}");
+            let _ = write!(text, "\n{name}{n}@{version}.0.0: x{next}@{version} y{next}@{other}");
         }
     }
     text += "\nx60@1.0.0:\nx60@2.0.0:\ny60@1.0.0:\ny60@2.0.0:";
