@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::approval::{self, Approval};
 use crate::expect::Expectation;
 use crate::package::{Ecosystem, Package};
 use crate::rules::{Code, Fault, Field, Finding, Pattern, Rule, RuleSet, Severity};
@@ -42,6 +43,7 @@ impl Checked {
 struct Read {
     rules: Vec<Rule>,
     expectations: Vec<Expectation>,
+    approvals: Vec<Approval>,
     faults: Vec<Fault>,
 }
 
@@ -52,16 +54,19 @@ fn read(texts: &[Text]) -> Read {
             Ok(read) => {
                 all.rules.extend(read.rules);
                 all.expectations.extend(read.expectations);
+                all.approvals.extend(read.approvals);
             }
             Err(faults) => all.faults.extend(faults),
         }
     }
+    let twice = approval::duplicates(&all.approvals);
+    all.faults.extend(twice);
     all
 }
 
 /// The rules and expectations of all files together, or every fault in them.
 pub fn compile(texts: &[Text]) -> Result<(RuleSet, Vec<Expectation>), Vec<Fault>> {
-    let Read { rules, expectations, faults } = read(texts);
+    let Read { rules, expectations, faults, .. } = read(texts);
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -71,7 +76,7 @@ pub fn compile(texts: &[Text]) -> Result<(RuleSet, Vec<Expectation>), Vec<Fault>
 /// Everything that is wrong or pointless at this moment. Where there are faults, the rules of the
 /// other files are still looked at one by one; what they say beside each other nobody can tell.
 pub fn check(texts: &[Text], now: Timestamp) -> Checked {
-    let Read { rules, expectations, mut faults } = read(texts);
+    let Read { rules, expectations, mut faults, .. } = read(texts);
     let mut checked = Checked {
         files: texts.len(),
         rules: rules.len(),

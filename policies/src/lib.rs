@@ -4,6 +4,7 @@
 //! facts (`now` included), and gets the same decision for the same input for ever.
 
 pub mod advisories;
+pub mod approval;
 pub mod asker;
 pub mod backtest;
 pub mod check;

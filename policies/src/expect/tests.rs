@@ -6,7 +6,7 @@ use super::*;
 use crate::rules::{PolicyFile, parse_file};
 
 fn tried(text: &str) -> String {
-    let PolicyFile { rules, expectations } =
+    let PolicyFile { rules, expectations, .. } =
         parse_file("a.toml", text).unwrap_or_else(|faults| panic!("{faults:?}"));
     let set = RuleSet::compile(rules).unwrap();
     let now = "2026-06-01T00:00:00Z".parse().unwrap();

@@ -47,7 +47,7 @@ impl Fault {
         Self { file, line, column, message: message.into(), remedy: remedy.into() }
     }
 
-    pub(super) fn duplicate(later: &Rule, earlier: &Rule) -> Self {
+    pub(crate) fn duplicate(later: &Rule, earlier: &Rule) -> Self {
         let place = match &earlier.origin {
             Origin::File { file, line, .. } => format!("{file}:{line}"),
             Origin::Api { by, .. } => format!("a rule that {by} made through the API"),

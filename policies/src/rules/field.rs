@@ -34,6 +34,7 @@ pub(super) enum Table {
     Rule,
     Waiver,
     Expect,
+    Approve,
 }
 
 /// Every key that becomes a field of a rule, and the tables that may have it.
@@ -58,18 +59,19 @@ const KEYS: [(&str, Field, &[Table]); 14] = {
 };
 
 impl Table {
-    pub(super) const ALL: [Self; 3] = [Self::Rule, Self::Waiver, Self::Expect];
+    pub(super) const ALL: [Self; 4] = [Self::Rule, Self::Waiver, Self::Expect, Self::Approve];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Rule => "rule",
             Self::Waiver => "waiver",
             Self::Expect => "expect",
+            Self::Approve => "approve",
         }
     }
 
-    /// Its keys, in the order in which they are usually written. An expectation is no rule: its
-    /// keys are those of the module that reads it.
+    /// Its keys, in the order in which they are usually written. An expectation is no rule, and an
+    /// approval not yet one: their keys are those of the modules that read them.
     pub(super) fn keys(self) -> impl Iterator<Item = (&'static str, Field)> {
         KEYS.into_iter()
             .filter(move |(_, _, tables)| tables.contains(&self))

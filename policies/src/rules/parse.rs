@@ -1,5 +1,6 @@
 //! A policy file → its rules and expectations, or every fault at once with file, line and column.
 
+mod approvals;
 mod expectations;
 mod places;
 
@@ -12,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::draft::{nearest, shown};
 use super::field::Table;
 use super::{Draft, Fault, Field, Origin, Rule};
+use crate::approval::Approval;
 use crate::expect::Expectation;
 
 pub(crate) use places::places;
@@ -29,6 +31,7 @@ pub struct PolicyFile {
     /// Waivers among them.
     pub rules: Vec<Rule>,
     pub expectations: Vec<Expectation>,
+    pub approvals: Vec<Approval>,
 }
 
 /// The rules of one file; its expectations must be good, too.
@@ -99,6 +102,7 @@ impl Reader<'_> {
                         read.rules.extend(self.rule(table, fields, &span));
                     }
                     Table::Expect => read.expectations.extend(self.expectation(fields, &span)),
+                    Table::Approve => read.approvals.extend(self.approval(fields, &span)),
                 }
             }
         }
@@ -108,7 +112,8 @@ impl Reader<'_> {
     fn unknown_table(&mut self, key: &str, span: &Span<usize>) {
         let remedy = match nearest(key, &Table::ALL.map(Table::name)) {
             Some(near) => format!("did you mean [[{near}]]?"),
-            None => "a policy file has [[rule]], [[waiver]] and [[expect]] tables".to_owned(),
+            None => "a policy file has [[rule]], [[waiver]], [[expect]] and [[approve]] tables"
+                .to_owned(),
         };
         self.fault(span, format!("`{}` is no key of a policy file", key.escape_debug()), remedy);
     }

@@ -158,7 +158,7 @@ impl Reader<'_> {
         Some(advisories)
     }
 
-    fn known_key(&mut self, whose: &str, known: &[&str], key: &str, span: &Span<usize>) {
+    pub(super) fn known_key(&mut self, whose: &str, known: &[&str], key: &str, span: &Span<usize>) {
         if known.contains(&key) {
             return;
         }
@@ -176,7 +176,7 @@ impl Reader<'_> {
     }
 
     /// A text that means something.
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         value: &Value<'_>,
         example: &str,
@@ -251,7 +251,7 @@ impl Reader<'_> {
 }
 
 /// `10d`, `2w`, or as CEL writes it: `240h`, `1h30m`.
-fn span_of_time(text: &str) -> Option<SignedDuration> {
+pub(super) fn span_of_time(text: &str) -> Option<SignedDuration> {
     for (unit, hours) in [('d', 24), ('w', 7 * 24)] {
         if let Some(count) = text.strip_suffix(unit) {
             let count: u32 = count.parse().ok()?;
