@@ -10,6 +10,7 @@ pub mod decisions;
 pub mod forget;
 pub mod problem;
 pub mod recorded;
+pub mod requests;
 pub mod rules;
 pub mod seen;
 pub mod teams;
@@ -30,14 +31,16 @@ use crate::access::{Access, Caller, Person};
 use crate::advisories::Advisories;
 use crate::clock::Clock;
 use crate::closures::Closures;
-use crate::config::Mode;
+use crate::config::{Anonymous, Mode};
 use crate::recorded::Recorder;
 use crate::registries::Registry;
+use crate::requests::Requests;
 use crate::rules::Rules;
 use crate::rules::revisions::Revisions;
 use policies::package::Ecosystem;
 use problem::Problem;
 use seen::Memory;
+use url::Url;
 
 /// The largest body that is read.
 pub const MAX_BODY: usize = 2 * 1024 * 1024;
@@ -47,6 +50,7 @@ pub const MAX_BODY: usize = 2 * 1024 * 1024;
 pub struct Api {
     pub rules: Rules,
     pub advisories: Advisories,
+    pub requests: Requests,
     pub access: Access,
     pub memory: Memory,
     pub recorder: Recorder,
@@ -55,6 +59,8 @@ pub struct Api {
     pub closures: Closures,
     pub clock: Clock,
     pub mode: Mode,
+    pub public_url: Option<Url>,
+    pub anonymous: Anonymous,
 }
 
 const BASES: [&str; 2] = ["/api/v1", "/api"];
@@ -139,6 +145,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
                         .get(advisories::show)
                         .default_service(web::to(wrong_method)),
                 )
+                .configure(requests::routes)
                 .service(
                     web::resource("/tokens")
                         .get(tokens::list)
@@ -185,12 +192,19 @@ fn needed(method: &Method, path: &str) -> Right {
         let name = rest.strip_suffix("/rotate").unwrap_or(rest);
         !name.is_empty() && !name.contains('/')
     };
+    let is_comment = |path: &str| {
+        let number =
+            path.strip_prefix("/requests/").and_then(|rest| rest.strip_suffix("/comments"));
+        number.is_some_and(|number| !number.contains('/'))
+    };
     match *method {
         Method::GET | Method::HEAD => Right::Read,
         // A token may rotate and revoke itself: the register looks whose it is.
         Method::POST | Method::DELETE if path.strip_prefix("/tokens/").is_some_and(is_own) => {
             Right::Read
         }
+        Method::POST if path == "/requests" || is_comment(path) => Right::Read,
+        Method::POST if matches!(path, "/requests/approve" | "/requests/reject") => Right::Approve,
         _ => Right::Administer,
     }
 }
@@ -201,11 +215,15 @@ async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let caller = request
-        .app_data::<web::Data<Api>>()
-        .map_or(Caller::Anonymous, |api| api.access.caller(request.headers()));
+    let open_to_all = |api: &Api| {
+        api.anonymous == Anonymous::Read
+            && requests::is_open_to_all(request.method(), request.path())
+    };
+    let api = request.app_data::<web::Data<Api>>();
+    let caller = api.map_or(Caller::Anonymous, |api| api.access.caller(request.headers()));
     let person = match caller {
-        Caller::Known(person) => person,
+        Caller::Known(person) => Some(person),
+        Caller::Anonymous if api.is_some_and(|api| open_to_all(api)) => None,
         Caller::Invalid(Some(gone)) => {
             let problem = Problem::gone_token(&gone);
             return Ok(request.into_response(problem.response()).map_into_right_body());
@@ -216,11 +234,13 @@ async fn admit(
         }
     };
     let needed = needed(request.method(), request.path());
-    if !person.may(needed) {
+    if let Some(person) = person.as_ref().filter(|person| !person.may(needed)) {
         let problem = Problem::forbidden(person.lacks(needed));
         return Ok(request.into_response(problem.response()).map_into_right_body());
     }
-    request.extensions_mut().insert(person);
+    if let Some(person) = person {
+        request.extensions_mut().insert(person);
+    }
     let mut response = next.call(request).await?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response.map_into_left_body())
@@ -230,7 +250,9 @@ async fn no_such_path() -> HttpResponse {
     const DETAIL: &str = "the API has /rules, /rules/{name}, /decisions, /observed, \
                           /policy/backtest, /policy/diff, /closures, /forget, \
                           /advisories, /advisories/status, /advisories/import, \
-                          /advisories/{id}, /tokens, /tokens/{name}, /tokens/{name}/rotate, \
+                          /advisories/{id}, /requests, /requests/{number}, \
+                          /requests/{number}/comments, /requests/approve, /requests/reject, \
+                          /tokens, /tokens/{name}, /tokens/{name}/rotate, \
                           /teams and /teams/{unit}/{team}";
     Problem::not_found("no-such-path", DETAIL).response()
 }

@@ -39,6 +39,7 @@ use crate::pull::store::PullStore;
 use crate::pull::summaries::Summaries;
 use crate::recorded::{Recorder, Recording};
 use crate::registries::{self, Garden, Registry};
+use crate::requests::{self, Requests};
 use crate::rules::revisions::{Keeping, Revisions};
 use crate::rules::{Rules, RulesConfig};
 use crate::signing::SigningKey;
@@ -101,6 +102,7 @@ pub struct App {
     scrub: Scrub,
     fetching: Fetching,
     recording: Recording,
+    asking: requests::Keeping,
     keeping: Keeping,
     metadata: Arc<dyn Metadata>,
     token_file: PathBuf,
@@ -129,6 +131,7 @@ impl App {
         )
         .await;
         rules.watch();
+        rules.tell_endings();
         advisories.watch();
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = PullStore {
@@ -147,8 +150,19 @@ impl App {
         let signing = open_signing(config.data.clone()).await?;
         let deciding = gate.clone();
         let recorder = open_recorder(config, &engines.metadata, &clock, &metrics);
+        let memory = memory_of(&engines.metadata, config);
+        let requests = Requests::open(requests::Parts {
+            config: config.requests.clone(),
+            metadata: Arc::clone(&engines.metadata),
+            memory: memory.clone(),
+            rules: rules.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        })
+        .await;
         let garden = Garden::new(
             gate,
+            requests.clone(),
             store,
             access.clone(),
             signing,
@@ -170,7 +184,6 @@ impl App {
         });
         upkeep.register(&health);
         let has_rules = rules.status().count > 0;
-        let memory = memory_of(&metadata, &registries);
         let of_ecosystems: Arc<[_]> = registries
             .iter()
             .filter_map(|(format, registry)| Some((format.ecosystem()?, Arc::clone(registry))))
@@ -184,9 +197,12 @@ impl App {
         let keep = config.recorded.keep;
         let revisions = Revisions::new(Arc::clone(&metadata), rules.clone(), clock.clone(), keep);
         let keeping = revisions.start();
+        requests.meet(registries.iter().map(|(_, registry)| Arc::downgrade(registry)).collect());
+        let asking = requests.keep();
         let api = Api {
             rules,
             advisories,
+            requests,
             access,
             memory,
             recorder,
@@ -195,6 +211,8 @@ impl App {
             closures,
             clock,
             mode,
+            public_url: config.public_url.clone(),
+            anonymous: config.anonymous,
         };
         let routes = routes(health, metrics.clone(), registries, api);
         let settings = settings::edge(config, lifecycle);
@@ -210,6 +228,7 @@ impl App {
             scrub,
             fetching,
             recording,
+            asking,
             keeping,
             metadata,
             token_file,
@@ -243,6 +262,9 @@ impl App {
         self.garden.npm_documents.give_up();
         drop(self.upkeep);
         drop(self.fetching);
+        if tokio::time::timeout(LANDING, self.asking.finish()).await.is_err() {
+            tracing::warn!("stopped before the last refusals were written into requests");
+        }
         drop(self.scrub);
         self.garden.access.register().close().await;
         drop(self.keeping);
@@ -310,10 +332,10 @@ fn count_views(garden: &Arc<Garden>, metrics: &Metrics) {
     });
 }
 
-fn memory_of(metadata: &Arc<dyn Metadata>, registries: &[(Format, Arc<Registry>)]) -> Memory {
-    let named = registries
-        .iter()
-        .filter_map(|(format, registry)| Some((Arc::clone(&registry.name), format.ecosystem()?)));
+fn memory_of(metadata: &Arc<dyn Metadata>, config: &Config) -> Memory {
+    let named = config.registries.iter().filter_map(|registry| {
+        Some((registry.name.as_str().into(), registries::ecosystem_of(registry.format)?))
+    });
     Memory { metadata: Arc::clone(metadata), registries: named.collect() }
 }
 

@@ -13,6 +13,8 @@ mod init;
 mod observed;
 mod policy;
 mod remedy;
+mod request;
+mod requests;
 pub mod rules;
 mod scan;
 pub mod serve;
@@ -20,6 +22,7 @@ mod setup;
 mod talk;
 mod team;
 mod token;
+mod waive;
 pub mod why;
 
 use std::process::ExitCode;
@@ -66,6 +69,9 @@ enum Command {
     Why(why::Why),
     Observed(observed::ObservedCommand),
     Rules(rules::RulesCommand),
+    Request(request::Request),
+    Requests(requests::RequestsCommand),
+    Waive(waive::Waive),
     Forget(forget::Forget),
     Policy(policy::PolicyCommand),
     Advisories(advisories::AdvisoriesCommand),
@@ -87,6 +93,9 @@ impl Command {
             Self::Why(command) => command.run(&env),
             Self::Observed(command) => command.run(&env),
             Self::Rules(command) => command.run(&env),
+            Self::Request(command) => command.run(&env),
+            Self::Requests(command) => command.run(&env),
+            Self::Waive(command) => command.run(&env),
             Self::Forget(command) => command.run(&env),
             Self::Policy(command) => command.run(&env, &Clock::system()),
             Self::Advisories(command) => command.run(&env),

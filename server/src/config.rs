@@ -17,6 +17,7 @@ mod parse;
 mod read;
 mod recorded;
 mod registry;
+mod requests;
 mod root;
 mod secret;
 mod setting;
@@ -41,6 +42,7 @@ pub use log::{LogConfig, LogFormat};
 pub use parse::{WrongUrl, base_url, duration as parse_duration};
 pub use recorded::RecordedConfig;
 pub use registry::{Credentials, Format, RESERVED_NAMES, RegistryConfig};
+pub use requests::RequestsConfig;
 pub use root::{Anonymous, Mode};
 pub use secret::Secret;
 pub use setting::{Kind, SettingDoc, settings};
@@ -75,6 +77,7 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub advisories: AdvisoriesConfig,
     pub recorded: RecordedConfig,
+    pub requests: RequestsConfig,
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
 }
@@ -191,6 +194,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
         limits: limits::read(reader),
         advisories: advisories::read(reader),
         recorded: recorded::read(reader),
+        requests: requests::read(reader),
         tls: tls::read(reader),
         log: log::read(reader),
     };

@@ -24,6 +24,7 @@ pub mod pull;
 pub mod random;
 pub mod recorded;
 pub mod registries;
+pub mod requests;
 pub mod rules;
 mod secret_file;
 pub mod signing;

@@ -44,6 +44,7 @@ use crate::pull::store::PullStore;
 use crate::pull::views::Views;
 use crate::pull::{PullError, Source};
 use crate::recorded::{Asked, Outcome, Recorder};
+use crate::requests::Requests;
 use crate::signing::SigningKey;
 use crate::upstream::{Upstream, has_passed_through_us};
 use bodies::BodyRoom;
@@ -79,6 +80,7 @@ const LOGIN_ROOM: usize = 4 << 20;
 pub struct Garden {
     pub access: Access,
     pub gate: Gate,
+    pub requests: Requests,
     pub store: PullStore,
     pub artifacts: Arc<Artifacts>,
     pub views: Views,
@@ -103,6 +105,7 @@ pub struct Garden {
 impl Garden {
     pub fn new(
         gate: Gate,
+        requests: Requests,
         store: PullStore,
         access: Access,
         signing: SigningKey,
@@ -118,6 +121,7 @@ impl Garden {
         Arc::new(Self {
             access,
             gate,
+            requests,
             artifacts: Artifacts::new(store.clone(), third, settings.absent_age),
             views: Views::new(store.runtime.clone(), third),
             npm_documents: Documents::new(store.clone(), documents),

@@ -8,6 +8,7 @@
 
 mod candidate;
 mod change;
+mod endings;
 mod files;
 mod made;
 pub mod revisions;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use policies::advisories::Index;
+use policies::approval::Approval;
 use policies::decision::Revision;
 use policies::rules::{Fault, Rule, RuleSet};
 use tokio::sync::{Mutex, mpsc};
@@ -52,6 +54,8 @@ struct Inner {
     clock: Clock,
     current: RwLock<Arc<RuleSet>>,
     status: RwLock<RulesStatus>,
+    /// Of the last good files.
+    approvals: RwLock<Arc<[Approval]>>,
     /// Held by whoever changes the set; reading the current one never waits for it.
     parts: Mutex<Parts>,
     /// Who wants to know of each set that comes into force.
@@ -143,6 +147,7 @@ impl Rules {
             clock,
             current: RwLock::new(nothing),
             status: RwLock::new(status),
+            approvals: RwLock::new(Arc::new([])),
             parts: Mutex::default(),
             followers: parking_lot::Mutex::default(),
         }));
@@ -153,6 +158,11 @@ impl Rules {
     /// The set in force; keep it no longer than one request.
     pub fn current(&self) -> Arc<RuleSet> {
         self.0.current.read().clone()
+    }
+
+    /// What is approved without a person.
+    pub fn approvals(&self) -> Arc<[Approval]> {
+        self.0.approvals.read().clone()
     }
 
     /// The set in force, and then each one that comes after it.
@@ -222,14 +232,15 @@ impl Rules {
             (files::Fingerprint::default(), Err(vec![fault]))
         });
         parts.fingerprint = fingerprint;
-        let whole = read.and_then(|rules| {
+        let whole = read.and_then(|written| {
             // The later of two equal names is at fault: that is the file.
-            RuleSet::compile(parts.made.iter().chain(&rules).cloned().collect())?;
-            Ok(rules)
+            RuleSet::compile(parts.made.iter().chain(&written.rules).cloned().collect())?;
+            Ok(written)
         });
         match whole {
-            Ok(rules) => {
-                parts.files = rules;
+            Ok(written) => {
+                parts.files = written.rules;
+                *self.0.approvals.write() = written.approvals.into();
                 parts.file_faults.clear();
             }
             Err(faults) => parts.file_faults = faults,

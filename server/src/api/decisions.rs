@@ -85,26 +85,35 @@ pub async fn show(
     let spelling = Spelling::parse(&text)?;
     let package = Package::new(spelling.ecosystem, &spelling.name)?;
     let version = spelling.version.as_deref().map(Version::new).transpose()?;
-    let known = match &version {
-        Some(version) => api.memory.recall(&package, version).await?,
+    let team = query.team.map(team).transpose()?.or_else(|| by.team.as_deref().map(str::to_owned));
+    let asked = Asked { package, version, team };
+    Ok(web::Json(decision_of(&api, asked, query.at).await?))
+}
+
+/// What is decided of it now, or was by the rules of a revision, and why.
+pub(super) async fn decision_of(
+    api: &Api,
+    asked: Asked,
+    at: Option<String>,
+) -> Result<DecisionView, Problem> {
+    let known = match &asked.version {
+        Some(version) => api.memory.recall(&asked.package, version).await?,
         None => Vec::new(),
     };
-    let own = api.memory.is_own(&package).await?;
-    let team = query.team.map(team).transpose()?.or_else(|| by.team.as_deref().map(str::to_owned));
-    let stated = stated(&api, &package, version.as_ref(), &known).await?;
-    let asked = Asked { package, version, team };
-    let Some(at) = query.at else {
+    let own = api.memory.is_own(&asked.package).await?;
+    let stated = stated(api, &asked.package, asked.version.as_ref(), &known).await?;
+    let Some(at) = at else {
         let set = api.rules.current();
-        return Ok(web::Json(view(&api, &set, api.clock.now(), asked, own, (known, stated))));
+        return Ok(view(api, &set, api.clock.now(), asked, own, (known, stated)));
     };
     let revision = Revision(at.into());
     let past = api.revisions.find(&revision).await?;
     let now = past.until.unwrap_or_else(|| api.clock.now());
     let (since, until, advisories_of_now) = (past.since, past.until, past.advisories_of_now);
-    let view = view(&api, &past.set, now, asked, own, (known, stated));
+    let view = view(api, &past.set, now, asked, own, (known, stated));
     let at = Some(AtRevision { since, until, advisories_of_now });
     // The name by which it was asked for, also where the advisories are others.
-    Ok(web::Json(DecisionView { at, revision, faults: Vec::new(), ..view }))
+    Ok(DecisionView { at, revision, faults: Vec::new(), ..view })
 }
 
 impl From<PastError> for Problem {
@@ -144,10 +153,11 @@ pub(super) fn team(text: String) -> Result<String, Problem> {
     Err(Problem::bad_request("invalid-team", "write a team as unit/team, like web/shop"))
 }
 
-struct Asked {
-    package: Package,
-    version: Option<Version>,
-    team: Option<String>,
+/// What is asked, and as whom.
+pub(super) struct Asked {
+    pub package: Package,
+    pub version: Option<Version>,
+    pub team: Option<String>,
 }
 
 fn view(

@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use policies::decision::{Effect, Revision};
 use policies::package::Package;
 use policies::rules::{Draft, Origin, Rule};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::{Api, By, MAX_BODY};
+use crate::config::parse_duration;
 use crate::metadata::records::RuleTerms;
 
 const MAX_PAGE: usize = 1000;
@@ -63,6 +64,8 @@ impl RuleView {
 pub struct ListQuery {
     /// Only rules that name this package.
     package: Option<String>,
+    /// Only rules that end within this time, like `30d`.
+    expiring: Option<String>,
     /// Begin behind this name.
     after: Option<String>,
     limit: Option<u64>,
@@ -88,11 +91,16 @@ pub async fn list(
     let limit =
         usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let (set, now) = (api.rules.current(), api.clock.now());
+    let until = query.expiring.as_deref().map(|within| read_within(within, now)).transpose()?;
     let mut found: Vec<RuleView> = set
         .rules()
         .iter()
         .filter(|rule| query.after.as_deref().is_none_or(|after| &*rule.name > after))
         .filter(|rule| package.as_ref().is_none_or(|package| rule.names(package)))
+        .filter(|rule| {
+            let ends = |until| rule.expires.is_some_and(|at| at > now && at <= until);
+            until.is_none_or(ends)
+        })
         .take(limit + 1)
         .map(|rule| RuleView::new(rule, now))
         .collect();
@@ -101,6 +109,15 @@ pub async fn list(
     let next = found.last().filter(|_| more).map(|rule| rule.name.clone());
     let faults = api.rules.status().faults;
     Ok(web::Json(RuleList { revision: set.revision().clone(), rules: found, next, faults }))
+}
+
+/// The moment that is so far away: `30d`, `12h`.
+fn read_within(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    let within = parse_duration(text).ok_or_else(|| {
+        Problem::bad_request("invalid-duration", "write the time as 30d, 2w or 12h")
+    })?;
+    let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
+    Ok(now.checked_add(within).unwrap_or(Timestamp::MAX))
 }
 
 pub async fn show(
@@ -121,7 +138,11 @@ pub async fn create(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
-    let draft: Draft = json_body(&request, body, "the rule")?;
+    let mut draft: Draft = json_body(&request, body, "the rule")?;
+    // Somebody answers for a waiver: whoever makes it, if they do not say who.
+    if draft.waives.is_some() {
+        draft.owner.get_or_insert_with(|| by.name.to_string());
+    }
     let added = api.rules.add(draft, &by.name).await?;
     let view = RuleView::new(&added.rule, api.clock.now());
     let mut response = if added.created { HttpResponse::Created() } else { HttpResponse::Ok() };

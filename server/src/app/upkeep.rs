@@ -66,6 +66,7 @@ impl Upkeep {
         self.watched.metrics.before_each_page(move |metrics| {
             let status = rules.status();
             metrics.set_rules(status.ok, status.count, status.loaded_at);
+            metrics.set_rules_ending(rules.ending_soon());
             if let Some(bytes) = blobs.total_size() {
                 metrics.set_store(StoreKind::Blobs, bytes);
             }

@@ -24,7 +24,7 @@ use crate::metadata::sled::OpenError;
 use crate::metadata::{Batch, Change, Metadata};
 
 /// The kinds are read one by one: damage in one does not take the others along.
-const KINDS: [&[u8]; 15] = [
+const KINDS: [&[u8]; 19] = [
     b"rule/",
     b"rule-packages/",
     b"artifact/",
@@ -39,6 +39,10 @@ const KINDS: [&[u8]; 15] = [
     b"revision-rules/",
     b"rules-block/",
     b"recorded/",
+    b"request/",
+    b"request-comment/",
+    b"requests/",
+    b"endings/",
     b"meta/",
 ];
 

@@ -198,7 +198,7 @@ impl MakeRule {
 }
 
 /// The pattern, and the range of what stands behind its name: one version means only that one.
-fn split(text: &str) -> Result<(String, Option<String>), InvalidName> {
+pub(super) fn split(text: &str) -> Result<(String, Option<String>), InvalidName> {
     if text == "*" {
         return Ok((text.to_owned(), None));
     }

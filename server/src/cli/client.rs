@@ -84,7 +84,8 @@ fn token_hint(error: &std::io::Error) -> &'static str {
 /// A server that a command talks to.
 pub struct Client {
     base: Url,
-    token: String,
+    /// Absent: whoever asks says nothing of themselves.
+    token: Option<String>,
     http: reqwest::Client,
 }
 
@@ -103,6 +104,23 @@ impl Client {
                 from_this_machine(given, token, &data_directory(args.data.as_deref(), env))?
             }
         };
+        Self::new(base, Some(token))
+    }
+
+    /// Finds the server, and sends no token even where one is there.
+    pub fn without_token(args: &ServerArgs, env: &EnvSnapshot) -> Result<Self, ClientError> {
+        let given = args.server.as_deref().or_else(|| env.get("GARTH_URL"));
+        let base = match given.map(parse_url).transpose()? {
+            Some(url) => url,
+            None => {
+                let run = RunFile::read(&data_directory(args.data.as_deref(), env));
+                run.map_err(|why| ClientError::NotFound { why })?.url
+            }
+        };
+        Self::new(base, None)
+    }
+
+    fn new(base: Url, token: Option<String>) -> Result<Self, ClientError> {
         let http = connections(&base).build().map_err(|error| ClientError::Unreachable {
             url: base.clone(),
             cause: error.to_string(),
@@ -202,7 +220,11 @@ impl Client {
             url: self.base.clone(),
             cause: root_cause(&error),
         };
-        let response = request.bearer_auth(&self.token).send().await.map_err(unreachable)?;
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = read_bounded(response).await.map_err(unreachable)?;
         if status.is_success() {

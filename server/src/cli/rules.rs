@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 
 use super::Exit;
-use super::client::{Client, ServerArgs};
+use super::client::{Client, ClientError, ServerArgs};
 use super::talk::{colours, painted, print, print_json, with_server};
 use crate::api::rules::{OriginView, RuleList, RuleView};
 use crate::config::EnvSnapshot;
@@ -21,6 +21,8 @@ pub struct RulesCommand {
 enum Action {
     /// Every rule in force, from files and commands
     List(List),
+    /// Rules and waivers that end soon, the first end first
+    Expiring(Expiring),
     /// Take back a rule that a command made
     Remove(Remove),
 }
@@ -30,6 +32,18 @@ struct List {
     /// Only rules that name this package, like npm:left-pad
     #[arg(long, value_name = "PACKAGE")]
     package: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args, Debug)]
+struct Expiring {
+    /// How far ahead: 30d, 2w, 12h
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    within: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -53,6 +67,7 @@ impl RulesCommand {
     pub fn run(self, env: &EnvSnapshot) -> Exit {
         match self.action {
             Action::List(list) => list.run(env),
+            Action::Expiring(expiring) => expiring.run(env),
             Action::Remove(remove) => remove.run(env),
         }
     }
@@ -62,35 +77,47 @@ impl List {
     fn run(self, env: &EnvSnapshot) -> Exit {
         let colours = colours(env);
         with_server(&self.server, env, async |client: Client| {
-            let mut list: Option<RuleList> = None;
-            loop {
-                let mut query = Vec::new();
-                query.extend(self.package.as_deref().map(|package| ("package", package)));
-                let after = list.as_ref().and_then(|list| list.next.clone());
-                query.extend(after.as_deref().map(|after| ("after", after)));
-                let page: RuleList = client.get(&["rules"], &query).await?;
-                let last = page.next.is_none();
-                match &mut list {
-                    None => list = Some(page),
-                    Some(list) => {
-                        list.rules.extend(page.rules);
-                        list.next = page.next;
-                    }
-                }
-                if last {
-                    break;
-                }
-            }
-            if let Some(list) = list {
-                if self.json {
-                    print_json(&list);
-                } else {
-                    print(&told(&list, colours));
-                }
+            let filter = self.package.as_deref().map(|package| ("package", package));
+            let list = fetch_all(&client, filter).await?;
+            if self.json {
+                print_json(&list);
+            } else {
+                print(&told(&list, colours));
             }
             Ok(Exit::Done)
         })
     }
+}
+
+impl Expiring {
+    fn run(self, env: &EnvSnapshot) -> Exit {
+        let colours = colours(env);
+        with_server(&self.server, env, async |client: Client| {
+            let mut list = fetch_all(&client, Some(("expiring", &self.within))).await?;
+            list.rules.sort_by(|a, b| (a.expires, &a.name).cmp(&(b.expires, &b.name)));
+            if self.json {
+                print_json(&list);
+            } else if list.rules.is_empty() {
+                print(&format!("No rule and no waiver ends within {}.\n", self.within));
+            } else {
+                print(&told(&list, colours));
+            }
+            Ok(Exit::Done)
+        })
+    }
+}
+
+/// Every page of the list.
+async fn fetch_all(client: &Client, filter: Option<(&str, &str)>) -> Result<RuleList, ClientError> {
+    let query: Vec<(&str, &str)> = filter.into_iter().collect();
+    let mut list: RuleList = client.get(&["rules"], &query).await?;
+    while let Some(after) = list.next.take() {
+        let query: Vec<(&str, &str)> = filter.into_iter().chain([("after", &*after)]).collect();
+        let page: RuleList = client.get(&["rules"], &query).await?;
+        list.rules.extend(page.rules);
+        list.next = page.next;
+    }
+    Ok(list)
 }
 
 impl Remove {

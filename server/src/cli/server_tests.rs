@@ -25,6 +25,7 @@ use crate::gate::Gate;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::recorded;
+use crate::requests;
 use crate::rules::revisions::Revisions;
 use crate::rules::{Rules, RulesConfig};
 
@@ -54,9 +55,11 @@ fn start(data: &Path) {
             let gate = Gate::new(rules.clone(), mode, clock.clone());
             let limits = ClosureLimits { packages: 10, time: Duration::from_secs(1) };
             let closures = Closures::new(gate, Arc::clone(&registries), limits);
+            let requests = requests::tests::opened(&memory, &rules, &clock).await;
             let api = Api {
                 rules,
                 advisories,
+                requests,
                 access,
                 memory,
                 recorder,
@@ -65,6 +68,8 @@ fn start(data: &Path) {
                 closures,
                 clock,
                 mode,
+                public_url: None,
+                anonymous: crate::config::Anonymous::Read,
             };
             let app = move || App::new().app_data(web::Data::new(api.clone())).configure(routes);
             let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", 0)).unwrap();

@@ -13,6 +13,14 @@ pub(super) fn with_server<W>(args: &ServerArgs, env: &EnvSnapshot, work: W) -> E
 where
     W: AsyncFnOnce(Client) -> Result<Exit, ClientError>,
 {
+    with_client(|| Client::find(args, env), work)
+}
+
+/// The same with a client that is found in another way.
+pub(super) fn with_client<W>(find: impl FnOnce() -> Result<Client, ClientError>, work: W) -> Exit
+where
+    W: AsyncFnOnce(Client) -> Result<Exit, ClientError>,
+{
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -20,14 +28,15 @@ where
             return Exit::Failed;
         }
     };
-    let done = Client::find(args, env).and_then(|client| runtime.block_on(work(client)));
+    let done = find().and_then(|client| runtime.block_on(work(client)));
     done.unwrap_or_else(|error| {
         tell(&error);
         Exit::Failed
     })
 }
 
-fn tell(error: &ClientError) {
+/// Says what went wrong, and what to do.
+pub(super) fn tell(error: &ClientError) {
     match error {
         ClientError::Refused(problem) if !problem.faults.is_empty() => {
             eprintln!("garth: the server did not take it:");

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{advisories, limits, log, recorded, registry, root, store, tls, upstream};
+use super::{advisories, limits, log, recorded, registry, requests, root, store, tls, upstream};
 
 #[derive(Clone, Copy, Debug)]
 pub struct SettingDoc {
@@ -45,6 +45,7 @@ pub fn settings() -> &'static [SettingDoc] {
             limits::SETTINGS,
             advisories::SETTINGS,
             recorded::SETTINGS,
+            requests::SETTINGS,
             tls::SETTINGS,
             log::SETTINGS,
         ]

@@ -16,6 +16,10 @@
 //! token-use/{name}                           TokenUseRecord   when it was last used
 //! recorded/{hour:08}/{writer}/{n:010}        RecordedRecord   what was asked for and decided
 //! revision/{revision}, revision-rules/…      RevisionRecord   rules that were in force, and when
+//! request/{stage}/{n:020}                    RequestRecord    who asks for a package, and what became of it
+//! request-comment/{n:020}/{m:06}             RequestComment   what was said of it
+//! requests/state                             RequestsRecord   the last number
+//! endings/state                              EndingsRecord    up to when ends of rules were told
 //! meta/...                                   single values (the store's format, its identity)
 //! ```
 //!
@@ -28,6 +32,7 @@ mod advisories;
 mod keys;
 mod parts;
 mod recorded;
+mod requests;
 mod revisions;
 mod terms;
 mod versions;
@@ -44,6 +49,10 @@ pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Sour
 pub use self::keys::{Key, Prefix, parse_key, show_key};
 pub use self::parts::{Parts, commit_in_parts};
 pub use self::recorded::{RecordedPlace, RecordedRecord};
+pub use self::requests::{
+    AskerRecord, ClosedRecord, EndingsRecord, RefusedRecord, RequestComment, RequestRecord,
+    RequestsRecord, Stage,
+};
 pub use self::revisions::{RevisionRecord, RevisionRules, RulesBlock};
 pub use self::terms::RuleTerms;
 pub use self::versions::{
@@ -408,6 +417,10 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(RevisionRecord::KIND) => typed::<RevisionRecord>(key, value),
         Some(RevisionRules::KIND) => typed::<RevisionRules>(key, value),
         Some(RulesBlock::KIND) => typed::<RulesBlock>(key, value),
+        Some(RequestRecord::KIND) => typed::<RequestRecord>(key, value),
+        Some(RequestComment::KIND) => typed::<RequestComment>(key, value),
+        Some(RequestsRecord::KIND) => typed::<RequestsRecord>(key, value),
+        Some(EndingsRecord::KIND) => typed::<EndingsRecord>(key, value),
         Some("meta") => Ok(()),
         _ => Err(unknown_key(key)),
     }

@@ -197,6 +197,11 @@ struct StoreLabels {
     store: StoreKind,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AskedByLabels {
+    by: &'static str,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreKind {
     Metadata,
@@ -231,6 +236,10 @@ struct Inner {
     recorded: Counter,
     not_recorded: Counter,
     dropped: Counter,
+    package_requests: Family<AskedByLabels, Gauge>,
+    package_requests_dropped: Counter,
+    package_requests_unrecorded: Counter,
+    rules_ending: Gauge,
     rules_ok: Gauge,
     rules_count: Gauge,
     rules_loaded: Gauge<f64, AtomicU64>,
@@ -321,6 +330,26 @@ impl Metrics {
                 r,
                 "recorded_decisions_dropped",
                 "Recorded decisions that were dropped before their time, because there were too many"
+            ),
+            package_requests: register!(
+                r,
+                "package_requests_open",
+                "Requests for packages that wait for an approver, by who made them"
+            ),
+            package_requests_dropped: register!(
+                r,
+                "package_requests_dropped",
+                "Open requests that fell away because too many different things were refused"
+            ),
+            package_requests_unrecorded: register!(
+                r,
+                "package_requests_unrecorded",
+                "Refusals that are in no request, because too many different things were refused at once"
+            ),
+            rules_ending: register!(
+                r,
+                "rules_ending_soon",
+                "Rules and waivers that end within a week"
             ),
             rules_ok: register!(r, "rules_ok", "1 while the newest rules are in use"),
             rules_count: register!(r, "rules", "Rules in use"),
@@ -413,6 +442,27 @@ impl Metrics {
 
     pub fn set_views(&self, count: u64) {
         self.0.views.set(saturating(count));
+    }
+
+    /// Open requests for packages: those that people made, and those that refusals alone made.
+    pub fn set_requests(&self, by_people: usize, by_refusals: usize) {
+        for (by, count) in [("people", by_people), ("refusals", by_refusals)] {
+            let gauge = self.0.package_requests.get_or_create(&AskedByLabels { by });
+            gauge.set(saturating(count as u64));
+        }
+    }
+
+    pub fn requests_dropped(&self, count: usize) {
+        self.0.package_requests_dropped.inc_by(count as u64);
+    }
+
+    /// A refusal is in no request.
+    pub fn request_unrecorded(&self) {
+        self.0.package_requests_unrecorded.inc();
+    }
+
+    pub fn set_rules_ending(&self, count: usize) {
+        self.0.rules_ending.set(saturating(count as u64));
     }
 
     pub fn set_rules(&self, ok: bool, count: usize, loaded: jiff::Timestamp) {

@@ -13,20 +13,42 @@ use crate::gate::Refused;
 use crate::metadata::MetadataError;
 use crate::pull::{PullError, Source};
 use crate::registries::Registry;
+use crate::requests::{Known, Wanted};
 
 pub const DECISION_HEADER: HeaderName = HeaderName::from_static("garth-decision");
 
-/// Why this version is not served, and what to do about it.
+/// Why this version is not served.
 pub fn refused_line(refused: &Refused) -> String {
     let Refused { subject, decision } = refused;
     let why = why(decision);
     match decision.code {
-        DecisionCode::NoRuleAllows => format!(
-            "{subject} is {why}. Whoever runs this garth allows it with: garth allow {}",
-            subject.package
-        ),
-        DecisionCode::RulesUnavailable => format!("{subject} is {why}"),
+        DecisionCode::NoRuleAllows | DecisionCode::RulesUnavailable => {
+            format!("{subject} is {why}")
+        }
         _ => format!("{subject} is {why}. See: garth why {subject}"),
+    }
+}
+
+/// The same, with the way in: how to ask for what was refused, or what became of asking.
+pub fn refused_line_with_way(refused: &Refused, wanted: &Wanted, known: &Known) -> String {
+    let line = refused_line(refused);
+    if refused.decision.code == DecisionCode::RulesUnavailable {
+        return line;
+    }
+    let Wanted { package, version } = wanted;
+    let wish = match version {
+        Some(version) => format!("{package}@{version}"),
+        None => package.to_string(),
+    };
+    match known {
+        Known::New => format!("{line}. To ask for it: garth request {wish}"),
+        Known::Open(number) => format!(
+            "{line}. It is asked for already, by request {number}. To join it: garth request {wish}"
+        ),
+        Known::Rejected { number, at, reason } => {
+            let day = at.strftime("%Y-%m-%d");
+            format!("{line}. It was asked for and rejected on {day} (request {number}): {reason}")
+        }
     }
 }
 
@@ -36,10 +58,12 @@ pub fn refused_status(decision: &Decision, ecosystem: Ecosystem) -> String {
     let why = why(decision);
     match decision.code {
         DecisionCode::NoRuleAllows => {
-            format!("{why}. Whoever runs this garth allows it with: garth allow {ecosystem}:NAME")
+            format!("{why}. To ask for it: garth request {ecosystem}:NAME@VERSION")
         }
         DecisionCode::RulesUnavailable => "refused because garth can not read its rules".to_owned(),
-        _ => format!("{why}. See: garth why {ecosystem}:NAME@VERSION"),
+        _ => format!(
+            "{why}. See: garth why {ecosystem}:NAME@VERSION. To ask for it: garth request {ecosystem}:NAME@VERSION"
+        ),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
 use policies::rules::{Complaint, Draft, Field, Origin, Rule};
 
 use super::{Parts, Rules, made};
-use crate::metadata::MetadataError;
 use crate::metadata::records::RuleTerms;
+use crate::metadata::{Batch, MetadataError};
 
 /// By what the caller answers.
 #[derive(Debug, thiserror::Error)]
@@ -50,47 +51,63 @@ impl Rules {
         if !named {
             draft.name = Some(free_name(&draft, &parts));
         }
-        let origin = Origin::Api { by: by.into(), at };
-        let rule = draft.check(origin).map_err(ChangeError::Invalid)?;
-        if rule.is_expired(at) {
-            let message = "the rule would have expired already";
-            return Err(invalid(Field::Expires, message, "give a later date, or none"));
-        }
-        let size = made::size(&rule);
-        if size > made::MAX_MADE {
-            let message = format!(
-                "the packages take {size} bytes, more than {} in one rule made here",
-                made::MAX_MADE
-            );
-            let remedy = "split the rule in two, or write it into a policy file";
-            return Err(invalid(Field::Packages, message, remedy));
-        }
-        let terms = made::size_of_terms(&rule);
-        if terms > made::MAX_TERMS {
-            let message = format!(
-                "its condition, teams and the like take {terms} bytes, more than {} in one rule made here",
-                made::MAX_TERMS
-            );
-            return Err(invalid(Field::When, message, "write it into a policy file"));
-        }
+        let rule = check(&draft, by, at)?;
         if !named && let Some(same) = parts.all().find(|other| says_the_same(other, &rule)) {
             return Ok(Added { rule: same.clone(), created: false });
         }
         if let Some(other) = parts.all().find(|other| other.name == rule.name) {
             return Err(taken(other));
         }
-        match self.0.metadata.commit(made::making(&rule, by, at)).await {
-            Ok(()) => {}
-            // Another process over the same store was faster.
-            Err(MetadataError::Conflict { .. }) => {
-                let place = "another rule made through the API".to_owned();
-                return Err(ChangeError::NameTaken { name: rule.name.to_string(), place });
-            }
-            Err(error) => return Err(error.into()),
-        }
+        self.commit_made(made::making(&rule, by, at)).await?;
         self.apply(&mut parts).await;
         tracing::info!(rule = %rule.name, effect = %rule.effect, by, "rule made");
         Ok(Added { rule, created: true })
+    }
+
+    /// Puts rules in force in one commit with what `beside` makes of their names: all of it or
+    /// nothing. A name that is taken gets a number behind it. A conflict is one of `beside`.
+    pub async fn add_beside(
+        &self,
+        drafts: Vec<Draft>,
+        by: &str,
+        beside: impl FnOnce(&[String]) -> Batch,
+    ) -> Result<Vec<Rule>, ChangeError> {
+        let mut parts = self.0.parts.lock().await;
+        let at = self.0.clock.now();
+        let mut taken: HashSet<String> = parts.all().map(|rule| rule.name.to_string()).collect();
+        let mut rules = Vec::with_capacity(drafts.len());
+        for mut draft in drafts {
+            let base = draft.name.take().unwrap_or_default();
+            draft.name = Some(numbered(&base, |name| taken.contains(name), taken.len()));
+            let rule = check(&draft, by, at)?;
+            taken.insert(rule.name.to_string());
+            rules.push(rule);
+        }
+        let names: Vec<String> = rules.iter().map(|rule| rule.name.to_string()).collect();
+        let batch = rules.iter().fold(beside(&names), |mut batch, rule| {
+            let making = made::making(rule, by, at);
+            batch.expectations.extend(making.expectations);
+            batch.changes.extend(making.changes);
+            batch
+        });
+        self.commit_made(batch).await?;
+        self.apply(&mut parts).await;
+        for rule in &rules {
+            tracing::info!(rule = %rule.name, effect = %rule.effect, by, "rule made");
+        }
+        Ok(rules)
+    }
+
+    async fn commit_made(&self, batch: Batch) -> Result<(), ChangeError> {
+        match self.0.metadata.commit(batch).await {
+            // Another process over the same store was faster.
+            Err(MetadataError::Conflict { key }) if key.starts_with("rule/") => {
+                let name = key["rule/".len()..].to_owned();
+                let place = "another rule made through the API".to_owned();
+                Err(ChangeError::NameTaken { name, place })
+            }
+            done => Ok(done?),
+        }
     }
 
     /// Takes a rule made through the API out of force, durably; also one whose record is damaged.
@@ -115,6 +132,33 @@ impl Rules {
         let stored = self.read_made(parts).await;
         self.put_in_force(parts, stored.err());
     }
+}
+
+/// The rule that a draft comes to, if it can be made here.
+fn check(draft: &Draft, by: &str, at: Timestamp) -> Result<Rule, ChangeError> {
+    let rule = draft.check(Origin::Api { by: by.into(), at }).map_err(ChangeError::Invalid)?;
+    if rule.is_expired(at) {
+        let message = "the rule would have expired already";
+        return Err(invalid(Field::Expires, message, "give a later date, or none"));
+    }
+    let size = made::size(&rule);
+    if size > made::MAX_MADE {
+        let message = format!(
+            "the packages take {size} bytes, more than {} in one rule made here",
+            made::MAX_MADE
+        );
+        let remedy = "split the rule in two, or write it into a policy file";
+        return Err(invalid(Field::Packages, message, remedy));
+    }
+    let terms = made::size_of_terms(&rule);
+    if terms > made::MAX_TERMS {
+        let message = format!(
+            "its condition, teams and the like take {terms} bytes, more than {} in one rule made here",
+            made::MAX_TERMS
+        );
+        return Err(invalid(Field::When, message, "write it into a policy file"));
+    }
+    Ok(rule)
 }
 
 impl Parts {
@@ -177,12 +221,14 @@ fn free_name(draft: &Draft, parts: &Parts) -> String {
     let base = format!("{kind}-{}", words.join("-"));
     let base = base.trim_end_matches('-');
     let taken: HashSet<&str> = parts.all().map(|rule| &*rule.name).collect();
-    if !taken.contains(base) {
+    numbered(base, |name| taken.contains(name), taken.len())
+}
+
+/// The name, or the first free one with a number behind it.
+fn numbered(base: &str, is_taken: impl Fn(&str) -> bool, names: usize) -> String {
+    if !is_taken(base) {
         return base.to_owned();
     }
     // One more number than there are names: one of them is free.
-    (2..=taken.len() + 2)
-        .map(|n| format!("{base}-{n}"))
-        .find(|name| !taken.contains(name.as_str()))
-        .unwrap_or_default()
+    (2..=names + 2).map(|n| format!("{base}-{n}")).find(|name| !is_taken(name)).unwrap_or_default()
 }

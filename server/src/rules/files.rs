@@ -11,8 +11,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use policies::approval::{self, Approval};
 use policies::check::Text;
-use policies::rules::{Fault, MAX_FILE, Rule, parse};
+use policies::rules::{Fault, MAX_FILE, Rule, parse_file};
 
 /// Most files of one directory.
 pub(super) const MAX_FILES: usize = 1000;
@@ -28,8 +29,15 @@ pub(super) struct Fingerprint(Vec<(PathBuf, Option<Stamp>)>);
 /// Device, inode, size, and times of change with their nanoseconds.
 type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 
+/// What the files of a directory say together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    pub rules: Vec<Rule>,
+    pub approvals: Vec<Approval>,
+}
+
 /// All rules of the directory in the order of the files' names, or every fault in them.
-pub(super) fn read(dir: &Path) -> (Fingerprint, Result<Vec<Rule>, Vec<Fault>>) {
+pub(super) fn read(dir: &Path) -> (Fingerprint, Result<Written, Vec<Fault>>) {
     let mut before = fingerprint(dir);
     for _ in 0..ATTEMPTS {
         let rules = read_once(dir);
@@ -111,22 +119,26 @@ fn shown(path: &Path) -> String {
     plain.chars().map(escaped).collect()
 }
 
-fn read_once(dir: &Path) -> Result<Vec<Rule>, Vec<Fault>> {
+fn read_once(dir: &Path) -> Result<Written, Vec<Fault>> {
     let paths = list(dir).map_err(|error| vec![cannot_list(dir, &error)])?;
     if paths.len() > MAX_FILES {
         return Err(vec![too_many(dir, paths.len())]);
     }
-    let (mut rules, mut faults, mut total) = (Vec::new(), Vec::new(), 0);
+    let (mut written, mut faults, mut total) = (Written::default(), Vec::new(), 0);
     for path in paths {
         match read_file(&path, &mut total) {
-            Ok(text) => match parse(&shown(&path), &text) {
-                Ok(more) => rules.extend(more),
+            Ok(text) => match parse_file(&shown(&path), &text) {
+                Ok(more) => {
+                    written.rules.extend(more.rules);
+                    written.approvals.extend(more.approvals);
+                }
                 Err(more) => faults.extend(more),
             },
             Err(fault) => faults.push(fault),
         }
     }
-    if faults.is_empty() { Ok(rules) } else { Err(faults) }
+    faults.extend(approval::duplicates(&written.approvals));
+    if faults.is_empty() { Ok(written) } else { Err(faults) }
 }
 
 fn cannot_list(dir: &Path, error: &io::Error) -> Fault {

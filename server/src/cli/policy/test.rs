@@ -37,14 +37,13 @@ pub(super) struct Test {
     json: bool,
 }
 
-#[allow(clippy::doc_markdown, reason = "shown as it stands in the help text")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// Those that are not met, with what was considered, and a count
     Text,
     /// Each of them, met or not
     Json,
-    /// The XML of JUnit
+    /// JUnit's XML
     Junit,
 }
 

@@ -41,6 +41,10 @@ fn keys_look_as_the_drawing_says() {
         (TeamRecord::key("web", "shop").to_bytes(), "team/web/shop"),
         (TokenRecord::key("ci-shop").to_bytes(), "token/ci-shop"),
         (TokenUseRecord::key("ci-shop").to_bytes(), "token-use/ci-shop"),
+        (RequestRecord::key(Stage::Open, 12).to_bytes(), "request/open/00000000000000000012"),
+        (RequestComment::key(12, 3).to_bytes(), "request-comment/00000000000000000012/000003"),
+        (RequestsRecord::key().to_bytes(), "requests/state"),
+        (EndingsRecord::key().to_bytes(), "endings/state"),
     ];
     for (key, expected) in rows {
         assert_eq!(key, expected);

@@ -160,7 +160,7 @@ pub async fn tarball(
     access.set_package(subject.clone());
     let file = names::tarball_file(&package, &subject.version);
     let remembered = remembered(registry, &known);
-    let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::Refused)?;
+    let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::of_version)?;
     access.set_decision(admitted.decision().effect);
 
     let source = if is_own { &registry.own_source } else { registry.source_of(&package) };
@@ -388,7 +388,11 @@ async fn find_view(
         }
         Answer::Refused(refused) => {
             registry.record_refusal(&refused, &asking);
-            Err(Refusal::Refused(Box::new(Refused::clone(&refused))))
+            let refused = Box::new(Refused::clone(&refused));
+            Err(match part {
+                Part::Version(_) => Refusal::of_version(refused),
+                Part::Whole | Part::Tag(_) => Refusal::of_package(refused),
+            })
         }
     }
 }

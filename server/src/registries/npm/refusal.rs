@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse};
-use policies::package::Ecosystem;
+use policies::package::{Ecosystem, PackageVersion};
 use serde_json::json;
 
 use super::names::PathError;
@@ -17,11 +17,12 @@ use crate::access::table::Gone;
 use crate::edge::{self, Problem};
 use crate::gate::Refused;
 use crate::pull::{PullError, Source};
-use crate::registries::Registry;
 use crate::registries::refusal::{
-    DECISION_HEADER, decision_header, fault_line, fault_status, refused_line, refused_status,
-    retry_after, status_of, unknown,
+    DECISION_HEADER, decision_header, fault_line, fault_status, refused_line,
+    refused_line_with_way, refused_status, retry_after, status_of, unknown,
 };
+use crate::registries::{Garden, Registry};
+use crate::requests::{Wanted, Who};
 
 const NO_AUDIT: &str = "nothing was audited";
 const TOKEN_NEEDED: &str = "this garth serves nothing without a token of its own: log in with npm login, \
@@ -74,7 +75,11 @@ pub enum Refusal {
         what: String,
         why: String,
     },
-    Refused(Box<Refused>),
+    /// 403: the rules do not let it through.
+    Refused {
+        refused: Box<Refused>,
+        wanted: Wanted,
+    },
     Pull {
         what: String,
         fault: PullError,
@@ -83,22 +88,31 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Of this version, which was asked for by its name or its file.
+    pub fn of_version(refused: Box<Refused>) -> Self {
+        let PackageVersion { package, version } = refused.subject.clone();
+        Self::Refused { refused, wanted: Wanted { package, version: Some(version) } }
+    }
+
+    /// Of a package that was asked for without a version.
+    pub fn of_package(refused: Box<Refused>) -> Self {
+        let package = refused.subject.package.clone();
+        Self::Refused { refused, wanted: Wanted { package, version: None } }
+    }
+
     /// Of an own package: there is nothing to fetch, only to keep and to give.
     pub fn pull(fault: PullError) -> Self {
         Self::Pull { what: "this package".to_owned(), fault }
     }
 
     pub fn response(&self, registry: &Registry, req: &HttpRequest) -> HttpResponse {
-        let response = self.plain(registry, req);
+        let response = self.plain(registry);
         match self {
+            Self::Refused { refused, wanted } => refusal(registry, req, refused, wanted),
             Self::Unknown { what, source } => {
                 let status_text = unknown(registry, source);
                 let line = format!("{what} is {status_text}");
                 shown::also(response, registry, req, &line, &status_text)
-            }
-            Self::Refused(refused) => {
-                let status_text = refused_status(&refused.decision, Ecosystem::Npm);
-                shown::also(response, registry, req, &refused_line(refused), &status_text)
             }
             Self::LeftOut { what, why } => {
                 let line = left_out_line(what, why);
@@ -127,7 +141,7 @@ impl Refusal {
     }
 
     /// For a client that reads the body.
-    fn plain(&self, registry: &Registry, req: &HttpRequest) -> HttpResponse {
+    fn plain(&self, registry: &Registry) -> HttpResponse {
         match self {
             Self::Path(fault @ PathError::Malformed(_)) => {
                 error(StatusCode::BAD_REQUEST, &fault.to_string())
@@ -180,12 +194,7 @@ impl Refusal {
                 error(StatusCode::NOT_FOUND, &format!("{what} is {}", unknown(registry, source)))
             }
             Self::LeftOut { what, why } => error(StatusCode::NOT_FOUND, &left_out_line(what, why)),
-            Self::Refused(refused) => {
-                edge::access(req).set_decision(refused.decision.effect);
-                let mut response = error(StatusCode::FORBIDDEN, &refused_line(refused));
-                response.headers_mut().insert(DECISION_HEADER, decision_header(&refused.decision));
-                response
-            }
+            Self::Refused { refused, .. } => error(StatusCode::FORBIDDEN, &refused_line(refused)),
             Self::Pull { what, fault } => {
                 let mut response = error(status_of(fault), &fault_line(what, fault));
                 if let Some(seconds) = retry_after(fault) {
@@ -196,6 +205,24 @@ impl Refusal {
             Self::Edge(problem) => problem.response(),
         }
     }
+}
+
+/// Counts the refusal for the request that it makes or joins, and says so to whoever was refused.
+fn refusal(
+    registry: &Registry,
+    req: &HttpRequest,
+    refused: &Refused,
+    wanted: &Wanted,
+) -> HttpResponse {
+    let Garden { requests, access, .. } = registry.garden.as_ref();
+    edge::access(req).set_decision(refused.decision.effect);
+    let known =
+        requests.refused(refused, wanted, Who::of_request(&access.caller(req.headers()), req));
+    let line = refused_line_with_way(refused, wanted, &known);
+    let mut response = error(StatusCode::FORBIDDEN, &line);
+    response.headers_mut().insert(DECISION_HEADER, decision_header(&refused.decision));
+    let status_text = refused_status(&refused.decision, Ecosystem::Npm);
+    shown::also(response, registry, req, &line, &status_text)
 }
 
 /// The same for every version: what is wrong with one stands in the body.

@@ -66,6 +66,7 @@ fn message(package: &Package, newest: &[&Restricted<'_>]) -> String {
         lines.push(format!("and {} more reasons", reasons.len() - MOST_REASONS));
     }
     lines.push(format!("See: garth why {package}@VERSION"));
+    lines.push(format!("To ask for one: garth request {package}@VERSION"));
     lines.join("\n")
 }
 

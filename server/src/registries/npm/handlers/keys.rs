@@ -71,7 +71,7 @@ pub async fn attestations(
     let access = edge::access(req);
     access.set_package(subject.clone());
     let remembered = remembered(registry, &known);
-    let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::Refused)?;
+    let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::of_version)?;
     access.set_decision(admitted.decision().effect);
     let none = || unknown(format!("an attestation of {what}"), source);
     if is_own {

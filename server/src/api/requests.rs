@@ -1,0 +1,278 @@
+//! `/requests`: asking for what is refused, and what an approver needs to answer.
+
+mod views;
+
+use actix_web::http::header::LOCATION;
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use policies::package::{Package, Version};
+use serde::Deserialize;
+
+use super::advisories::KnownView;
+use super::decisions::{Asked, decision_of};
+use super::problem::Problem;
+use super::rules::{json_body, query};
+use super::{Api, BASES, By, wrong_method};
+use crate::metadata::records::{RequestRecord, Stage};
+use crate::requests::{Approval, Ask, AskError, CloseError, Requests, Who, is_team};
+
+pub use views::{
+    ApproveBody, AskBody, AskedView, CommentBody, Outcome, Outcomes, RejectBody, RejectedView,
+    RequestDetail, RequestList, RequestRecordView, RequestView, StandingView,
+};
+
+const MAX_PAGE: usize = 500;
+/// Most requests that are closed by one call.
+const MOST_AT_ONCE: usize = 500;
+
+pub fn routes(scope: &mut web::ServiceConfig) {
+    scope
+        .service(
+            web::resource("/requests")
+                .get(list)
+                .post(create)
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/requests/approve").post(approve).default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/requests/reject").post(reject).default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/requests/{number}").get(show).default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/requests/{number}/comments")
+                .post(comment)
+                .default_service(web::to(wrong_method)),
+        );
+}
+
+/// Whoever may be refused may ask.
+pub fn is_open_to_all(method: &Method, path: &str) -> bool {
+    *method == Method::POST && BASES.iter().any(|base| path.strip_prefix(base) == Some("/requests"))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// `open`, where it is left out.
+    state: Option<Stage>,
+    package: Option<String>,
+    team: Option<String>,
+    /// Begin behind this number.
+    after: Option<u64>,
+    limit: Option<u64>,
+}
+
+pub async fn list(
+    api: web::Data<Api>,
+    request: HttpRequest,
+) -> Result<web::Json<RequestList>, Problem> {
+    let query: ListQuery = query(&request)?;
+    let package: Option<Package> = query.package.as_deref().map(str::parse).transpose()?;
+    let package = package.map(|package| package.to_string());
+    let limit =
+        usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let wanted = |record: &RequestRecord| {
+        package.as_ref().is_none_or(|package| record.package == *package)
+            && query.team.as_deref().is_none_or(|team| {
+                record.askers.iter().any(|asker| asker.team.as_deref() == Some(team))
+            })
+    };
+    let stage = query.state.unwrap_or(Stage::Open);
+    let page = api.requests.list(stage, query.after, limit, wanted).await?;
+    let requests = page.requests.into_iter().map(RequestView::from).collect();
+    Ok(web::Json(RequestList { requests, next: page.next }))
+}
+
+/// 201 with the request; 200 where it joined one that was open.
+pub async fn create(
+    api: web::Data<Api>,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let body: AskBody = json_body(&request, body, "the request")?;
+    let mut who = Who::of_request(&api.access.caller(request.headers()), &request);
+    if !who.verified {
+        who.name = body.name.as_deref().and_then(Who::self_given);
+    } else if body.name.is_some() {
+        let detail = "a token says who asks: leave `as` out, or send no token";
+        return Err(Problem::bad_request("name-with-token", detail));
+    }
+    if let Some(team) = &body.team {
+        if !is_team(team) {
+            return Err(Problem::bad_request("invalid-team", "write a team as web/shop"));
+        }
+        // The word of a token stands.
+        who.team.get_or_insert_with(|| team.clone());
+    }
+    who.build = body.build.as_deref().and_then(Who::self_given).or(who.build);
+    let asked = api.requests.ask(&Ask { package: body.package, reason: body.reason, who }).await?;
+    let rejected = asked.rejected.map(|(number, at, reason)| RejectedView { number, at, reason });
+    let view = AskedView { request: asked.request.into(), rejected };
+    let mut response = if asked.created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    let location = format!("/api/v1/requests/{}", view.request.number);
+    Ok(response.insert_header((LOCATION, location)).json(view))
+}
+
+pub async fn show(
+    api: web::Data<Api>,
+    number: web::Path<String>,
+) -> Result<web::Json<RequestDetail>, Problem> {
+    let number = read_number(&number)?;
+    let found = api.requests.get(number).await?.ok_or(CloseError::NoSuchRequest(number))?;
+    let said = api.requests.comments(number).await?;
+    let mut detail = RequestDetail {
+        said,
+        decision: None,
+        advisories: None,
+        standing: Vec::new(),
+        request: found.clone().into(),
+    };
+    if let Some((package, version)) = Requests::example(&found.record) {
+        let team = the_only_team(&found.record);
+        let judged = api.requests.judge(&package, &version, team.as_deref()).await?;
+        detail.standing = judged.standing.into_iter().map(StandingView::from).collect();
+        detail.advisories = advisories(&api, &package, &version);
+        let asked = Asked { package, version: Some(version), team };
+        detail.decision = Some(decision_of(&api, asked, None).await?);
+    }
+    Ok(web::Json(detail))
+}
+
+/// Where all who ask are of one team, it is asked for that team.
+fn the_only_team(record: &RequestRecord) -> Option<String> {
+    let first = record.askers.first()?.team.clone()?;
+    record.askers.iter().all(|asker| asker.team.as_ref() == Some(&first)).then_some(first)
+}
+
+fn advisories(api: &Api, package: &Package, version: &Version) -> Option<Vec<KnownView>> {
+    let set = api.rules.current();
+    let known = set.advisories().of(package)?;
+    Some(known.affecting(version.as_str()).iter().map(KnownView::from).collect())
+}
+
+pub async fn approve(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<web::Json<Outcomes>, Problem> {
+    let body: ApproveBody = json_body(&request, body, "the approval")?;
+    check_count(&body.requests)?;
+    let mut outcomes = Vec::new();
+    for number in distinct(&body.requests) {
+        let approval = Approval {
+            teams: body.scope.clone().filter(|scope| scope != "everyone").into_iter().collect(),
+            versions: body.versions.clone(),
+            expires: body.expires.clone(),
+            reason: body.reason.clone(),
+            waive: body.waive,
+            link: link(&api, number),
+            ..Approval::default()
+        };
+        outcomes.push(match api.requests.approve(number, &approval, &by.name).await {
+            Ok(approved) => Outcome {
+                decision: approved.now.map(|judged| judged.decision),
+                ..Outcome::done(approved.request)
+            },
+            Err(fault) => Outcome::failed(number, fault),
+        });
+    }
+    Ok(web::Json(Outcomes { outcomes }))
+}
+
+pub async fn reject(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<web::Json<Outcomes>, Problem> {
+    let body: RejectBody = json_body(&request, body, "the rejection")?;
+    check_count(&body.requests)?;
+    let mut outcomes = Vec::new();
+    for number in distinct(&body.requests) {
+        outcomes.push(match api.requests.reject(number, Some(&body.reason), &by.name).await {
+            Ok(rejected) => Outcome::done(rejected),
+            Err(fault) => Outcome::failed(number, fault),
+        });
+    }
+    Ok(web::Json(Outcomes { outcomes }))
+}
+
+pub async fn comment(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+    number: web::Path<String>,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<web::Json<RequestView>, Problem> {
+    let body: CommentBody = json_body(&request, body, "the comment")?;
+    let found = api.requests.comment(read_number(&number)?, &body.text, &by.name).await?;
+    Ok(web::Json(found.into()))
+}
+
+fn link(api: &Api, number: u64) -> Option<String> {
+    let base = api.public_url.as_ref()?.as_str().trim_end_matches('/');
+    Some(format!("{base}/api/v1/requests/{number}"))
+}
+
+fn read_number(text: &str) -> Result<u64, Problem> {
+    text.parse().map_err(|_| {
+        let text: String = text.chars().take(80).collect();
+        Problem::not_found("no-such-request", format!("{text:?} is no number of a request"))
+    })
+}
+
+fn check_count(requests: &[u64]) -> Result<(), Problem> {
+    match requests.len() {
+        0 => Err(Problem::bad_request("no-requests", "say which: {\"requests\": [12]}")),
+        count if count > MOST_AT_ONCE => {
+            let detail = format!("{count} requests are more than {MOST_AT_ONCE} at once");
+            Err(Problem::bad_request("too-many", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Each once, in the order in which they were given.
+fn distinct(numbers: &[u64]) -> Vec<u64> {
+    let mut seen = std::collections::HashSet::new();
+    numbers.iter().copied().filter(|number| seen.insert(*number)).collect()
+}
+
+impl From<AskError> for Problem {
+    fn from(fault: AskError) -> Self {
+        let detail = fault.to_string();
+        match fault {
+            AskError::Package(fault) => fault.into(),
+            AskError::Metadata(fault) => fault.into(),
+            AskError::Range(_) => Self::bad_request("invalid-range", detail),
+            AskError::Reason(_) => Self::bad_request("invalid-reason", detail),
+            AskError::Allowed(..) => Self::new(StatusCode::CONFLICT, "allowed-already", detail),
+            AskError::TooMany(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail)
+            }
+        }
+    }
+}
+
+impl From<CloseError> for Problem {
+    fn from(fault: CloseError) -> Self {
+        let detail = fault.to_string();
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        match fault {
+            CloseError::NoSuchRequest(_) => Self::not_found("no-such-request", detail),
+            CloseError::Closed { .. } => conflict("closed-already"),
+            CloseError::Own { .. } => Self::new(StatusCode::FORBIDDEN, "own-approval", detail),
+            CloseError::Stands(_) => conflict("needs-waiver"),
+            CloseError::NoReason | CloseError::NoText | CloseError::Invalid(_) => {
+                Self::bad_request("invalid-request", detail)
+            }
+            CloseError::Rule(fault) => fault.into(),
+            CloseError::Metadata(fault) => fault.into(),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What is sent and answered about requests.
+
+use jiff::Timestamp;
+use policies::decision::{Decision, Effect};
+use serde::{Deserialize, Serialize};
+
+use crate::api::advisories::KnownView;
+use crate::api::decisions::DecisionView;
+use crate::api::problem::Problem;
+use crate::metadata::records::{
+    AskerRecord, ClosedRecord, RefusedRecord, RequestComment, RequestRecord, Stage,
+};
+use crate::requests::{CloseError, Numbered, Obstacle, Standing};
+
+/// A request as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestView {
+    pub number: u64,
+    pub state: Stage,
+    #[serde(flatten)]
+    pub record: RequestRecordView,
+}
+
+/// The record without what is stored for garth's own use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRecordView {
+    pub package: String,
+    /// Absent: any version.
+    pub versions: Option<String>,
+    pub reason: Option<String>,
+    pub since: Timestamp,
+    pub last: Timestamp,
+    /// How often it was refused to a client.
+    pub refusals: u64,
+    /// Somebody known asked for it by name.
+    pub by_people: bool,
+    pub askers: Vec<AskerRecord>,
+    /// Refusals of those who are not listed.
+    pub by_others: u64,
+    pub refused: Option<RefusedRecord>,
+    pub comments: u32,
+    pub closed: Option<ClosedRecord>,
+}
+
+impl From<Numbered> for RequestView {
+    fn from(found: Numbered) -> Self {
+        let RequestRecord {
+            package,
+            versions,
+            reason,
+            since,
+            last,
+            refusals,
+            by_people,
+            askers,
+            by_others,
+            refused,
+            comments,
+            closed,
+        } = found.record;
+        let record = RequestRecordView {
+            package,
+            versions,
+            reason,
+            since,
+            last,
+            refusals,
+            by_people,
+            askers,
+            by_others,
+            refused,
+            comments,
+            closed,
+        };
+        Self { number: found.number, state: found.stage, record }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestList {
+    pub requests: Vec<RequestView>,
+    /// Give this as `after` for the next page.
+    pub next: Option<u64>,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskBody {
+    pub package: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// A self-given name, of somebody without a token.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What is built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AskedView {
+    pub request: RequestView,
+    /// It was asked for before, and rejected.
+    pub rejected: Option<RejectedView>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RejectedView {
+    pub number: u64,
+    pub at: Timestamp,
+    pub reason: String,
+}
+
+/// What an approver needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestDetail {
+    pub request: RequestView,
+    pub said: Vec<RequestComment>,
+    /// Of the version that stands for what is asked; absent where none is known yet.
+    pub decision: Option<DecisionView>,
+    pub advisories: Option<Vec<KnownView>>,
+    /// What stands in the way of an allow.
+    pub standing: Vec<StandingView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingView {
+    pub rule: String,
+    pub effect: Effect,
+    pub why: String,
+}
+
+impl From<Standing> for StandingView {
+    fn from(standing: Standing) -> Self {
+        let Standing { rule, effect, why } = standing;
+        Self { rule, effect, why }
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveBody {
+    pub requests: Vec<u64>,
+    /// `everyone`, `web` or `web/shop`; left out: everyone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Left out: as it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub waive: bool,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejectBody {
+    pub requests: Vec<u64>,
+    pub reason: String,
+}
+
+/// What became of each: one that failed does not undo another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcomes {
+    pub outcomes: Vec<Outcome>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    pub number: u64,
+    pub request: Option<RequestView>,
+    /// How the version that was asked for is decided now.
+    pub decision: Option<Decision>,
+    /// Why nothing was changed.
+    pub problem: Option<Problem>,
+    /// What stands in the way of an allow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standing: Vec<StandingView>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommentBody {
+    pub text: String,
+}
+
+impl Outcome {
+    pub(super) fn done(request: Numbered) -> Self {
+        let number = request.number;
+        let request = Some(request.into());
+        Self { number, request, decision: None, problem: None, standing: Vec::new() }
+    }
+
+    pub(super) fn failed(number: u64, fault: CloseError) -> Self {
+        let standing = match &fault {
+            CloseError::Stands(obstacle) => {
+                let Obstacle { standing, .. } = obstacle.as_ref();
+                standing.iter().cloned().map(StandingView::from).collect()
+            }
+            _ => Vec::new(),
+        };
+        let problem = Some(fault.into());
+        Self { number, request: None, decision: None, problem, standing }
+    }
+}

@@ -1,0 +1,244 @@
+//! Requests in words: a line each in a list, and one screen for whoever has to answer.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use policies::decision::Effect;
+
+use crate::api::requests::{Outcome, RequestDetail, RequestView};
+use crate::cli::talk::painted;
+use crate::metadata::records::{AskerRecord, Stage};
+
+pub(super) fn list(requests: &[RequestView], state: &str) -> String {
+    if requests.is_empty() {
+        return format!("No request is {state}.\n");
+    }
+    let width = requests.iter().map(|view| what(view).len()).max().unwrap_or(0).min(50);
+    let mut text = String::new();
+    for view in requests {
+        let record = &view.record;
+        let _ = write!(
+            text,
+            "{:>6}  {:width$}  refused {}, last {}",
+            view.number,
+            what(view),
+            times(record.refusals),
+            day(record.last)
+        );
+        let who = askers_in_short(view);
+        if !who.is_empty() {
+            let _ = write!(text, ", {who}");
+        }
+        if let Some(closed) = &record.closed {
+            let _ = write!(text, "; {} by {} on {}", view.state, closed.by, day(closed.at));
+        }
+        if let Some(reason) = &record.reason {
+            let _ = write!(text, " — {reason}");
+        }
+        text.push('\n');
+    }
+    let count = requests.len();
+    let _ = writeln!(text, "{count} {}", if count == 1 { "request" } else { "requests" });
+    text
+}
+
+pub(super) fn detail(detail: &RequestDetail, colours: bool) -> String {
+    let view = &detail.request;
+    let record = &view.record;
+    let mut text = format!("request {}: {}, {}\n", view.number, what(view), view.state);
+    if let Some(reason) = &record.reason {
+        let _ = writeln!(text, "  why: {reason}");
+    }
+    let _ = writeln!(
+        text,
+        "  since {:.0}, last {:.0}, refused {}",
+        record.since,
+        record.last,
+        times(record.refusals)
+    );
+    for asker in &record.askers {
+        let _ = writeln!(text, "  {}", asker_in_words(asker));
+    }
+    if record.by_others > 0 {
+        let _ = writeln!(text, "  and others, refused {}", times(record.by_others));
+    }
+    for comment in &detail.said {
+        let word = if comment.asked { "asks too" } else { "says" };
+        let _ = write!(text, "  {} {} {word}", day(comment.at), comment.by);
+        let _ = writeln!(
+            text,
+            "{}",
+            if comment.text.is_empty() { String::new() } else { format!(": {}", comment.text) }
+        );
+    }
+    text.push_str(&facts(detail, colours));
+    match (view.state, &record.closed) {
+        (Stage::Open, _) => text.push_str(&what_to_do(detail)),
+        (state, Some(closed)) => {
+            let policy = if closed.automatic { "the policy " } else { "" };
+            let _ = write!(text, "{state} by {policy}{} on {:.0}", closed.by, closed.at);
+            if let Some(reason) = &closed.reason {
+                let _ = write!(text, ": {reason}");
+            }
+            if !closed.rules.is_empty() {
+                let _ = write!(text, " (rule {})", closed.rules.join(", "));
+            }
+            text.push('\n');
+        }
+        (_, None) => {}
+    }
+    text
+}
+
+/// What is known of the version that stands for what is asked.
+fn facts(detail: &RequestDetail, colours: bool) -> String {
+    let mut text = String::new();
+    let Some(view) = &detail.decision else {
+        return "No version of it was asked for yet, so nothing is known of one.\n".to_owned();
+    };
+    if let (Some(version), Some(decision)) = (&view.version, &view.decision) {
+        let word = painted(decision.effect.participle(), decision.effect, colours);
+        let _ = writeln!(text, "{}@{version} is {word}: {}", view.package, decision.reason);
+        if let Some(until) = decision.until {
+            let _ = writeln!(text, "  until {until}; then it is decided anew");
+        }
+    }
+    for seen in &view.seen {
+        let date = |at: Option<Timestamp>| {
+            at.map_or_else(|| "unknown".to_owned(), |at| format!("{at:.0}"))
+        };
+        let _ = writeln!(
+            text,
+            "  in the registry {}: published {}, first seen here {}",
+            seen.registry,
+            date(seen.published),
+            date(seen.first_seen)
+        );
+        for observed in &seen.observed {
+            let _ = writeln!(text, "    {:.0}  {}", observed.at, observed.what);
+        }
+    }
+    match detail.advisories.as_deref() {
+        None => text.push_str("  advisories: none were imported, so nobody knows\n"),
+        Some([]) => text.push_str("  advisories: none\n"),
+        Some(known) => {
+            for one in known {
+                let score =
+                    one.severity.map_or_else(|| "no score".to_owned(), |score| score.to_string());
+                let malicious = if one.malicious { ", MALICIOUS" } else { "" };
+                let fixed = if one.fixed.is_empty() {
+                    "no fix".to_owned()
+                } else {
+                    format!("fixed in {}", one.fixed.join(", "))
+                };
+                let _ = writeln!(text, "  advisory {}: {score}{malicious}, {fixed}", one.id);
+            }
+        }
+    }
+    for one in &view.considered {
+        let mark = if one.matched { "*" } else { " " };
+        let effect = painted(&format!("{:5}", one.effect), one.effect, colours);
+        let _ = writeln!(text, "  {mark} {effect} {}  {}", one.rule, one.why);
+    }
+    text
+}
+
+/// What an approval would do, and the command for it.
+fn what_to_do(detail: &RequestDetail) -> String {
+    let number = detail.request.number;
+    if detail.standing.is_empty() {
+        return format!(
+            "An allow is all it needs: garth requests approve {number}\n\
+             Or answer no: garth requests reject {number} --reason TEXT\n"
+        );
+    }
+    let mut text = String::from("An allow does not open it:\n");
+    for one in &detail.standing {
+        let lifts = if one.effect == Effect::Hold { "on hold" } else { "denied" };
+        let _ = writeln!(text, "  {lifts} by {}: {}", one.rule, one.why);
+    }
+    let _ = writeln!(
+        text,
+        "To lift that by a waiver: garth requests approve {number} --waive --expires DATE --reason TEXT\n\
+         Or answer no: garth requests reject {number} --reason TEXT"
+    );
+    text
+}
+
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    let Some(view) = &outcome.request else { return String::new() };
+    let mut text = format!("request {}: {} {}", view.number, what(view), view.state);
+    if let Some(closed) = &view.record.closed
+        && !closed.rules.is_empty()
+    {
+        let _ = write!(text, " (rule {})", closed.rules.join(", "));
+    }
+    text.push('\n');
+    if let Some(decision) = &outcome.decision
+        && !decision.is_allowed()
+    {
+        let _ = writeln!(
+            text,
+            "  but what was asked for is {}: {}",
+            decision.effect.participle(),
+            decision.reason
+        );
+    }
+    text
+}
+
+fn what(view: &RequestView) -> String {
+    match &view.record.versions {
+        Some(versions) => format!("{} in {versions}", view.record.package),
+        None => view.record.package.clone(),
+    }
+}
+
+fn times(count: u64) -> String {
+    match count {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    }
+}
+
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
+fn name(asker: &AskerRecord) -> String {
+    let mut name = match (&asker.name, &asker.address) {
+        (Some(name), _) if asker.verified => name.clone(),
+        (Some(name), _) => format!("{name} (unverified)"),
+        (None, Some(address)) => format!("somebody at {address}"),
+        (None, None) => "somebody".to_owned(),
+    };
+    if let Some(team) = &asker.team {
+        let _ = write!(name, " of {team}");
+    }
+    name
+}
+
+fn asker_in_words(asker: &AskerRecord) -> String {
+    let mut text = name(asker);
+    if asker.asked {
+        let _ = write!(text, " asks since {}", day(asker.since));
+    }
+    if asker.refusals > 0 {
+        let _ = write!(text, ", refused {}, last {:.0}", times(asker.refusals), asker.last);
+    }
+    if !asker.builds.is_empty() {
+        let _ = write!(text, ", in {}", asker.builds.join(", "));
+    }
+    text
+}
+
+fn askers_in_short(view: &RequestView) -> String {
+    const MOST: usize = 3;
+    let askers = &view.record.askers;
+    let mut names: Vec<String> = askers.iter().take(MOST).map(name).collect();
+    if askers.len() > MOST {
+        names.push(format!("{} more", askers.len() - MOST));
+    }
+    names.join(", ")
+}

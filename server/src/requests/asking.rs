@@ -1,0 +1,236 @@
+//! Requests that people make, one by one.
+//!
+//! Whatever is added is added under the expectation that nothing else was added or moved meanwhile;
+//! who loses reads again.
+
+use jiff::Timestamp;
+use policies::package::{Package, Spelling, Version};
+use policies::versions::Parsed;
+
+use super::listed::{count, new_record};
+use super::pending::Refusals;
+use super::who::Who;
+use super::wish::{AskError, read_reason, read_wish};
+use super::{ATTEMPTS, MAX_COMMENTS, Numbered, Requests, TOO_MANY_COMMENTS};
+use crate::metadata::records::{
+    self, Key, RequestComment, RequestRecord, RequestsRecord, Stage, Stored,
+};
+use crate::metadata::{Batch, MetadataError};
+
+/// Open requests that known people made; more is a mistake of a script.
+const MOST_BY_PEOPLE: usize = 20_000;
+
+/// What somebody asks for in so many words.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// `npm:left-pad`, `npm:left-pad@1.3.0`, `npm:left-pad@^1`
+    pub package: String,
+    pub reason: Option<String>,
+    pub who: Who,
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub request: Numbered,
+    /// False where it joined one that was open.
+    pub created: bool,
+    /// The same was asked for before, and rejected.
+    pub rejected: Option<(u64, Timestamp, String)>,
+}
+
+impl Requests {
+    /// Somebody asks. When this returns, it is durable.
+    pub async fn ask(&self, ask: &Ask) -> Result<Asked, AskError> {
+        let (package, versions) = read_wish(&ask.package)?;
+        let reason = read_reason(ask.reason.as_deref())?;
+        self.refuse_what_is_allowed(&package, ask).await?;
+        let mut asked =
+            self.ask_in_turn(&package, versions.as_deref(), reason.as_deref(), &ask.who).await?;
+        if self.approve_by_policy(asked.request.number).await
+            && let Some(approved) = self.get(asked.request.number).await?
+        {
+            asked.request = approved;
+        }
+        Ok(asked)
+    }
+
+    async fn ask_in_turn(
+        &self,
+        package: &Package,
+        versions: Option<&str>,
+        reason: Option<&str>,
+        who: &Who,
+    ) -> Result<Asked, AskError> {
+        let _turn = self.0.turn.lock().await;
+        for _ in 0..ATTEMPTS {
+            match self.ask_once(package, versions, reason, who).await {
+                Err(AskError::Metadata(MetadataError::Conflict { .. })) => self.forget_board(),
+                done => return done,
+            }
+        }
+        Err(MetadataError::Conflict { key: "requests/state".to_owned() }.into())
+    }
+
+    /// Of a range nobody can tell, and of a version that can be told only what the team is told.
+    async fn refuse_what_is_allowed(&self, package: &Package, ask: &Ask) -> Result<(), AskError> {
+        let named = Spelling::parse(&ask.package)?.version;
+        let named = named.filter(|text| Parsed::new(package.ecosystem(), text).is_some());
+        let Some(version) = named.as_deref().map(Version::new).transpose()? else { return Ok(()) };
+        let judged = self.judge(package, &version, ask.who.team.as_deref()).await?;
+        if judged.decision.is_allowed() {
+            let reason = judged.decision.reason.to_string();
+            return Err(AskError::Allowed(judged.asked.to_string(), reason));
+        }
+        Ok(())
+    }
+
+    async fn ask_once(
+        &self,
+        package: &Package,
+        versions: Option<&str>,
+        reason: Option<&str>,
+        who: &Who,
+    ) -> Result<Asked, AskError> {
+        let state = self.state_of_board().await?;
+        let now = self.0.clock.now();
+        let (open, rejected) = {
+            let board = self.0.board.read();
+            let rejected = board.rejected_to(package, versions);
+            let rejected = rejected.and_then(|posted| {
+                posted.rejected.clone().map(|(at, why)| (posted.number, at, why))
+            });
+            (board.open_to(package, versions).map(|posted| posted.number), rejected)
+        };
+        let mut next = state.next();
+        let mut batch = state.expect(Batch::default());
+        let refusals = Refusals { who: who.clone(), count: 0, first: now, last: now };
+        let mut created = None;
+        if open.is_none() {
+            self.check_room(who)?;
+            next.last += 1;
+            created = Some(new_record(package, versions, now));
+        }
+        let number = open.unwrap_or(next.last);
+        let key = RequestRecord::key(Stage::Open, number);
+        let mut record = if let Some(record) = created.take() {
+            batch = batch.expect_absent(&key);
+            record
+        } else {
+            let stored = self.stored(&key).await?;
+            batch = batch.expect_unchanged(&key, Some(&stored));
+            stored.record
+        };
+        let is_joined = open.is_some();
+        record.last = now;
+        if who.verified {
+            // A refusal knew no version; whoever asks first says which.
+            if !record.by_people && record.versions.is_none() {
+                record.versions = versions.map(str::to_owned);
+            }
+            record.by_people = true;
+        }
+        count(&mut record, &refusals, true);
+        if record.reason.is_none() {
+            record.reason = reason.map(str::to_owned);
+        }
+        // What a joining person says is kept beside it; so is the name, where the list is full.
+        if who.verified && is_joined {
+            if record.comments >= MAX_COMMENTS {
+                return Err(AskError::TooMany(TOO_MANY_COMMENTS));
+            }
+            let comment = RequestComment {
+                at: now,
+                by: who.name.clone().unwrap_or_default(),
+                verified: true,
+                asked: true,
+                text: reason.unwrap_or_default().to_owned(),
+            };
+            batch = batch.put_record(&RequestComment::key(number, record.comments), &comment);
+            record.comments += 1;
+        }
+        batch = batch.put_record(&key, &record).put_record(&RequestsRecord::key(), &next);
+        self.0.metadata.commit(batch).await?;
+        let posted = record.clone();
+        self.post(|board| {
+            board.put_record(number, Stage::Open, &posted);
+            board.changed = Some(next.changed);
+        });
+        let by = who.name.as_deref().unwrap_or("nobody known");
+        tracing::info!(
+            request = number,
+            package = %record.package,
+            versions = record.versions.as_deref().unwrap_or("any"),
+            by,
+            verified = who.verified,
+            joined = is_joined,
+            "asked for"
+        );
+        let request = Numbered { number, stage: Stage::Open, record };
+        Ok(Asked { request, created: !is_joined, rejected })
+    }
+
+    /// People of whom nobody knows anything have the room of refusals, of which the least asked
+    /// fall away.
+    fn check_room(&self, who: &Who) -> Result<(), AskError> {
+        let (open, automatic) = self.0.board.read().counts();
+        if who.verified && open - automatic >= MOST_BY_PEOPLE {
+            return Err(AskError::TooMany(
+                "too many requests stand open: approve or reject some of them first",
+            ));
+        }
+        if !who.verified && automatic >= self.max_automatic() {
+            return Err(AskError::TooMany(
+                "too many requests of nobody known stand open: ask with a token",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The record of all requests, and the board as it was with it: what is expected unchanged by
+    /// a commit is what was looked at before it.
+    pub(super) async fn state_of_board(&self) -> Result<State, MetadataError> {
+        for _ in 0..ATTEMPTS {
+            self.refresh_in_turn().await?;
+            let state = self.state().await?;
+            if self.0.board.read().changed == Some(state.now().changed) {
+                return Ok(state);
+            }
+        }
+        Err(MetadataError::Conflict { key: "requests/state".to_owned() })
+    }
+
+    /// The record of all requests, to be expected unchanged.
+    pub(super) async fn state(&self) -> Result<State, MetadataError> {
+        let key = RequestsRecord::key();
+        Ok(State(records::read_stored(self.0.metadata.as_ref(), &key).await?))
+    }
+
+    /// One that is on the board; gone meanwhile is a conflict.
+    pub(super) async fn stored(
+        &self,
+        key: &Key<RequestRecord>,
+    ) -> Result<Stored<RequestRecord>, MetadataError> {
+        let stored = records::read_stored(self.0.metadata.as_ref(), key).await?;
+        stored.ok_or_else(|| MetadataError::Conflict { key: records::show_key(key.as_bytes()) })
+    }
+}
+
+/// The record of all requests as it was read.
+pub(super) struct State(Option<Stored<RequestsRecord>>);
+
+impl State {
+    fn now(&self) -> RequestsRecord {
+        self.0.as_ref().map(|stored| stored.record.clone()).unwrap_or_default()
+    }
+
+    /// As it is after one more change.
+    pub fn next(&self) -> RequestsRecord {
+        let now = self.now();
+        RequestsRecord { changed: now.changed + 1, ..now }
+    }
+
+    pub fn expect(&self, batch: Batch) -> Batch {
+        batch.expect_unchanged(&RequestsRecord::key(), self.0.as_ref())
+    }
+}

@@ -1,0 +1,124 @@
+//! What the rules say now of what is asked for, and what an approval would have to be.
+
+use std::sync::{Arc, Weak};
+
+use policies::asker::Asker;
+use policies::decide::explain;
+use policies::decision::{Decision, DecisionCode, Effect};
+use policies::facts::Facts;
+use policies::package::{Package, PackageVersion, Version};
+use policies::rules::{MALICIOUS, RuleSet};
+use policies::versions::{Parsed, Range};
+
+use super::Requests;
+use crate::facts::{About, Remembered, Said, gather_facts};
+use crate::metadata::MetadataError;
+use crate::metadata::records::RequestRecord;
+
+/// One version, looked at as an example of what is asked for.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    pub asked: PackageVersion,
+    pub decision: Decision,
+    /// The denies and holds that speak of it: an allow does not open what one of them closes.
+    pub standing: Vec<Standing>,
+}
+
+/// A deny or hold that stands in the way of an allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub rule: String,
+    pub effect: Effect,
+    pub why: String,
+}
+
+impl Requests {
+    /// The version that stands for what is asked: the one that was named, else the one that was last
+    /// refused.
+    pub fn example(record: &RequestRecord) -> Option<(Package, Version)> {
+        let package: Package = record.package.parse().ok()?;
+        let ecosystem = package.ecosystem();
+        let range = record.versions.as_deref();
+        if let Some(text) = range {
+            let exact = text.trim_start_matches('=').trim_matches(['[', ']']);
+            if Parsed::new(ecosystem, exact).is_some() {
+                return Some((package, Version::new(exact).ok()?));
+            }
+        }
+        let refused = Version::new(&record.refused.as_ref()?.version).ok()?;
+        let within = range.is_none_or(|text| {
+            let range = Range::parse(ecosystem, text);
+            let parsed = Parsed::new(ecosystem, refused.as_str());
+            range.ok().zip(parsed).is_some_and(|(range, version)| range.allows(&version))
+        });
+        within.then_some((package, refused))
+    }
+
+    /// What is decided of it now, for this team.
+    pub async fn judge(
+        &self,
+        package: &Package,
+        version: &Version,
+        team: Option<&str>,
+    ) -> Result<Judged, MetadataError> {
+        let rules = self.0.rules.current();
+        self.with_facts(&rules, package, version, |facts| {
+            let asked = PackageVersion { package: package.clone(), version: version.clone() };
+            let explained = explain(&rules, &asked, facts, &Asker { team, environment: None });
+            let malicious =
+                (explained.decision.code == DecisionCode::Malicious).then(|| Standing {
+                    rule: MALICIOUS.to_owned(),
+                    effect: Effect::Deny,
+                    why: explained.decision.reason.to_string(),
+                });
+            let by_rules = explained
+                .considered
+                .iter()
+                .filter(|one| one.matched && one.effect != Effect::Allow)
+                .map(|one| Standing {
+                    rule: one.rule.to_string(),
+                    effect: one.effect,
+                    why: one.why.clone(),
+                });
+            let standing = malicious.into_iter().chain(by_rules).collect();
+            Judged { asked, decision: explained.decision, standing }
+        })
+        .await
+    }
+
+    /// Gathers what is known of the version, as the gate does, and works with it.
+    pub(super) async fn with_facts<T>(
+        &self,
+        rules: &RuleSet,
+        package: &Package,
+        version: &Version,
+        work: impl FnOnce(&Facts<'_>) -> T,
+    ) -> Result<T, MetadataError> {
+        let known = self.0.memory.recall(package, version).await?;
+        let counts = known.iter().find(|recalled| recalled.record.is_some());
+        let registries = self.0.registries.get().map(Vec::as_slice).unwrap_or_default();
+        let registry = registries
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|registry| counts.is_some_and(|recalled| recalled.registry == registry.name));
+        let stated = match &registry {
+            // What can not be read is unknown, and what is unknown opens nothing.
+            Some(registry) => registry.stated(package, version).await.unwrap_or_else(|fault| {
+                tracing::warn!(%fault, %package, "what its registry says of it can not be read");
+                None
+            }),
+            None => None,
+        };
+        let remembered = Remembered {
+            registry: counts.map(|recalled| &*recalled.registry),
+            record: counts.and_then(|recalled| recalled.record.as_ref()),
+            stated: stated.as_ref(),
+        };
+        let about = About {
+            advisories: rules.advisories().of(package).map(Arc::new),
+            similar_to: rules.similar_to(package),
+        };
+        let said = Said::of(&about, version);
+        Ok(work(&gather_facts(self.0.clock.now(), &remembered, &said)))
+    }
+}
