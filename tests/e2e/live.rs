@@ -24,7 +24,7 @@ fn without_configuration_a_real_package_is_refused_then_allowed_then_installed()
 
     let refused = npm.must_fail(&["install", &wanted]);
     assert!(refused.text().contains("E403"), "{}", refused.text());
-    assert!(refused.text().contains("garth allow npm:left-pad"), "{}", refused.text());
+    assert!(refused.text().contains("garth request npm:left-pad"), "{}", refused.text());
 
     garth.run(&["allow", &format!("npm:{PACKAGE}"), "--reason", "a live test"]);
     npm.must(&["install", &wanted]);

@@ -18,6 +18,7 @@ mod publish;
 mod recorded;
 mod refusals;
 mod registries;
+mod requests;
 mod rules;
 mod search;
 mod signatures;

@@ -10,7 +10,8 @@ use super::{npm, registry, setup, upstream};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_resolves_to_the_newest_allowed_version_and_npm_says_why() {
     let up = upstream().await;
-    let garth = setup(&up).start();
+    // So that what a client prints does not hang on whether it was refused before.
+    let garth = setup(&up).with_env("GARTH_REQUESTS_AUTOMATIC", "false").start();
     garth.run(&["allow", "npm:left-pad", "--versions", "<1.3.0"]);
     let npm = npm(&garth);
     let printed = npm.must(&["install", "left-pad@^1.1.0"]);
@@ -28,7 +29,8 @@ async fn a_range_resolves_to_the_newest_allowed_version_and_npm_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn npm_ci_fails_on_a_lockfile_with_a_denied_version() {
     let up = upstream().await;
-    let garth = setup(&up).start();
+    // So that what a client prints does not hang on whether it was refused before.
+    let garth = setup(&up).with_env("GARTH_REQUESTS_AUTOMATIC", "false").start();
     garth.run(&["allow", "npm:left-pad"]);
     let npm = npm(&garth);
     npm.must(&["install", "left-pad@1.3.0"]);
@@ -63,7 +65,8 @@ async fn a_lockfile_alone_is_enough_for_a_garden_that_knows_nothing_yet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_on_hold_waits_until_the_hold_is_removed() {
     let up = upstream().await;
-    let garth = setup(&up).start();
+    // So that what a client prints does not hang on whether it was refused before.
+    let garth = setup(&up).with_env("GARTH_REQUESTS_AUTOMATIC", "false").start();
     garth.run(&["allow", "npm:left-pad"]);
     garth.run(&["hold", "npm:left-pad", "--reason", "ann looks at it", "--name", "wait-for-ann"]);
     let npm = npm(&garth);

@@ -77,7 +77,7 @@ async fn without_any_setting_it_finds_what_npm_uses_says_so_and_keeps_its_token_
     let client = Client::new(&url, &token);
     let refused = client.get("/npm/left-pad").await;
     assert_eq!(refused.status, 403);
-    assert!(refused.text().contains("garth allow npm:left-pad"), "{}", refused.text());
+    assert!(refused.text().contains("garth request npm:left-pad"), "{}", refused.text());
     let allowed = garth(&["allow", "npm:left-pad"]).output().unwrap();
     assert!(allowed.status.success(), "{}", String::from_utf8_lossy(&allowed.stderr));
     assert!(client.get("/npm/left-pad").await.is_whole());
