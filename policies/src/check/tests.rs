@@ -92,6 +92,7 @@ warning always-true: a.toml:43:12: the condition of the rule always is true what
 warning always-true: a.toml:49:12: the condition of the rule known is true whatever the facts are, once they are known; leave `when` out, or write what was meant
 warning letter-case: a.toml:54:13: the rule capitals names npm:Evil; npm takes no capital letters in new names, and npm:evil is another package; write npm:evil, or keep an [[expect]] for npm:Evil if it is meant
 warning letter-case: a.toml:54:43: the rule capitals names npm:Acme-*; npm takes no capital letters in new names, and npm:acme-* is another package; write npm:acme-*
+warning letter-case: a.toml:54:71: the rule capitals names npm:Odd; npm takes no capital letters in new names, and npm:odd is another package; write npm:odd, or keep an [[expect]] for npm:Odd if it is meant
 warning repeated-pattern: a.toml:60:13: the rule repeats names npm:h-x, which its npm:h-* takes in; remove it
 warning repeated-pattern: a.toml:60:24: the rule repeats names npm:g twice; remove it
 warning repeated-pattern: a.toml:60:46: the rule repeats names cargo:x-y twice; remove it

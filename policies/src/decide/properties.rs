@@ -442,7 +442,8 @@ proptest! {
             let then = decide(&set.for_package(&asked.package), &asked.version, &facts, asker);
             let said = Said { effect: then.effect, rule: then.rule, reason: None };
             let whom = Whom::of(asker.team.map(Into::into));
-            let case = Case { registry: &registry, subject: asked, whom: &whom, environment: None, facts: &facts, requests: 1, last: None, recorded: Some(&said) };
+            let environment = asker.environment.map(Into::into);
+            let case = Case { registry: &registry, subject: asked, whom: &whom, environment: environment.as_ref(), facts: &facts, requests: 1, last: None, recorded: Some(&said) };
             of_recorded.try_case(&case);
             of_rules.try_case(&case);
         }
