@@ -103,14 +103,13 @@ impl<T: Clone> Seen<T> {
         {
             return value.clone();
         }
-        let (key, value) = match self.all.get_key_value(text) {
-            Some((key, value)) => (Arc::clone(key), value.clone()),
-            None => {
-                let (key, value) = (Arc::<str>::from(text), read());
-                self.all.insert(Arc::clone(&key), value.clone());
-                (key, value)
-            }
-        };
+        let known =
+            self.all.get_key_value(text).map(|(key, value)| (Arc::clone(key), value.clone()));
+        let (key, value) = known.unwrap_or_else(|| {
+            let (key, value) = (Arc::<str>::from(text), read());
+            self.all.insert(Arc::clone(&key), value.clone());
+            (key, value)
+        });
         self.last = Some((key, value.clone()));
         value
     }
