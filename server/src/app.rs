@@ -148,7 +148,6 @@ impl App {
         register.watch();
         let access = Access::new(token, register);
         let signing = open_signing(config.data.clone()).await?;
-        let deciding = gate.clone();
         let recorder = open_recorder(config, &engines.metadata, &clock, &metrics);
         let memory = memory_of(&engines.metadata, config);
         let requests = Requests::open(requests::Parts {
@@ -188,9 +187,8 @@ impl App {
             .iter()
             .filter_map(|(format, registry)| Some((format.ecosystem()?, Arc::clone(registry))))
             .collect();
-        let limits = settings::closures(config);
+        let (deciding, limits) = (garden.gate.clone(), settings::closures(config));
         let closures = Closures::new(deciding, Arc::clone(&of_ecosystems), limits);
-        let mode = config.mode;
         let remotes = open_remotes(config, &clock)?;
         let fetching = advisories.fetch_regularly(remotes, config.advisories.every);
         let recording = recorder.start();
@@ -210,7 +208,7 @@ impl App {
             registries: of_ecosystems,
             closures,
             clock,
-            mode,
+            mode: config.mode,
             public_url: config.public_url.clone(),
             anonymous: config.anonymous,
         };
