@@ -2,7 +2,11 @@
 //!
 //! The bars are at its end, and each run says whether they are met: [`bars`].
 
-#![allow(clippy::disallowed_types, reason = "a benchmark has a clock")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_macros,
+    reason = "a benchmark has a clock, and says what it measured"
+)]
 
 use std::fmt::Write as _;
 use std::hint::black_box;
