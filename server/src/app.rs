@@ -59,6 +59,15 @@ pub enum StartError {
     Failed(String),
 }
 
+impl From<EdgeError> for StartError {
+    fn from(fault: EdgeError) -> Self {
+        match fault {
+            EdgeError::Listen { address, cause } => Self::Listen { address, source: cause },
+            EdgeError::Tls(fault) => Self::Failed(fault.to_string()),
+        }
+    }
+}
+
 /// Where things are kept.
 #[derive(Clone, Debug)]
 pub struct Engines {
@@ -213,11 +222,7 @@ impl App {
             anonymous: config.anonymous,
         };
         let routes = routes(health, metrics.clone(), registries, api);
-        let settings = settings::edge(config, lifecycle);
-        let edge = edge::serve(settings, metrics, routes).await.map_err(|fault| match fault {
-            EdgeError::Listen { address, cause } => StartError::Listen { address, source: cause },
-            EdgeError::Tls(fault) => StartError::Failed(fault.to_string()),
-        })?;
+        let edge = edge::serve(settings::edge(config, lifecycle), metrics, routes).await?;
         let scrub = Scrub::start(blobs, ScrubSettings::default());
         Ok(Self {
             edge,
