@@ -5,7 +5,7 @@ const MAX: usize = 4 * 1024;
 /// A repetition of one piece, to nest deeply or to be long.
 const MAX_LARGE: usize = 256 * 1024;
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 

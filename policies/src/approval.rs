@@ -46,7 +46,7 @@ impl Approval {
         let rule = &self.rule;
         let parsed = Parsed::new(package.ecosystem(), version.as_str());
         let Some(parsed) = parsed else { return false };
-        let concerns = |team: &Option<&str>| {
+        let concerns = |team: Option<&str>| {
             team.is_some_and(|team| rule.teams.iter().any(|pattern| pattern.matches(team)))
         };
         let is_true = || match &rule.when {
@@ -58,7 +58,7 @@ impl Approval {
         };
         rule.names(package)
             && rule.includes(package, Some(&parsed))
-            && (rule.teams.is_empty() || (!teams.is_empty() && teams.iter().all(concerns)))
+            && (rule.teams.is_empty() || (!teams.is_empty() && teams.iter().copied().all(concerns)))
             && (self.scope != Scope::Team
                 || (!teams.is_empty() && teams.iter().all(Option::is_some)))
             && is_true()

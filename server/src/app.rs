@@ -99,6 +99,38 @@ fn start_error(doing: &str, fault: &dyn std::fmt::Display) -> StartError {
     StartError::Failed(format!("{doing} failed: {fault}"))
 }
 
+/// In force, and watched.
+async fn open_rules(
+    config: &Config,
+    metadata: &Arc<dyn Metadata>,
+    blobs: &Blobs,
+    clock: &Clock,
+) -> Result<(Rules, Advisories), StartError> {
+    let files = RulesConfig { dir: config.policies.clone() };
+    let rules = Rules::open(files, Arc::clone(metadata), clock.clone())
+        .await
+        .map_err(|fault| StartError::Failed(fault.to_string()))?;
+    let (metadata, blobs) = (Arc::clone(metadata), blobs.clone());
+    let advisories = Advisories::open(metadata, blobs, rules.clone(), clock.clone()).await;
+    rules.watch();
+    rules.tell_endings();
+    advisories.watch();
+    Ok((rules, advisories))
+}
+
+/// With the file that has the first admin token.
+async fn open_access(
+    config: &Config,
+    metadata: &Arc<dyn Metadata>,
+    clock: &Clock,
+) -> Result<(Access, PathBuf), StartError> {
+    let (token, file) = open_token(config.data.clone()).await?;
+    let register = Register::open(Arc::clone(metadata), clock.clone()).await;
+    let register = register.map_err(|fault| start_error("reading the tokens", &fault))?;
+    register.watch();
+    Ok((Access::new(token, register), file))
+}
+
 /// After the last client has left, how long what is on its way from upstreams may take to be kept.
 const LANDING: Duration = Duration::from_secs(2);
 
@@ -128,40 +160,24 @@ impl App {
         let metrics = Metrics::new();
         let lifecycle = Lifecycle::default();
         let blobs = open_blobs(&config.data, engines.blobs, engines.staging, &metrics).await?;
-        let rules = RulesConfig { dir: config.policies.clone() };
-        let rules = Rules::open(rules, Arc::clone(&engines.metadata), clock.clone())
-            .await
-            .map_err(|fault| StartError::Failed(fault.to_string()))?;
-        let advisories = Advisories::open(
-            Arc::clone(&engines.metadata),
-            blobs.clone(),
-            rules.clone(),
-            clock.clone(),
-        )
-        .await;
-        rules.watch();
-        rules.tell_endings();
-        advisories.watch();
+        let metadata = engines.metadata;
+        let (rules, advisories) = open_rules(config, &metadata, &blobs, &clock).await?;
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = PullStore {
-            metadata: Arc::clone(&engines.metadata),
+            metadata: Arc::clone(&metadata),
             blobs: blobs.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
             summaries: Summaries::default(),
             runtime: Handle::current(),
         };
-        let (token, token_file) = open_token(config.data.clone()).await?;
-        let register = Register::open(Arc::clone(&engines.metadata), clock.clone()).await;
-        let register = register.map_err(|fault| start_error("reading the tokens", &fault))?;
-        register.watch();
-        let access = Access::new(token, register);
+        let (access, token_file) = open_access(config, &metadata, &clock).await?;
         let signing = open_signing(config.data.clone()).await?;
-        let recorder = open_recorder(config, &engines.metadata, &clock, &metrics);
-        let memory = memory_of(&engines.metadata, config);
+        let recorder = open_recorder(config, &metadata, &clock, &metrics);
+        let memory = memory_of(&metadata, config);
         let requests = Requests::open(requests::Parts {
             config: config.requests.clone(),
-            metadata: Arc::clone(&engines.metadata),
+            metadata: Arc::clone(&metadata),
             memory: memory.clone(),
             rules: rules.clone(),
             clock: clock.clone(),
@@ -182,7 +198,6 @@ impl App {
         let registries = open_registries(config, &upstreams, &garden)?;
 
         let health = Health::new(lifecycle.clone());
-        let metadata = engines.metadata;
         let upkeep = Upkeep::start(upkeep::Watched {
             metadata: Arc::clone(&metadata),
             blobs: blobs.clone(),

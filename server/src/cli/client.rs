@@ -110,12 +110,11 @@ impl Client {
     /// Finds the server, and sends no token even where one is there.
     pub fn without_token(args: &ServerArgs, env: &EnvSnapshot) -> Result<Self, ClientError> {
         let given = args.server.as_deref().or_else(|| env.get("GARTH_URL"));
-        let base = match given.map(parse_url).transpose()? {
-            Some(url) => url,
-            None => {
-                let run = RunFile::read(&data_directory(args.data.as_deref(), env));
-                run.map_err(|why| ClientError::NotFound { why })?.url
-            }
+        let base = if let Some(url) = given.map(parse_url).transpose()? {
+            url
+        } else {
+            let run = RunFile::read(&data_directory(args.data.as_deref(), env));
+            run.map_err(|why| ClientError::NotFound { why })?.url
         };
         Self::new(base, None)
     }

@@ -86,7 +86,7 @@ fn config() -> RequestsConfig {
         automatic: true,
         max_automatic: 100,
         own_approval: false,
-        keep: Duration::from_secs(86_400),
+        keep: Duration::from_hours(24),
     }
 }
 

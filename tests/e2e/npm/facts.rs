@@ -21,8 +21,11 @@ fn user(name: &str) -> Value {
     json!({ "name": name, "email": format!("{name}@example.com") })
 }
 
-/// Of each fact a condition and what makes it true of a version.
-fn rows() -> Vec<(&'static str, &'static str, fn(NpmVersion) -> NpmVersion)> {
+/// A name, a condition, and what makes it true of a version.
+type Row = (&'static str, &'static str, fn(NpmVersion) -> NpmVersion);
+
+/// One of each fact.
+fn rows() -> Vec<Row> {
     vec![
         ("licence", "licence.denied(['family:copyleft'])", |version| {
             version.field("license", "GPL-3.0-only".into())

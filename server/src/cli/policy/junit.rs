@@ -1,4 +1,4 @@
-//! What became of expectations, as JUnit's XML: a suite a file, a case an expectation. Pure.
+//! What became of expectations, as the XML of `JUnit`: a suite a file, a case an expectation. Pure.
 
 use policies::expect::Outcome;
 use xml::writer::{EmitterConfig, EventWriter, XmlEvent};

@@ -17,6 +17,7 @@ use crate::rules;
 const USUAL: &str = "policies";
 
 /// What the commands about policy files are pointed at.
+#[allow(clippy::doc_markdown, reason = "shown as it stands in the help text")]
 #[derive(Args, Debug, Default)]
 pub(super) struct Source {
     /// Directories of policy files, or files [default: the `policies` of garth.toml, else ./policies]

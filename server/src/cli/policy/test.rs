@@ -37,13 +37,14 @@ pub(super) struct Test {
     json: bool,
 }
 
+#[allow(clippy::doc_markdown, reason = "shown as it stands in the help text")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// Those that are not met, with what was considered, and a count
     Text,
     /// Each of them, met or not
     Json,
-    /// JUnit's XML
+    /// The XML of JUnit
     Junit,
 }
 
