@@ -90,9 +90,10 @@ pub(super) fn slug(text: &str) -> String {
     const LONGEST: usize = 50;
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' || c == '_' { c } else { '-' };
     let slug: String = text.chars().map(plain).take(LONGEST).collect();
-    let words: Vec<&str> = slug.split('-').filter(|word| !word.is_empty()).collect();
+    let says = |word: &&str| word.chars().any(|c| c.is_ascii_alphanumeric());
+    let words: Vec<&str> = slug.split('-').filter(says).collect();
     let slug = words.join("-");
-    slug.trim_matches('.').to_owned()
+    slug.trim_matches(['.', '_']).to_owned()
 }
 
 /// Nobody writes an allow for what is known to do harm; who found a false alarm makes a waiver.
