@@ -46,7 +46,7 @@ fn find(target: &str) -> Result<&'static targets::Target, String> {
 
 /// Where the input lies that is being tried, or that broke the target.
 fn kept(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz-inputs").join(target)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/fuzz-inputs").join(target)
 }
 
 fn oversee(target: &str, seconds: &str) -> Result<(), String> {
