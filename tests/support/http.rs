@@ -153,15 +153,22 @@ impl TestServer {
     }
 
     /// The access line of the last request for this path, once it is there.
+    /// Lines keep their order: behind a later one it is there.
     pub async fn access_line(&self, path: &str) -> String {
+        let later = format!("/behind{path}");
+        let count = |log: &str| log.matches(&format!("path={later} ")).count();
+        let before = count(&self.log());
+        self.get(&later).await;
         let begun = Instant::now();
         loop {
             let log = self.log();
-            let line = log.lines().rev().find(|line| line.contains(&format!("path={path} ")));
-            if let Some(line) = line {
-                return line.to_owned();
+            if count(&log) > before {
+                let line = log.lines().rev().find(|line| line.contains(&format!("path={path} ")));
+                return line
+                    .unwrap_or_else(|| panic!("no access line for {path}:\n{log}"))
+                    .to_owned();
             }
-            assert!(begun.elapsed() < PATIENCE, "no access line for {path}:\n{log}");
+            assert!(begun.elapsed() < PATIENCE, "no access line for {later}:\n{log}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

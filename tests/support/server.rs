@@ -154,7 +154,9 @@ impl TestServer {
         self.child.id()
     }
 
+    /// What is logged of the requests that were answered, too: their lines wait for a moment.
     pub fn log(&self) -> String {
+        std::thread::sleep(Duration::from_millis(100));
         self.setup.log()
     }
 
