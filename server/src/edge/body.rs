@@ -18,8 +18,9 @@ use futures_util::Stream;
 use super::access::Line;
 use super::connections::{Connection, NEVER, Transfer};
 
-/// The largest piece that is given to a connection at once.
-pub const PIECE: usize = 128 * 1024;
+/// The largest piece that is given to a connection at once. Its buffer takes two and one more, and
+/// stays below the size from which the allocator maps memory: above it, each answer paid for that.
+pub const PIECE: usize = 32 * 1024;
 
 /// A body of a known length, from a stream of pieces. An error of the stream, or a stream that
 /// ends early or goes on too long, breaks the client's transfer instead of ending it well.
