@@ -18,9 +18,11 @@ use futures_util::Stream;
 use super::access::Line;
 use super::connections::{Connection, NEVER, Transfer};
 
-/// The largest piece that is given to a connection at once. Its buffer takes two and one more, and
-/// stays below the size from which the allocator maps memory: above it, each answer paid for that.
-pub const PIECE: usize = 32 * 1024;
+/// The largest piece that is given to a connection at once. actix-http fills a connection's buffer
+/// up to two of them, keeps the buffer for the next answer while it has at most 128 KiB, and else
+/// gives it back after each write. It grows by doubling, from the head and two pieces to twice that
+/// where a client takes a part: with 32 KiB that is just above the limit.
+pub const PIECE: usize = 30 * 1024;
 
 /// A body of a known length, from a stream of pieces. An error of the stream, or a stream that
 /// ends early or goes on too long, breaks the client's transfer instead of ending it well.
