@@ -19,8 +19,9 @@ use super::{BlobError, BlobFile, Blobs, Digests};
 /// Up to this length a blob is checked before the first byte leaves, so that a damaged one is
 /// fetched again instead of breaking a transfer.
 const SMALL: u64 = CHUNK as u64;
-/// A checked blob is read in smaller pieces: they come from the page cache without a thread.
-const PIECE: usize = 128 * 1024;
+/// A checked blob is read in smaller pieces: they come from the page cache without a thread, each
+/// into memory that the allocator has at hand. From 128 KiB on it would ask the system each time.
+const PIECE: usize = 60 * 1024;
 
 /// An open blob. Holding it keeps its bytes, whatever happens to its name.
 #[derive(Clone)]
