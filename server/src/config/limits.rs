@@ -100,7 +100,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
     SettingDoc {
         key: "limits.memory_cache",
         kind: Kind::Size { min: MIB, max: 1024 * GIB },
-        default: Some("64MiB"),
+        default: Some("56MiB"),
         text: "How many bytes of finished answers are kept in memory.",
     },
     SettingDoc {
