@@ -113,12 +113,16 @@ impl Access {
 
     pub fn caller(&self, headers: &HeaderMap) -> Caller {
         let mut sent = headers.get_all(AUTHORIZATION);
-        match (sent.next(), sent.next()) {
+        let caller = match (sent.next(), sent.next()) {
             (None, _) => Caller::Anonymous,
             (Some(header), None) => self.caller_of(header.as_bytes()),
             // Two of them could be read as two people.
             (Some(_), Some(_)) => Caller::Unknown,
+        };
+        if let (Caller::Known(person), Some(request)) = (&caller, crate::edge::current()) {
+            request.set_person(person);
         }
+        caller
     }
 
     fn caller_of(&self, header: &[u8]) -> Caller {

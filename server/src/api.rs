@@ -8,6 +8,7 @@ pub mod advisories;
 pub mod closures;
 pub mod decisions;
 pub mod forget;
+pub mod log;
 pub mod problem;
 pub mod recorded;
 pub mod requests;
@@ -29,6 +30,7 @@ use actix_web::{HttpMessage as _, HttpResponse, web};
 use crate::access::rights::Right;
 use crate::access::{Access, Caller, Person};
 use crate::advisories::Advisories;
+use crate::audit::Log;
 use crate::clock::Clock;
 use crate::closures::Closures;
 use crate::config::{Anonymous, Mode};
@@ -55,6 +57,7 @@ pub struct Api {
     pub memory: Memory,
     pub recorder: Recorder,
     pub revisions: Revisions,
+    pub log: Log,
     pub registries: Arc<[(Ecosystem, Arc<Registry>)]>,
     pub closures: Closures,
     pub clock: Clock,
@@ -146,6 +149,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
                         .default_service(web::to(wrong_method)),
                 )
                 .configure(requests::routes)
+                .configure(log::routes)
                 .service(
                     web::resource("/tokens")
                         .get(tokens::list)
@@ -253,7 +257,7 @@ async fn no_such_path() -> HttpResponse {
                           /advisories/{id}, /requests, /requests/{number}, \
                           /requests/{number}/comments, /requests/approve, /requests/reject, \
                           /tokens, /tokens/{name}, /tokens/{name}/rotate, \
-                          /teams and /teams/{unit}/{team}";
+                          /teams, /teams/{unit}/{team} and /log";
     Problem::not_found("no-such-path", DETAIL).response()
 }
 

@@ -24,6 +24,7 @@ use crate::access::register::Register;
 use crate::advisories::{Advisories, Fetching, Remote};
 use crate::api::seen::Memory;
 use crate::api::{self, Api};
+use crate::audit::{self, Log};
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
 use crate::blobs::scrub::{Scrub, ScrubSettings};
 use crate::blobs::{BlobEngine, Blobs, BlobsOptions};
@@ -145,6 +146,7 @@ pub struct App {
     recording: Recording,
     asking: requests::Keeping,
     keeping: Keeping,
+    logging: audit::Keeping,
     metadata: Arc<dyn Metadata>,
     token_file: PathBuf,
     has_rules: bool,
@@ -160,7 +162,8 @@ impl App {
         let metrics = Metrics::new();
         let lifecycle = Lifecycle::default();
         let blobs = open_blobs(&config.data, engines.blobs, engines.staging, &metrics).await?;
-        let metadata = engines.metadata;
+        let (log, metadata, logging) = Log::open(engines.metadata, clock.clone());
+        let metadata: Arc<dyn Metadata> = metadata;
         let (rules, advisories) = open_rules(config, &metadata, &blobs, &clock).await?;
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = PullStore {
@@ -229,6 +232,7 @@ impl App {
             memory,
             recorder,
             revisions,
+            log,
             registries: of_ecosystems,
             closures,
             clock,
@@ -248,6 +252,7 @@ impl App {
             recording,
             asking,
             keeping,
+            logging,
             metadata,
             token_file,
             has_rules,
@@ -286,6 +291,7 @@ impl App {
         drop(self.scrub);
         self.garden.access.register().close().await;
         drop(self.keeping);
+        drop(self.logging);
         if tokio::time::timeout(CLOSING, self.recording.stop()).await.is_err() {
             tracing::warn!("the last recorded use was not written in time");
         }

@@ -10,6 +10,7 @@ pub mod client;
 mod exit;
 mod forget;
 mod init;
+mod log;
 mod observed;
 mod policy;
 mod remedy;
@@ -77,6 +78,7 @@ enum Command {
     Advisories(advisories::AdvisoriesCommand),
     Token(token::TokenCommand),
     Team(team::TeamCommand),
+    Log(log::LogCommand),
     Check(check::Check),
 }
 
@@ -101,6 +103,7 @@ impl Command {
             Self::Advisories(command) => command.run(&env),
             Self::Token(command) => command.run(&env),
             Self::Team(command) => command.run(&env),
+            Self::Log(command) => command.run(&env),
             Self::Check(command) => command.run(env, &Clock::system()),
         }
     }

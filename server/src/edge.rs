@@ -37,7 +37,7 @@ use actix_web::{HttpMessage, web};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::task::JoinHandle;
 
-pub use access::{Access, access};
+pub use access::{Access, access, current, on_behalf_of};
 pub use base_url::{asked_host, base_url};
 pub use body::{PIECE, stream_body};
 pub use connections::Connection;

@@ -7,6 +7,7 @@ pub mod access;
 pub mod advisories;
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod blobs;
 pub mod check;
 pub mod cli;

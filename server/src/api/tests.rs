@@ -30,7 +30,10 @@ async fn api() -> (TempDir, Api) {
     tokio::fs::write(dir.join("a.toml"), text).await.unwrap();
     let metadata = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
     let clock = Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap());
-    let metadata: Arc<dyn Metadata> = Arc::new(metadata);
+    let (log, metadata, logging) = crate::audit::Log::open(Arc::new(metadata), clock.clone());
+    // It ends with the test's runtime.
+    std::mem::forget(logging);
+    let metadata: Arc<dyn Metadata> = metadata;
     let rules = RulesConfig { dir: Some(dir) };
     let rules = Rules::open(rules, Arc::clone(&metadata), clock.clone()).await.unwrap();
     let advisories =
@@ -58,6 +61,7 @@ async fn api() -> (TempDir, Api) {
         memory,
         recorder,
         revisions,
+        log,
         registries,
         closures,
         clock,

@@ -38,7 +38,9 @@ fn start(data: &Path) {
             let metadata = Sled::open(&data.join("store"), SledOptions::default()).unwrap();
             let clock = Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap());
             let config = RulesConfig { dir: None };
-            let metadata: Arc<dyn Metadata> = Arc::new(metadata);
+            let (log, metadata, _logging) =
+                crate::audit::Log::open(Arc::new(metadata), clock.clone());
+            let metadata: Arc<dyn Metadata> = metadata;
             let rules = Rules::open(config, Arc::clone(&metadata), clock.clone()).await.unwrap();
             let advisories =
                 advisories::tests::opened(&data, Arc::clone(&metadata), rules.clone()).await;
@@ -64,6 +66,7 @@ fn start(data: &Path) {
                 memory,
                 recorder,
                 revisions,
+                log,
                 registries,
                 closures,
                 clock,

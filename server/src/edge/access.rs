@@ -5,8 +5,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_http::Request;
@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::request_id::RequestId;
+use crate::access::Person;
 use crate::observability::escape;
 use crate::observability::metrics::RequestSample;
 use crate::observability::{AlarmKind, CacheOutcome, DecisionLabel, Metrics};
@@ -31,6 +32,9 @@ struct Inner {
     begun: Instant,
     id: RequestId,
     head: bool,
+    peer: Option<IpAddr>,
+    /// Who sent it, once that is known.
+    person: OnceLock<Arc<Person>>,
     fields: Mutex<Fields>,
 }
 
@@ -57,12 +61,47 @@ pub fn access(req: &impl HttpMessage) -> Access {
     req.extensions()
         .get::<Access>()
         .cloned()
-        .unwrap_or_else(|| Access::new(RequestId::from_header(None), false))
+        .unwrap_or_else(|| Access::new(RequestId::from_header(None), false, None))
+}
+
+tokio::task_local! {
+    static CURRENT: Access;
+}
+
+/// Of the request that is being answered; none in work that goes on by itself.
+pub fn current() -> Option<Access> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Work for a request, wherever it is done: what it writes into the audit log is of that request.
+pub fn on_behalf_of<F: Future>(access: Option<Access>, work: F) -> impl Future<Output = F::Output> {
+    async move {
+        match access {
+            Some(access) => CURRENT.scope(access, work).await,
+            None => work.await,
+        }
+    }
 }
 
 impl Access {
-    pub(super) fn new(id: RequestId, head: bool) -> Self {
-        Self(Arc::new(Inner { begun: Instant::now(), id, head, fields: Mutex::default() }))
+    pub(super) fn new(id: RequestId, head: bool, peer: Option<SocketAddr>) -> Self {
+        let peer = peer.map(|peer| peer.ip().to_canonical());
+        let (begun, person, fields) = (Instant::now(), OnceLock::new(), Mutex::default());
+        Self(Arc::new(Inner { begun, id, head, peer, person, fields }))
+    }
+
+    /// Where it came from.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.peer
+    }
+
+    /// Whoever finds out who sent it says so here.
+    pub fn set_person(&self, person: &Arc<Person>) {
+        self.0.person.get_or_init(|| Arc::clone(person));
+    }
+
+    pub fn person(&self) -> Option<&Arc<Person>> {
+        self.0.person.get()
     }
 
     pub fn request_id(&self) -> &RequestId {

@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tracing::Instrument;
 
-use super::access::{Access, Line};
+use super::access::{Access, Line, on_behalf_of};
 use super::body::{AnswerBody, Running};
 use super::connections::Connection;
 use super::limits::{Limits, check_head};
@@ -94,7 +94,7 @@ impl Surround {
         let running = Running(connection);
         let id = RequestId::from_header(req.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
         let is_head = req.method() == Method::HEAD;
-        let access = Access::new(id.clone(), is_head);
+        let access = Access::new(id.clone(), is_head, req.peer_addr());
         req.extensions_mut().insert(access.clone());
         let mut line = Line::new(self.metrics.clone(), access.clone(), &req);
         let fault: Fault = Rc::new(Cell::new(None));
@@ -107,7 +107,8 @@ impl Surround {
                 req.head_mut().method = Method::GET;
             }
             let span = tracing::info_span!("request", id = %id);
-            handled(service, req, &line).instrument(span).await
+            let answered = handled(service, req, &line).instrument(span);
+            on_behalf_of(Some(access.clone()), answered).await
         };
         if let Some(fault) = fault.get() {
             response = Problem::from(fault).response();

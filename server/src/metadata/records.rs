@@ -20,6 +20,11 @@
 //! request-comment/{n:020}/{m:06}             RequestComment   what was said of it
 //! requests/state                             RequestsRecord   the last number
 //! endings/state                              EndingsRecord    up to when ends of rules were told
+//! audit-waiting/{micros:020}-{writer}        WaitingRecord    an entry of the audit log without a number
+//! audit/{n:020}                              AuditRecord      an entry of the audit log
+//! audit-by/{kind}/{value}/{inverted n:020}   AuditIndex       which entries are about this value
+//! audit-hashes/{chunk:020}                   AuditHashes      hashes of the log's tree
+//! audit-head/state                           AuditHead        how far the log is, and its root
 //! meta/...                                   single values (the store's format, its identity)
 //! ```
 //!
@@ -29,6 +34,7 @@
 
 mod access;
 mod advisories;
+mod audit;
 mod keys;
 mod parts;
 mod recorded;
@@ -46,6 +52,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::access::{RevokedRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord};
 pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord};
+pub use self::audit::{AuditHashes, AuditHead, AuditIndex, AuditRecord, WaitingRecord};
 pub use self::keys::{Key, Prefix, parse_key, show_key};
 pub use self::parts::{Parts, commit_in_parts};
 pub use self::recorded::{RecordedPlace, RecordedRecord};
@@ -421,6 +428,11 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(RequestComment::KIND) => typed::<RequestComment>(key, value),
         Some(RequestsRecord::KIND) => typed::<RequestsRecord>(key, value),
         Some(EndingsRecord::KIND) => typed::<EndingsRecord>(key, value),
+        Some(WaitingRecord::KIND) => typed::<WaitingRecord>(key, value),
+        Some(AuditRecord::KIND) => typed::<AuditRecord>(key, value),
+        Some(AuditIndex::KIND) => typed::<AuditIndex>(key, value),
+        Some(AuditHashes::KIND) => typed::<AuditHashes>(key, value),
+        Some(AuditHead::KIND) => typed::<AuditHead>(key, value),
         Some("meta") => Ok(()),
         _ => Err(unknown_key(key)),
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use policies::rules::{Complaint, Draft, Field, Origin, Rule};
 
 use super::{Parts, Rules, made};
+use crate::audit::{Action, Entry};
 use crate::metadata::records::RuleTerms;
 use crate::metadata::{Batch, MetadataError};
 
@@ -58,7 +59,8 @@ impl Rules {
         if let Some(other) = parts.all().find(|other| other.name == rule.name) {
             return Err(taken(other));
         }
-        self.commit_made(made::making(&rule, by, at)).await?;
+        let entry = self.entry(Action::RuleMade, &rule, by);
+        self.commit_made(made::making(&rule, by, at).note(entry, at)).await?;
         self.apply(&mut parts).await;
         tracing::info!(rule = %rule.name, effect = %rule.effect, by, "rule made");
         Ok(Added { rule, created: true })
@@ -88,7 +90,7 @@ impl Rules {
             let making = made::making(rule, by, at);
             batch.expectations.extend(making.expectations);
             batch.changes.extend(making.changes);
-            batch
+            batch.note(self.entry(Action::RuleMade, rule, by), at)
         });
         self.commit_made(batch).await?;
         self.apply(&mut parts).await;
@@ -96,6 +98,31 @@ impl Rules {
             tracing::info!(rule = %rule.name, effect = %rule.effect, by, "rule made");
         }
         Ok(rules)
+    }
+
+    /// What was done to a rule.
+    pub(super) fn entry(&self, action: Action, rule: &Rule, by: &str) -> Entry {
+        let action = match action {
+            Action::RuleMade if rule.waives.is_some() => Action::WaiverMade,
+            Action::RuleRemoved if rule.waives.is_some() => Action::WaiverRemoved,
+            Action::RuleExpired if rule.waives.is_some() => Action::WaiverExpired,
+            action => action,
+        };
+        let teams: Vec<String> = rule.teams.iter().map(ToString::to_string).collect();
+        Entry::new(action)
+            .by(by)
+            .subject(&rule.name)
+            .packages(rule.patterns.iter())
+            .versions(rule.versions.as_ref().map(|versions| &*versions.text))
+            .why(rule.reason.as_deref())
+            .revision(self.current().revision())
+            .detail("effect", &rule.effect)
+            .detail_if("waives", rule.waives.as_ref())
+            .detail_if("owner", rule.owner.as_ref())
+            .detail_if("when", RuleTerms::of(rule).when.as_ref())
+            .detail_if("teams", Some(teams.join(", ")).filter(|teams| !teams.is_empty()).as_ref())
+            .detail_if("expires", rule.expires.as_ref())
+            .detail_if("link", rule.link.as_ref())
     }
 
     async fn commit_made(&self, batch: Batch) -> Result<(), ChangeError> {
@@ -120,7 +147,11 @@ impl Rules {
         let Some(batch) = made::removing(self.0.metadata.as_ref(), name).await? else {
             return Err(ChangeError::NoSuchRule(name.to_owned()));
         };
-        self.0.metadata.commit(batch).await?;
+        let entry = match parts.made.iter().find(|rule| &*rule.name == name) {
+            Some(rule) => self.entry(Action::RuleRemoved, rule, by),
+            None => Entry::new(Action::RuleRemoved).by(by).subject(name),
+        };
+        self.0.metadata.commit(batch.note(entry, self.0.clock.now())).await?;
         self.apply(&mut parts).await;
         tracing::info!(rule = %name, by, "rule removed");
         Ok(())

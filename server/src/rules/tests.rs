@@ -42,6 +42,12 @@ impl Garden {
         fs::write(self.dir().join(file), text).unwrap();
     }
 
+    async fn all_but_the_log(&self) -> Vec<crate::metadata::Entry> {
+        let mut all = self.metadata.scan(b"", None, 1000).await.unwrap();
+        all.retain(|entry| !entry.key.starts_with(b"audit-"));
+        all
+    }
+
     async fn open(&self) -> Result<Rules, RulesError> {
         let config = RulesConfig { dir: Some(self.dir()) };
         Rules::open(config, self.metadata.clone(), clock()).await
@@ -323,7 +329,7 @@ async fn a_rule_with_many_packages_is_kept_whole_and_removed_whole() {
     let garden = Garden::new();
     garden.write("a.toml", &rule("yes", "allow", "npm:*"));
     let rules = garden.open().await.unwrap();
-    let before = garden.metadata.scan(b"", None, 1000).await.unwrap();
+    let before = garden.all_but_the_log().await;
     for count in [1, 75, 76, 77, 500, 4000] {
         rules.add(long_draft(count), "admin").await.unwrap();
         let again = garden.open().await.unwrap();
@@ -332,7 +338,7 @@ async fn a_rule_with_many_packages_is_kept_whole_and_removed_whole() {
         assert_eq!(effect(&again, &last), Effect::Deny);
         rules.remove("long", "admin").await.unwrap();
         assert_eq!(effect(&rules, &last), Effect::Allow);
-        assert_eq!(garden.metadata.scan(b"", None, 1000).await.unwrap(), before, "{count}");
+        assert_eq!(garden.all_but_the_log().await, before, "{count}");
     }
     let refused = rules.add(long_draft(6000), "admin").await.unwrap_err();
     assert!(

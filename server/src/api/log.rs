@@ -1,0 +1,133 @@
+//! `/log`: the audit log, page by page.
+
+use actix_web::{HttpRequest, web};
+use jiff::Timestamp;
+use policies::package::Package;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::problem::Problem;
+use super::recorded::since;
+use super::rules::query;
+use super::{Api, By, wrong_method};
+use crate::access::Person;
+use crate::access::rights::Right;
+use crate::audit::{Action, Filter, Logged, Order};
+
+const PAGE: u64 = 100;
+const MAX_PAGE: u64 = 1000;
+/// Kinds of entries that one question may name.
+const MAX_ACTIONS: usize = 50;
+
+pub fn routes(scope: &mut web::ServiceConfig) {
+    scope.service(web::resource("/log").get(list).default_service(web::to(wrong_method)));
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogQuery {
+    person: Option<String>,
+    /// `npm:left-pad`, or a pattern as it stands in a rule.
+    package: Option<String>,
+    /// The name of a rule, token or team, or `request 12`.
+    subject: Option<String>,
+    /// Kinds of entries, with commas between them.
+    action: Option<String>,
+    /// A duration such as `7d`, or a time.
+    since: Option<String>,
+    until: Option<String>,
+    /// `newest` first, which is meant where it is left out, or `oldest` first.
+    #[serde(default)]
+    order: OrderQuery,
+    /// Begin behind this number: the `next` of the page before.
+    after: Option<u64>,
+    limit: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderQuery {
+    #[default]
+    Newest,
+    Oldest,
+}
+
+/// A page of the log. An entry is the very text that is hashed into the log's tree.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LogPage {
+    pub entries: Vec<Box<RawValue>>,
+    /// How many entries the log has.
+    pub size: u64,
+    /// Give this as `after` for the next page, which may have nothing of what is looked for and
+    /// say itself where to go on.
+    pub next: Option<u64>,
+}
+
+/// Who reads the log reads what everybody did.
+fn check_may_read(by: &Person) -> Result<(), Problem> {
+    if by.may(Right::Administer) {
+        Ok(())
+    } else {
+        Err(Problem::forbidden(by.lacks(Right::Administer)))
+    }
+}
+
+pub async fn list(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+) -> Result<web::Json<LogPage>, Problem> {
+    check_may_read(&by)?;
+    let query: LogQuery = query(&request)?;
+    let now = api.clock.now();
+    let moment = |text: &Option<String>| text.as_deref().map(|text| since(text, now)).transpose();
+    let (since, until): (Option<Timestamp>, _) = (moment(&query.since)?, moment(&query.until)?);
+    let filter = Filter {
+        person: query.person,
+        package: query.package.as_deref().map(spelt),
+        subject: query.subject,
+        actions: query.action.as_deref().map(actions).transpose()?.unwrap_or_default(),
+        since,
+        until,
+    };
+    let order = match query.order {
+        OrderQuery::Newest => Order::Newest,
+        OrderQuery::Oldest => Order::Oldest,
+    };
+    let limit = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if query.after.is_none() {
+        api.log.settle().await?;
+    }
+    let page = api.log.find(&filter, order, query.after, limit).await?;
+    let size = api.log.size().await?;
+    let entries = page.entries.iter().map(raw).collect::<Result<_, _>>()?;
+    Ok(web::Json(LogPage { entries, size, next: page.next }))
+}
+
+/// As entries name it; a pattern is as it stands in its rule.
+fn spelt(package: &str) -> String {
+    package.parse::<Package>().map_or_else(|_| package.to_owned(), |package| package.to_string())
+}
+
+fn actions(text: &str) -> Result<Vec<String>, Problem> {
+    let known = |word: &&str| Action::ALL.iter().any(|action| action.as_str() == *word);
+    let words: Vec<&str> = text.split(',').map(str::trim).take(MAX_ACTIONS).collect();
+    if let Some(unknown) = words.iter().find(|word| !known(word)) {
+        let words: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+        let near = policies::rules::nearest(unknown, &words);
+        let near = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+        let detail = format!("{near}what is logged: {}", words.join(", "));
+        return Err(Problem::bad_request("unknown-action", detail));
+    }
+    Ok(words.into_iter().map(str::to_owned).collect())
+}
+
+fn raw(logged: &Logged) -> Result<Box<RawValue>, Problem> {
+    let text = std::str::from_utf8(&logged.line).unwrap_or_default().to_owned();
+    RawValue::from_string(text).map_err(|fault| {
+        let cause = format!("it is no JSON: {fault}");
+        let key = format!("audit/{}", logged.n);
+        Problem::from(crate::metadata::MetadataError::Damaged { key, cause })
+    })
+}

@@ -1,0 +1,172 @@
+//! Gives waiting entries their numbers and hashes them into the tree: within a second of the change
+//! that they tell of, and without anybody waiting for it.
+//!
+//! There is one order, whoever moves them: each step expects the head as it was read, so of two
+//! processes over one store one does it. What a step moves is removed where it waited, written
+//! under its number and its indexes, and hashed, in one commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use tlog_tiles::tlog::record_hash;
+use tokio::sync::{Notify, watch};
+
+use super::entry::{Action, Entry, GARTH};
+use super::index;
+use super::tree::{Edge, TreeError, encode_root};
+use crate::clock::Clock;
+use crate::metadata::records::{
+    self, AuditHead, AuditIndex, AuditRecord, Prefix, Stored, WaitingRecord, decode,
+};
+use crate::metadata::{Batch, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, Metadata, MetadataError};
+
+/// Entries that are looked at in one step.
+const AT_ONCE: usize = 128;
+/// A step leaves other writers room beside it.
+const STEP_BYTES: usize = MAX_BATCH_BYTES / 2;
+const STEP_CHANGES: usize = MAX_BATCH_CHANGES / 2;
+/// Entries that other processes wrote are looked for so often.
+const LOOK: Duration = Duration::from_millis(500);
+/// So long the entries of a moment gather, so that many of them share a step.
+const GATHER: Duration = Duration::from_millis(100);
+/// After a step that failed.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The one who numbers, in this process.
+#[derive(Debug)]
+pub struct Sequencer {
+    metadata: Arc<dyn Metadata>,
+    clock: Clock,
+    wake: Arc<Notify>,
+    size: watch::Sender<u64>,
+    edge: Option<Edge>,
+}
+
+impl Sequencer {
+    pub fn new(
+        metadata: Arc<dyn Metadata>,
+        clock: Clock,
+        wake: Arc<Notify>,
+        size: watch::Sender<u64>,
+    ) -> Self {
+        Self { metadata, clock, wake, size, edge: None }
+    }
+
+    /// Until it is dropped.
+    pub async fn run(mut self) {
+        let mut failing = false;
+        loop {
+            match self.step().await {
+                Ok(0) => {
+                    failing = false;
+                    if tokio::time::timeout(LOOK, self.wake.notified()).await.is_ok() {
+                        tokio::time::sleep(GATHER).await;
+                    }
+                }
+                Ok(moved) => {
+                    failing = false;
+                    if moved < AT_ONCE / 2 {
+                        tokio::time::sleep(GATHER).await;
+                    }
+                }
+                // Another process was faster.
+                Err(TreeError::Metadata(MetadataError::Conflict { .. })) => self.edge = None,
+                Err(fault) => {
+                    self.edge = None;
+                    if !failing {
+                        tracing::error!(%fault, "entries of the audit log wait: they are kept, and are not in its tree yet");
+                    }
+                    failing = true;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Moves some of those that wait; how many.
+    pub async fn step(&mut self) -> Result<usize, TreeError> {
+        let store = Arc::clone(&self.metadata);
+        let key = AuditHead::key();
+        let head = records::read_stored(store.as_ref(), &key).await?;
+        let size = head.as_ref().map_or(0, |head| head.record.size);
+        self.tell(size);
+        let waiting = store.scan(Prefix::<WaitingRecord>::all().as_bytes(), None, AT_ONCE).await?;
+        if waiting.is_empty() {
+            return Ok(0);
+        }
+        let mut edge = match self.edge.take() {
+            Some(edge) if edge.size() == size => edge,
+            _ => Edge::read(store.as_ref(), size).await?,
+        };
+        let logged = self.logged(head.as_ref());
+        let mut batch = Batch::default().expect_unchanged(&key, head.as_ref());
+        let mut moved = 0;
+        for waiting in waiting {
+            if batch.bytes() > STEP_BYTES || batch.changes.len() > STEP_CHANGES {
+                break;
+            }
+            let record = match decode::<WaitingRecord>(&waiting.key, &waiting.value) {
+                Ok(WaitingRecord(record)) => record,
+                Err(fault) => unreadable(&fault, &waiting.value, logged),
+            };
+            let n = edge.size();
+            let record = AuditRecord { n: Some(n), logged: Some(logged), ..record };
+            let value = records::encode(&record);
+            edge.push(record_hash(leaf(&value)))?;
+            batch = batch.remove(waiting.key).put(AuditRecord::key(n).to_bytes(), value);
+            for (kind, value) in index::values(&record) {
+                batch = batch.put_record(&AuditIndex::key(kind, &value, n), &AuditIndex {});
+            }
+            moved += 1;
+        }
+        for (key, hashes) in edge.changed(size) {
+            batch = batch.put_record(&key, &hashes);
+        }
+        let next = AuditHead {
+            size: edge.size(),
+            root: encode_root(edge.root()?),
+            logged,
+            key: head.and_then(|head| head.record.key),
+        };
+        store.commit(batch.put_record(&key, &next)).await?;
+        edge.prune();
+        self.tell(edge.size());
+        self.edge = Some(edge);
+        Ok(moved)
+    }
+
+    /// Now, and never earlier than before.
+    fn logged(&self, head: Option<&Stored<AuditHead>>) -> Timestamp {
+        let now = self.clock.now();
+        head.map_or(now, |head| head.record.logged.max(now))
+    }
+
+    fn tell(&self, size: u64) {
+        self.size.send_if_modified(|told| {
+            let newer = *told < size;
+            if newer {
+                *told = size;
+            }
+            newer
+        });
+    }
+}
+
+/// What of a stored entry is hashed, exported and shown: its JSON.
+pub fn leaf(value: &[u8]) -> &[u8] {
+    value.get(1..).unwrap_or_default()
+}
+
+/// What can not be read is kept as it is, and holds up nobody.
+fn unreadable(fault: &MetadataError, value: &[u8], at: Timestamp) -> AuditRecord {
+    tracing::error!(%fault, "an entry of the audit log can not be read; it is logged as its bytes");
+    let bytes = STANDARD.encode(&value[..value.len().min(4096)]);
+    let mut record = Entry::new(Action::LogChanged).by(GARTH).why(Some("an entry can not be read"));
+    record = record.subject("unreadable");
+    let mut record = record.into_record(at);
+    record.details.insert("bytes".to_owned(), bytes);
+    record
+}
