@@ -14,14 +14,16 @@ use crate::blobs::disk::{DiskBlobs, DiskOptions};
 use crate::blobs::{Blobs, BlobsOptions};
 use crate::clock::Clock;
 use crate::disk::faults::{Faults, Operation};
-use crate::metadata::Metadata;
+use crate::metadata::records::{self, SummaryRecord};
 use crate::metadata::refusing::Refusing;
 use crate::metadata::sled::{Sled, SledOptions};
+use crate::metadata::{Batch, MAX_BATCH_CHANGES, Metadata};
 use crate::observability::Metrics;
 use crate::pull::documents::{DocumentRequest, DocumentsSettings, Need};
 use crate::pull::format::{LeftOut, Promise, Said, Verdict};
 use crate::pull::freshness::Freshness;
 use crate::pull::original::Original;
+use crate::pull::store::PullStore;
 use crate::pull::summaries::Summaries;
 
 /// A document is its versions, a line each.
