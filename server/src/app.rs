@@ -39,6 +39,7 @@ use crate::observability::{AlarmKind, Health, Lifecycle, Metrics, health};
 use crate::pull::store::PullStore;
 use crate::pull::summaries::Summaries;
 use crate::recorded::{Recorder, Recording};
+use crate::registries::unpublishing::Unpublishing;
 use crate::registries::{self, Garden, Registry};
 use crate::requests::{self, Requests};
 use crate::rules::revisions::{Keeping, Revisions};
@@ -143,6 +144,7 @@ pub struct App {
     upkeep: Upkeep,
     scrub: Scrub,
     fetching: Fetching,
+    unpublishing: Unpublishing,
     recording: Recording,
     asking: requests::Keeping,
     keeping: Keeping,
@@ -218,6 +220,9 @@ impl App {
         let closures = Closures::new(deciding, Arc::clone(&of_ecosystems), limits);
         let remotes = open_remotes(config, &clock)?;
         let fetching = advisories.fetch_regularly(remotes, config.advisories.every);
+        let of_npm = registries.iter().filter(|(format, _)| *format == Format::Npm);
+        let unpublishing =
+            Unpublishing::start(of_npm.map(|(_, registry)| Arc::clone(registry)).collect());
         let recording = recorder.start();
         let keep = config.recorded.keep;
         let revisions = Revisions::new(Arc::clone(&metadata), rules.clone(), clock.clone(), keep);
@@ -249,6 +254,7 @@ impl App {
             upkeep,
             scrub,
             fetching,
+            unpublishing,
             recording,
             asking,
             keeping,
@@ -285,6 +291,7 @@ impl App {
         self.garden.npm_documents.give_up();
         drop(self.upkeep);
         drop(self.fetching);
+        drop(self.unpublishing);
         if tokio::time::timeout(LANDING, self.asking.finish()).await.is_err() {
             tracing::warn!("stopped before the last refusals were written into requests");
         }

@@ -9,6 +9,7 @@ mod forget;
 pub mod npm;
 pub mod refusal;
 pub mod respond;
+pub mod unpublishing;
 pub mod uploads;
 
 use std::collections::HashMap;

@@ -24,7 +24,7 @@ use crate::metadata::sled::OpenError;
 use crate::metadata::{Batch, Change, Metadata};
 
 /// The kinds are read one by one: damage in one does not take the others along.
-const KINDS: [&[u8]; 19] = [
+const KINDS: [&[u8]; 20] = [
     b"rule/",
     b"rule-packages/",
     b"artifact/",
@@ -33,6 +33,7 @@ const KINDS: [&[u8]; 19] = [
     b"summary/",
     b"observation/",
     b"own/",
+    b"unpublishing/",
     b"advisory/",
     b"advisories/",
     b"revision/",

@@ -7,6 +7,7 @@
 //! observation/{registry}/{package}/{n:020}   Observation      what changed upstream, and when
 //! summary/{registry}/{package}               SummaryRecord    what a search goes by
 //! own/{registry}/{folded name}               OwnRecord        a package that is published here
+//! unpublishing/{registry}/{package}/{n:06}   UnpublishingRecord  what of it is still to go
 //! rule/{name}                                RuleRecord       a rule made through the API
 //! rule-packages/{name}/{n:06}                RulePackages     more of its packages, if they are many
 //! advisory/{id}/{source}/{g:020}/{n:06}      AdvisoryRecord   what an import said of an advisory
@@ -41,6 +42,7 @@ mod recorded;
 mod requests;
 mod revisions;
 mod terms;
+mod unpublishing;
 mod versions;
 
 use bytes::Bytes;
@@ -62,6 +64,7 @@ pub use self::requests::{
 };
 pub use self::revisions::{RevisionRecord, RevisionRules, RulesBlock};
 pub use self::terms::RuleTerms;
+pub use self::unpublishing::UnpublishingRecord;
 pub use self::versions::{
     Compared, SAID, VersionPlaces, VersionRecord, VersionsRecord, read_versions,
 };
@@ -413,6 +416,7 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(Observation::KIND) => typed::<Observation>(key, value),
         Some(SummaryRecord::KIND) => typed::<SummaryRecord>(key, value),
         Some(OwnRecord::KIND) => typed::<OwnRecord>(key, value),
+        Some(UnpublishingRecord::KIND) => typed::<UnpublishingRecord>(key, value),
         Some(RuleRecord::KIND) => typed::<RuleRecord>(key, value),
         Some(RulePackages::KIND) => typed::<RulePackages>(key, value),
         Some(AdvisoryRecord::KIND) => typed::<AdvisoryRecord>(key, value),

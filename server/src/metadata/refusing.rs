@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::{Batch, Entry, Metadata, MetadataError};
 
-type Refuses<T> = Box<dyn Fn(&T) -> bool + Send>;
+type Refuses<T> = Box<dyn FnMut(&T) -> bool + Send>;
 
 pub struct Refusing {
     store: Arc<dyn Metadata>,
@@ -26,12 +26,12 @@ impl Refusing {
     }
 
     /// From now on it reads nothing below such prefixes.
-    pub fn refuse_scans(&self, refuses: impl Fn(&[u8]) -> bool + Send + 'static) {
+    pub fn refuse_scans(&self, refuses: impl FnMut(&[u8]) -> bool + Send + 'static) {
         *self.scans.lock() = Box::new(refuses);
     }
 
     /// From now on it takes no such batches.
-    pub fn refuse_commits(&self, refuses: impl Fn(&Batch) -> bool + Send + 'static) {
+    pub fn refuse_commits(&self, refuses: impl FnMut(&Batch) -> bool + Send + 'static) {
         *self.commits.lock() = Box::new(refuses);
     }
 }

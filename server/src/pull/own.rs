@@ -10,13 +10,15 @@
 //! views are made of it like of any other. It is changed by reading it, having the format make
 //! another of it, and writing that where nothing was written meanwhile, in one commit with the
 //! records of the files that came or went. Bytes are durable before that commit, so what is
-//! acknowledged is whole, and what is not is not there. Changes of one package take turns here, so
+//! acknowledged is whole, and what is not is not there. What takes more than one commit, an unpublish
+//! of very much, is told by a note in the first ([`unpublishing`]). Changes of one package take turns here, so
 //! that the expectation fails only where another process writes; then the change is made anew.
 //!
 //! Nobody can fetch an own document again: damage is told and never taken for absence.
 
 mod arrivals;
 mod before;
+mod unpublishing;
 mod writing;
 
 use std::collections::HashMap;
@@ -35,7 +37,9 @@ use super::format::{DocumentFormat, VersionClaim};
 use super::store::NEWEST;
 use super::{PullError, Source};
 use crate::blobs::{Digests, Stage};
-use crate::metadata::records::{ArtifactRecord, DocumentRecord, Key, OwnRecord, VersionRecord};
+use crate::metadata::records::{
+    ArtifactRecord, DocumentRecord, Key, OwnRecord, UnpublishingRecord, VersionRecord,
+};
 
 /// A change that nobody else should make at the same time is tried so often.
 const TRIES: usize = 8;
@@ -50,6 +54,9 @@ pub enum OwnError {
     /// Its name differs too little from that of another own package.
     #[error("{package} can not be told from {other}")]
     Collides { package: Package, other: String },
+    /// What was unpublished earlier has not gone whole, and nothing is changed before that.
+    #[error("an unpublish of {package} from {since:.0} is not finished: {fault}")]
+    Unfinished { package: Package, since: Timestamp, fault: PullError },
     #[error(transparent)]
     Pull(#[from] PullError),
 }
@@ -89,8 +96,8 @@ pub struct Edit {
     pub document: Bytes,
     /// Versions that come, with the digests that are pinned.
     pub published: Vec<(Version, Vec<Digest>)>,
-    /// Versions that go, with all their files, and those that went before, of which something may
-    /// be left. They stay remembered: nothing else is ever published under them.
+    /// Versions that go, with all their files. They stay remembered: nothing else is ever published
+    /// under them.
     pub unpublished: Vec<Version>,
 }
 
@@ -109,16 +116,20 @@ impl<F: DocumentFormat> Documents<F> {
             let key = (Arc::clone(&target.source.registry), target.package.clone());
             let _turn = this.turns.take(&key).await;
             let mut arrivals = Arrivals::Staged(arrivals);
+            this.finish_in_turn(&artifacts, &key).await?;
             let change = Arc::new(change);
             for _ in 0..TRIES {
                 let tried = this.try_change(&target, &mut arrivals, &change).await;
                 match tried {
-                    Ok(Some(mut changed)) => {
-                        let unfinished = changed.unfinished.take();
-                        // What is committed is shown, though the rest of it failed.
-                        this.show_own(key, changed, &artifacts).await;
-                        return unfinished
-                            .map_or(Ok(()), |fault| Err(OwnError::from(fault).into()));
+                    Ok(Some(changed)) => {
+                        let has_rest = changed.has_rest;
+                        this.show_own(key.clone(), changed, &artifacts).await;
+                        if has_rest && let Err(fault) = this.finish_in_turn(&artifacts, &key).await
+                        {
+                            // It is done, and what is left of it goes from the note.
+                            tracing::warn!(registry = %key.0, package = %key.1, %fault, "nothing unpublished is served, and not all of it is off the disk yet; garth goes on by itself");
+                        }
+                        return Ok(());
                     }
                     Ok(None) => {}
                     Err(fault) => {
@@ -192,6 +203,10 @@ impl Target {
 
     fn artifact(&self, file: &str) -> Key<ArtifactRecord> {
         ArtifactRecord::key(&self.source.registry, self.package.name(), file)
+    }
+
+    fn unpublishing(&self, n: u32) -> Key<UnpublishingRecord> {
+        UnpublishingRecord::key(&self.source.registry, self.package.name(), n)
     }
 
     fn own(&self) -> Key<OwnRecord> {

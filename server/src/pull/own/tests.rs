@@ -198,9 +198,12 @@ fn package() -> Package {
     Package::new(Ecosystem::Npm, "x").unwrap()
 }
 
-/// More files than one commit holds: the document goes first, and the rest is made up for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_went_only_half_is_shown_as_gone_and_goes_with_the_next_change() {
+fn is_gone(versions: &HashMap<Version, VersionRecord>) -> bool {
+    versions[&version("1.0.0")].vanished.is_some()
+}
+
+/// Two versions, the first of them with more files than one commit takes away.
+async fn garden_with_many_files() -> (Garden, ArtifactRecord) {
     let garden = Garden::new(|_| Faults::default());
     let tarball = garden.arrival("x-1.0.0.tgz", "bytes").await;
     garden.change(&["1.0.0", "2.0.0"], vec![tarball], &["1.0.0", "2.0.0"], &[]).await.unwrap();
@@ -211,29 +214,71 @@ async fn what_went_only_half_is_shown_as_gone_and_goes_with_the_next_change() {
     for n in 0..=MAX_BATCH_CHANGES {
         more = more.put_record(&ArtifactRecord::key("npm", "x", &format!("{n}.sig")), &record);
     }
+    let of_two = ArtifactRecord { version: "2.0.0".to_owned(), ..record.clone() };
+    more = more.put_record(&ArtifactRecord::key("npm", "x", "x-2.0.0.tgz"), &of_two);
     records::commit_in_parts(metadata, more, Batch::default()).await.unwrap();
-    let before = garden.files().await;
+    (garden, record)
+}
 
+/// The disk is full, or the process is killed, after each of the commits in turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_went_only_half_is_shown_as_gone_and_goes_without_anybody_asking() {
+    let (registry, package): (Arc<str>, _) = ("npm".into(), package());
+    for taken in 1.. {
+        let (garden, record) = garden_with_many_files().await;
+        let before = garden.files().await;
+        let read = || garden.store().read_versions("npm", &package);
+        let mut left = taken;
+        garden.metadata.refuse_commits(move |_| {
+            left -= 1;
+            left < 0
+        });
+        garden.change(&["2.0.0"], Vec::new(), &[], &["1.0.0"]).await.unwrap();
+        assert_eq!(garden.shown().await, [version("2.0.0")], "{taken}: what is committed is shown");
+        let waiting = garden.documents.unpublishing("npm", Ecosystem::Npm).await.unwrap();
+        if waiting.is_empty() {
+            assert!(taken > 5, "there is a commit of the document, of the versions, of each page");
+            assert_eq!(garden.files().await, 1);
+            garden.store().metadata.close().await;
+            return;
+        }
+        assert_eq!(waiting, [package.clone()], "{taken}");
+        if taken == 1 {
+            assert_eq!(garden.files().await, before, "what is not committed is there");
+            assert!(!is_gone(&read().await.unwrap()));
+            let bytes = garden.store().read_blob(&record.blob, record.size).await.unwrap();
+            assert!(bytes.is_some(), "records still name it");
+        }
+        // Nothing else is changed meanwhile, and whoever tries is told why.
+        let tarball = garden.arrival("x-3.0.0.tgz", "three").await;
+        let refused = garden.change(&["2.0.0", "3.0.0"], vec![tarball], &["3.0.0"], &[]).await;
+        assert!(matches!(refused, Err(OwnError::Unfinished { .. })), "{taken}: {refused:?}");
+        assert_eq!(garden.shown().await, [version("2.0.0")], "{taken}");
+
+        garden.metadata.refuse_commits(|_| false);
+        let finish =
+            || garden.documents.finish_unpublishing(&garden.artifacts, &registry, &package);
+        assert!(finish().await.unwrap(), "{taken}");
+        assert!(!finish().await.unwrap(), "{taken}: once");
+        assert_eq!(garden.files().await, 1, "{taken}: the other version's stays");
+        assert!(is_gone(&read().await.unwrap()), "{taken}");
+        assert_eq!(garden.shown().await, [version("2.0.0")], "{taken}");
+        let waiting = garden.documents.unpublishing("npm", Ecosystem::Npm).await.unwrap();
+        assert_eq!(waiting, [], "{taken}: the note went with the last of it");
+        garden.store().metadata.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_change_of_a_package_finishes_what_went_only_half() {
+    let (garden, record) = garden_with_many_files().await;
     garden.metadata.refuse_commits(|batch| {
         batch.changes.iter().any(|change| change.key.starts_with(b"artifact/"))
     });
-    let failed = garden.change(&["2.0.0"], Vec::new(), &[], &["1.0.0"]).await;
-    assert!(matches!(failed, Err(OwnError::Pull(_))), "{failed:?}");
-    assert_eq!(garden.shown().await, [version("2.0.0")], "what is committed is shown");
-    assert_eq!(garden.files().await, before, "and what is not, is there");
-    let bytes = garden.store().read_blob(&record.blob, record.size).await.unwrap();
-    assert!(bytes.is_some(), "records still name it");
-    let stands =
-        |versions: &HashMap<Version, VersionRecord>| versions[&version("1.0.0")].vanished.is_none();
-    let package = package();
-    let read = || garden.store().read_versions("npm", &package);
-    assert!(stands(&read().await.unwrap()));
-
-    garden.metadata.refuse_commits(|_| false);
     garden.change(&["2.0.0"], Vec::new(), &[], &["1.0.0"]).await.unwrap();
-    assert_eq!(garden.shown().await, [version("2.0.0")]);
-    assert_eq!(garden.files().await, 0);
-    assert!(!stands(&read().await.unwrap()));
+    garden.metadata.refuse_commits(|_| false);
+    garden.change(&[], Vec::new(), &[], &["2.0.0"]).await.unwrap();
+    assert_eq!((garden.files().await, garden.shown().await), (0, Vec::new()));
     let bytes = garden.store().read_blob(&record.blob, record.size).await.unwrap();
     assert!(bytes.is_none(), "its bytes went with it");
     garden.store().metadata.close().await;

@@ -9,7 +9,9 @@ use policies::package::{Digest, Version};
 use super::arrivals::Arrivals;
 use super::before::Before;
 use super::{Edit, OwnError, Target, complete, remembered};
-use crate::metadata::records::{self, ArtifactRecord, OwnRecord, SummaryRecord, VersionRecord};
+use crate::metadata::records::{
+    self, ArtifactRecord, OwnRecord, SummaryRecord, UnpublishingRecord, VersionRecord,
+};
 use crate::metadata::{Batch, Change, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MetadataError};
 use crate::pull::PullError;
 use crate::pull::content::{Content, ContentId};
@@ -27,7 +29,8 @@ pub(super) struct Changed<F: DocumentFormat> {
     pub(super) content: Content<F::Parsed>,
     pub(super) saved: Saved,
     pub(super) released: Released,
-    pub(super) unfinished: Option<PullError>,
+    /// As in [`Written`].
+    pub(super) has_rest: bool,
 }
 
 pub(super) struct Written {
@@ -36,18 +39,18 @@ pub(super) struct Written {
     size: usize,
     saved: Saved,
     released: Released,
-    /// The document is committed, and not all that goes with it has gone.
-    unfinished: Option<PullError>,
+    /// What went out of the document is noted, and still there.
+    has_rest: bool,
 }
 
 impl Written {
     pub(super) fn with<F: DocumentFormat>(self, parsed: F::Parsed) -> Changed<F> {
-        let Self { id, versions, size, saved, released, unfinished } = self;
+        let Self { id, versions, size, saved, released, has_rest } = self;
         Changed {
             content: Content { id, parsed: Arc::new(parsed), versions: versions.into(), size },
             saved,
             released,
-            unfinished,
+            has_rest,
         }
     }
 }
@@ -96,7 +99,7 @@ pub(super) async fn write(
                 .entry(version.clone())
                 .or_insert_with(|| remembered(now, None, Arc::default()));
         }
-        // An earlier change may have come this far with some of them.
+        // What was taken over from elsewhere may say so already.
         let stands = |version: &&Version| {
             versions.get(*version).is_some_and(|record| record.vanished.is_none())
         };
@@ -122,7 +125,7 @@ pub(super) async fn write(
     // The document says what there is; what it names no more may go a moment later.
     let fits = batch.changes.len() + gone.batch.changes.len() <= MAX_BATCH_CHANGES
         && batch.bytes() + gone.batch.bytes() <= MAX_BATCH_BYTES;
-    let mut later = Batch::default();
+    let mut first = Batch::default();
     if fits {
         let Batch { mut expectations, changes } = std::mem::take(&mut gone.batch);
         // Of what this very batch writes first, that is expected which was there before it.
@@ -130,9 +133,16 @@ pub(super) async fn write(
         batch.expectations.extend(expectations);
         batch.changes.extend(changes);
     } else {
-        later = std::mem::take(&mut gone.batch);
+        // What is still to go is known from this commit on, and found again by that.
+        gone = Gone::default();
+        let (note, behind) = UnpublishingRecord::of(now, &edit.unpublished);
+        batch = batch.put_record(&target.unpublishing(0), &note);
+        for (n, record) in (1..).zip(&behind) {
+            first = first.put_record(&target.unpublishing(n), record);
+        }
     }
-    if let Err(fault) = store.metadata.commit(batch).await {
+    let committed = records::commit_in_parts(store.metadata.as_ref(), first, batch).await;
+    if let Err(fault) = committed {
         if matches!(
             fault,
             MetadataError::Conflict { .. }
@@ -148,15 +158,6 @@ pub(super) async fn write(
         };
     }
     let mut released = gone.released;
-    let mut unfinished = None;
-    if !later.changes.is_empty() {
-        let rest = records::commit_in_parts(store.metadata.as_ref(), later, Batch::default());
-        if let Err(fault) = rest.await {
-            // Their records may still be there, and the next to unpublish something finds them.
-            released.blobs.clear();
-            unfinished = Some(PullError::from(fault));
-        }
-    }
     if let Some(old) = &before.document
         && old.record.blob != record.blob
     {
@@ -164,7 +165,7 @@ pub(super) async fn write(
     }
     let id = ContentId::of(&record.blob, None, &versions);
     let saved = Saved { record, retained: None };
-    Ok(Some(Written { id, versions, size, saved, released, unfinished }))
+    Ok(Some(Written { id, versions, size, saved, released, has_rest: !fits }))
 }
 
 /// The files of versions that go.

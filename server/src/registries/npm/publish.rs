@@ -219,6 +219,9 @@ impl From<OwnError> for Refusal {
             OwnError::Collides { package, other } => Self::Conflict(format!(
                 "{package} can not be told from {other}, which is published here: choose another name"
             )),
+            OwnError::Unfinished { package, since, fault } => {
+                Self::Unfinished { package, since, fault }
+            }
             OwnError::Pull(fault) => Self::pull(fault),
         }
     }

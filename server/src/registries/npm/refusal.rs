@@ -8,7 +8,8 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse};
-use policies::package::{Ecosystem, PackageVersion};
+use jiff::Timestamp;
+use policies::package::{Ecosystem, Package, PackageVersion};
 use serde_json::json;
 
 use super::names::PathError;
@@ -82,6 +83,12 @@ pub enum Refusal {
     },
     Pull {
         what: String,
+        fault: PullError,
+    },
+    /// An own package is not changed before what was unpublished of it is gone.
+    Unfinished {
+        package: Package,
+        since: Timestamp,
         fault: PullError,
     },
     Edge(Problem),
@@ -202,9 +209,25 @@ impl Refusal {
                 }
                 response
             }
+            Self::Unfinished { package, since, fault } => {
+                let mut response =
+                    error(status_of(fault), &unfinished_line(package, *since, fault));
+                response.headers_mut().insert(RETRY_AFTER, UNFINISHED_RETRY.into());
+                response
+            }
             Self::Edge(problem) => problem.response(),
         }
     }
+}
+
+/// By then the upkeep has tried again too.
+const UNFINISHED_RETRY: u64 = 60;
+
+fn unfinished_line(package: &Package, since: Timestamp, fault: &PullError) -> String {
+    let why = fault_status(fault);
+    format!(
+        "{package} is not changed yet: what was unpublished of it at {since:.0} is served no more, and has to be gone before anything else is changed, but {why}. garth goes on with it by itself; try it again later"
+    )
 }
 
 /// Counts the refusal for the request that it makes or joins, and says so to whoever was refused.

@@ -248,6 +248,8 @@ pub async fn remove_tarball(
     known_publisher(registry, req)?;
     own_target(registry, req, &package)?;
     check_allowed(registry, &package)?;
+    // What is left of an unpublish that was cut short goes first: then it is remembered as gone.
+    registry.finish_unpublishing(&package).await?;
     let versions = registry
         .garden
         .store
@@ -343,15 +345,11 @@ async fn unpublish(
             Some(versions) => versions.clone(),
             None => document.versions().filter_map(|version| Version::new(version).ok()).collect(),
         };
-        // What went before may not have gone whole.
-        let mut unpublished: Vec<Version> =
-            document.unpublished().filter_map(|version| Version::new(version).ok()).collect();
         for version in &gone {
             let fault = |fault| change_refusal(&package, version.as_str(), fault);
             document.unpublish(version.as_str()).map_err(fault)?;
         }
-        unpublished.extend(gone);
-        Ok(unpublished)
+        Ok(gone)
     })
     .await
 }

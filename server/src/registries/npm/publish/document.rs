@@ -3,7 +3,7 @@
 //! Pure. It is an ordinary packument, which is read and served like an upstream's. A version that
 //! is unpublished leaves its date in `time`: nothing else is ever published under it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -84,13 +84,6 @@ impl OwnPackument {
 
     pub fn versions(&self) -> impl Iterator<Item = &str> {
         self.versions.0.iter().map(|(version, _)| version.as_str())
-    }
-
-    /// What was published once.
-    pub fn unpublished(&self) -> impl Iterator<Item = &str> {
-        let there: HashSet<&str> = self.versions().chain(["created", "modified"]).collect();
-        let dated = self.time.0.iter().map(|(version, _)| version.as_str());
-        dated.filter(move |version| !there.contains(version))
     }
 
     pub fn publish(&mut self, new: NewVersion, now: Timestamp) -> Result<(), ChangeFault> {
