@@ -14,31 +14,29 @@ mod automatic;
 mod board;
 mod closing;
 mod judging;
+mod keeping;
 mod listed;
 mod pending;
+mod posting;
 mod saying;
 mod who;
 mod wish;
 mod writing;
 
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use policies::decision::DecisionCode;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval};
 
 use crate::api::seen::Memory;
 use crate::clock::Clock;
 use crate::config::RequestsConfig;
 use crate::gate::Refused;
 use crate::metadata::records::{
-    self, Key, Prefix, RefusedRecord, RequestComment, RequestRecord, RequestsRecord, Stage,
+    self, Key, Prefix, RefusedRecord, RequestComment, RequestRecord, Stage,
 };
-use crate::metadata::{Batch, Metadata, MetadataError};
+use crate::metadata::{Metadata, MetadataError};
 use crate::observability::Metrics;
 use crate::registries::Registry;
 use crate::rules::Rules;
@@ -48,6 +46,7 @@ use pending::Pending;
 pub use asking::{Ask, Asked};
 pub use closing::{Approval, Approved, CloseError, Obstacle};
 pub use judging::{Judged, Standing};
+pub use keeping::Keeping;
 pub use pending::Wanted;
 pub use who::{Who, is_team};
 pub use wish::AskError;
@@ -57,11 +56,6 @@ const MAX_COMMENTS: u32 = 200;
 const TOO_MANY_COMMENTS: &str = "this request has as many comments as one can have";
 /// How often something is tried again that somebody else was faster with.
 const ATTEMPTS: usize = 8;
-/// How long a refusal may wait until it is written.
-const WRITE: Duration = Duration::from_secs(2);
-/// How often the store is asked what another process changed.
-const ASK_STORE: Duration = Duration::from_secs(15);
-const PRUNE: Duration = Duration::from_hours(1);
 const PAGE: usize = 500;
 /// Most requests that one listing looks at; it says where it stopped.
 const MOST_READ: usize = 20_000;
@@ -125,27 +119,6 @@ pub struct Page {
     pub next: Option<u64>,
 }
 
-/// The task that writes; it ends with this.
-#[derive(Debug)]
-pub struct Keeping {
-    stop: Arc<Notify>,
-    job: JoinHandle<()>,
-}
-
-impl Keeping {
-    /// Writes what was refused up to now, and ends.
-    pub async fn finish(mut self) {
-        self.stop.notify_one();
-        let _ = (&mut self.job).await;
-    }
-}
-
-impl Drop for Keeping {
-    fn drop(&mut self) {
-        self.job.abort();
-    }
-}
-
 impl std::fmt::Debug for Requests {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Requests").field(&self.0.config).finish()
@@ -182,42 +155,6 @@ impl Requests {
 
     fn max_automatic(&self) -> usize {
         usize::try_from(self.0.config.max_automatic).unwrap_or(usize::MAX)
-    }
-
-    /// Writes what was refused, from time to time, and takes away what was closed long ago.
-    pub fn keep(&self) -> Keeping {
-        let (requests, stop) = (self.clone(), Arc::new(Notify::new()));
-        let stopping = Arc::clone(&stop);
-        let job = tokio::spawn(async move {
-            let mut turns = interval(WRITE);
-            let (mut asked, mut pruned) = (Instant::now(), None::<Instant>);
-            let mut ends = false;
-            while !ends {
-                ends = tokio::select! {
-                    _ = turns.tick() => false,
-                    () = stopping.notified() => true,
-                };
-                if let Err(fault) = requests.write_refusals().await {
-                    tracing::error!(%fault, "refusals could not be written into requests; they are tried again");
-                }
-                if ends {
-                    return;
-                }
-                if asked.elapsed() >= ASK_STORE {
-                    asked = Instant::now();
-                    if let Err(fault) = requests.refresh().await {
-                        tracing::error!(%fault, "the requests can not be read");
-                    }
-                }
-                if pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE) {
-                    pruned = Some(Instant::now());
-                    if let Err(fault) = requests.prune().await {
-                        tracing::error!(%fault, "old requests could not be taken away");
-                    }
-                }
-            }
-        });
-        Keeping { stop, job }
     }
 
     /// A client was refused: counts it, and says what is known of its wish.
@@ -307,102 +244,6 @@ impl Requests {
     ) -> Result<Vec<(Key<RequestRecord>, RequestRecord)>, MetadataError> {
         let prefix: Prefix<RequestRecord> = RequestRecord::of_stage(stage);
         records::scan(self.0.metadata.as_ref(), &prefix, after, PAGE).await
-    }
-
-    /// Reads the board anew where another process changed what is on it.
-    async fn refresh(&self) -> Result<(), MetadataError> {
-        let _turn = self.0.turn.lock().await;
-        self.refresh_in_turn().await
-    }
-
-    async fn refresh_in_turn(&self) -> Result<(), MetadataError> {
-        let state = records::read(self.0.metadata.as_ref(), &RequestsRecord::key()).await?;
-        let changed = state.unwrap_or_default().changed;
-        if self.0.board.read().changed == Some(changed) {
-            return Ok(());
-        }
-        let mut board = Board::default();
-        board.changed = Some(changed);
-        for stage in [Stage::Open, Stage::Rejected] {
-            let mut after = None;
-            loop {
-                let page = self.page(stage, after.as_ref()).await?;
-                let last = page.len() < PAGE;
-                for (key, record) in page {
-                    if let Some((stage, number)) = RequestRecord::place(&key) {
-                        board.put_record(number, stage, &record);
-                    }
-                    after = Some(key);
-                }
-                if last {
-                    break;
-                }
-            }
-        }
-        self.show(&board);
-        *self.0.board.write() = board;
-        Ok(())
-    }
-
-    fn show(&self, board: &Board) {
-        let (open, automatic) = board.counts();
-        self.0.metrics.set_requests(open - automatic, automatic);
-    }
-
-    /// Brings what was committed onto the board.
-    fn post(&self, change: impl FnOnce(&mut Board)) {
-        let mut board = self.0.board.write();
-        change(&mut board);
-        self.show(&board);
-    }
-
-    /// After a commit that failed nobody knows what the store says.
-    fn forget_board(&self) {
-        self.0.board.write().changed = None;
-    }
-
-    /// Takes away what was closed longer ago than it is kept.
-    async fn prune(&self) -> Result<(), MetadataError> {
-        let kept = SignedDuration::try_from(self.0.config.keep).unwrap_or(SignedDuration::MAX);
-        let Ok(before) = self.0.clock.now().checked_sub(kept) else { return Ok(()) };
-        for stage in [Stage::Approved, Stage::Rejected] {
-            let mut after = None;
-            loop {
-                let page = self.page(stage, after.as_ref()).await?;
-                let last = page.len() < PAGE;
-                for (key, record) in page {
-                    let closed = record.closed.as_ref().map(|closed| closed.at);
-                    if closed.is_some_and(|at| at < before)
-                        && let Some((_, number)) = RequestRecord::place(&key)
-                    {
-                        self.drop_closed(&key, number, &record).await?;
-                    }
-                    after = Some(key);
-                }
-                if last {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn drop_closed(
-        &self,
-        key: &Key<RequestRecord>,
-        number: u64,
-        record: &RequestRecord,
-    ) -> Result<(), MetadataError> {
-        let mut batch = Batch::default().remove_record(key);
-        for n in 0..record.comments.min(MAX_COMMENTS) {
-            batch = batch.remove_record(&RequestComment::key(number, n));
-        }
-        self.0.metadata.commit(batch).await?;
-        tracing::info!(request = number, package = %record.package, "a request that was closed long ago is kept no longer");
-        if let Ok(package) = record.package.parse() {
-            self.post(|board| board.take(&package, number));
-        }
-        Ok(())
     }
 }
 
