@@ -2,12 +2,15 @@
 
 mod closing;
 
+use std::time::Duration;
+
 use policies::decision::{Decision, Effect, Revision};
 use policies::facts::Missing;
 use policies::package::{Ecosystem, Package, PackageVersion, Version};
 use tempfile::TempDir;
 
 use super::*;
+use crate::metadata::Batch;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::RulesConfig;
 
