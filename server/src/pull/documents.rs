@@ -6,7 +6,8 @@
 //! blob first, record last. When the upstream can not be asked, the document of before is served
 //! as stale, within its limit.
 //!
-//! [`fetching`] brings what is held to the upstream's state; here is who gets what of it.
+//! [`judging`] says whether what is held is good enough, [`fetching`] brings it to the upstream's
+//! state; here is who gets what of it.
 //!
 //! To serve a stored view takes a [`Document`], which is small: its state, and no text. The parsed
 //! [`Content`] has its own place in memory, and that of a large document a second one without the
@@ -19,8 +20,9 @@
 
 mod contents;
 mod fetching;
+mod judging;
+mod turns;
 
-use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +33,12 @@ use policies::package::{Digest, Package, Version};
 use tokio::time::Instant;
 
 use self::contents::Contents;
+use self::judging::Verdict;
+use self::turns::Turns;
 use super::comparing::Comparisons;
 use super::content::{Content, ContentId};
 use super::flights::Flights;
 use super::format::{DocumentFormat, Promise};
-use super::freshness::Judgement;
 use super::observe::promised;
 use super::room::Room;
 use super::store::{PullStore, Saved};
@@ -184,37 +187,8 @@ pub struct Documents<F: DocumentFormat> {
     pub(super) comparisons: Comparisons,
 }
 
-/// Own documents are read into memory, and changed, one after the other, so that what is in memory
-/// is always the newest. Packages that share a turn by chance wait for each other; nothing else.
-pub(super) struct Turns {
-    turns: Vec<tokio::sync::Mutex<()>>,
-    hasher: std::hash::RandomState,
-}
-
-const TURNS: usize = 256;
-
-impl Turns {
-    fn new() -> Self {
-        let turns = (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect();
-        Self { turns, hasher: std::hash::RandomState::new() }
-    }
-
-    pub(super) async fn take(&self, key: &DocumentKey) -> tokio::sync::MutexGuard<'_, ()> {
-        let hash = usize::try_from(self.hasher.hash_one(key) % TURNS as u64).unwrap_or(0);
-        self.turns[hash].lock().await
-    }
-}
-
-/// Behind a refresh that failed, how long the upstream is not asked again for this document.
-const PAUSE: Duration = Duration::from_secs(5);
 /// Packages and versions that are remembered as absent.
 const ABSENT_AT_MOST: u64 = 100_000;
-
-enum Verdict {
-    Serve,
-    Refuse(PullError),
-    Ask,
-}
 
 /// What a document's state and a version's promise take in memory, about.
 const STATE_SIZE: u32 = 1024;
@@ -414,90 +388,6 @@ impl<F: DocumentFormat> Documents<F> {
         self.contents.get(key, document.content)
     }
 
-    /// Whether what another one's flight brought into memory is good enough.
-    fn serves(
-        &self,
-        source: &Source,
-        key: &DocumentKey,
-        need: &Need,
-        asked: &Asked<F::Parsed>,
-    ) -> bool {
-        asked.document.as_ref().is_some_and(|document| {
-            let verdict = self.judge(source, key, document, need, asked.content.as_deref());
-            matches!(verdict, Verdict::Serve)
-        })
-    }
-
-    /// Whether this is good enough, without asking anybody. What a version needs can not be said
-    /// without the content.
-    fn judge(
-        &self,
-        source: &Source,
-        key: &DocumentKey,
-        document: &Document,
-        need: &Need,
-        content: Option<&Content<F::Parsed>>,
-    ) -> Verdict {
-        if document.is_own() {
-            // What is in memory is what was published: nobody else can change it.
-            return Verdict::Serve;
-        }
-        let freshness = source.freshness.judge(document.checked(), self.store.clock.now());
-        let lately = document.unconfirmed.as_ref().filter(|asked| asked.at.elapsed() < PAUSE);
-        let is_good = match need {
-            Need::Fresh => freshness == Judgement::Fresh,
-            Need::Version(version) => {
-                self.absent.contains_key(&(key.clone(), Some(version.clone())))
-                    || match content {
-                        Some(content) => F::offers(&content.parsed, version),
-                        None => return Verdict::Ask,
-                    }
-            }
-        };
-        match lately {
-            _ if is_good => Verdict::Serve,
-            None => Verdict::Ask,
-            Some(asked) if can_stand_in(need, freshness, &asked.fault) => Verdict::Serve,
-            Some(asked) => Verdict::Refuse(asked.fault.clone()),
-        }
-    }
-
-    /// What somebody with this need gets of how asking ended.
-    fn settle(
-        &self,
-        source: &Source,
-        key: &DocumentKey,
-        need: &Need,
-        asked: Asked<F::Parsed>,
-    ) -> Result<Found<F::Parsed>, PullError> {
-        let Asked { document, content, fault, .. } = asked;
-        let Some(document) = document else { return Err(fault.unwrap_or(PullError::Internal)) };
-        let lacks = match (need, &content) {
-            (Need::Version(version), Some(content)) if !F::offers(&content.parsed, version) => {
-                Some(version)
-            }
-            _ => None,
-        };
-        let freshness = source.freshness.judge(document.checked(), self.store.clock.now());
-        let found = Found { document, content };
-        match (fault, lacks) {
-            (None, None) => Ok(found),
-            (None, Some(_)) if found.document.is_own() => Ok(found),
-            (None, Some(version)) => {
-                self.absent.insert((key.clone(), Some(version.clone())), ());
-                Ok(found)
-            }
-            (Some(_), None) if matches!(need, Need::Version(_)) => Ok(found),
-            (Some(fault), _) => {
-                if can_stand_in(need, freshness, &fault) {
-                    Ok(found)
-                } else {
-                    Err(fault)
-                }
-            }
-        }
-    }
-
     /// Brings what is held to the state of the upstream, as far as that can be asked.
     async fn ask(
         &self,
@@ -565,15 +455,6 @@ impl<F: DocumentFormat> Documents<F> {
 
 pub(super) fn key_of(source: &Source, request: &DocumentRequest) -> DocumentKey {
     (Arc::clone(&source.registry), request.package.clone())
-}
-
-/// Whether a document that could not be confirmed is served all the same. That the upstream has no
-/// such package any more is an answer, so the limit of stale ones does not hold for it. That we do
-/// not know a version does not mean that the upstream does not have it.
-fn can_stand_in(need: &Need, freshness: Judgement, fault: &PullError) -> bool {
-    let withdrawn = matches!(fault, PullError::Absent);
-    let expired = matches!(freshness, Judgement::Expired { .. });
-    withdrawn || (!expired && matches!(need, Need::Fresh))
 }
 
 impl<F: DocumentFormat> std::fmt::Debug for Documents<F> {
