@@ -12,6 +12,7 @@
 pub mod admin_token;
 pub mod register;
 pub mod rights;
+pub mod roles;
 pub mod secret;
 pub mod table;
 
@@ -21,10 +22,11 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use policies::rules::Pattern;
 
 use self::admin_token::AdminToken;
 use self::register::Register;
-use self::rights::{Right, Rights};
+use self::rights::{Place, Right, Rights};
 use self::secret::Hash;
 use self::table::{Gone, Whose};
 use crate::gate::Asking;
@@ -52,19 +54,40 @@ pub struct Person {
 
 impl Person {
     fn admin() -> Self {
-        Self { name: ADMIN.into(), token: None, team: None, rights: Rights::ALL, expires: None }
+        Self { name: ADMIN.into(), token: None, team: None, rights: Rights::all(), expires: None }
     }
 
+    /// Without a limit.
     pub fn may(&self, right: Right) -> bool {
-        self.rights.has(right)
+        self.may_at(right, &Place::default())
+    }
+
+    pub fn may_at(&self, right: Right, place: &Place<'_>) -> bool {
+        self.rights.allow(right, place)
+    }
+
+    /// For every package that a pattern means.
+    pub fn may_for_all(&self, right: Right, pattern: &Pattern) -> bool {
+        self.rights.allow_all(right, pattern)
+    }
+
+    /// For something, if not for everything.
+    pub fn may_somewhere(&self, right: Right) -> bool {
+        self.rights.has_some(right)
+    }
+
+    /// An error says why not, for whoever reads the refusal.
+    pub fn check(&self, right: Right, place: &Place<'_>) -> Result<(), String> {
+        if self.may_at(right, place) { Ok(()) } else { Err(self.lacks(right, place)) }
     }
 
     /// Why this person may not do what asks for `right`, for whoever reads the refusal.
-    pub fn lacks(&self, right: Right) -> String {
+    pub fn lacks(&self, right: Right, place: &Place<'_>) -> String {
         let token = self.token.as_deref().unwrap_or(ADMIN);
+        let limit = place.package.map(|package| format!("={package}")).unwrap_or_default();
         format!(
-            "this needs the right `{right}`, and the token {token} has only: {}. Whoever runs this \
-             garth makes one that has it: garth token create NAME --for {} --right {right}",
+            "this needs the right `{right}`{place}, and the token {token} has only: {}. Whoever \
+             runs this garth makes one that has it: garth token create NAME --for {} --right {right}{limit}",
             self.rights, self.name
         )
     }

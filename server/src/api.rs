@@ -12,6 +12,7 @@ pub mod log;
 pub mod problem;
 pub mod recorded;
 pub mod requests;
+pub mod roles;
 pub mod rules;
 pub mod seen;
 pub mod teams;
@@ -27,7 +28,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpMessage as _, HttpResponse, web};
 
-use crate::access::rights::Right;
+use crate::access::rights::{Place, Right};
 use crate::access::{Access, Caller, Person};
 use crate::advisories::Advisories;
 use crate::audit::Log;
@@ -166,6 +167,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
                         .post(tokens::rotate)
                         .default_service(web::to(wrong_method)),
                 )
+                .configure(roles::routes)
                 .service(
                     web::resource("/teams")
                         .get(teams::list)
@@ -187,10 +189,31 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     }
 }
 
-/// What a request needs, by what it asks for: to read is for every token, to change something takes
+/// What a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needed {
+    /// The right, for everything.
+    Whole(Right),
+    /// The right, for something: the handler looks whether it is for what is asked.
+    Some(Right),
+    /// A token.
+    Token,
+}
+
+impl Needed {
+    fn check(self, person: &Person) -> Result<(), String> {
+        match self {
+            Self::Some(right) if person.may_somewhere(right) => Ok(()),
+            Self::Whole(right) | Self::Some(right) => person.check(right, &Place::default()),
+            Self::Token => Ok(()),
+        }
+    }
+}
+
+/// What a request needs, by what it asks for: to look takes the right to read, to change something
 /// the right to administer. What is an exception is written here; one that is spelt otherwise than
 /// here needs more, and never less.
-fn needed(method: &Method, path: &str) -> Right {
+fn needed(method: &Method, path: &str) -> Needed {
     let path = BASES.iter().find_map(|base| path.strip_prefix(base)).unwrap_or(path);
     let is_own = |rest: &str| {
         let name = rest.strip_suffix("/rotate").unwrap_or(rest);
@@ -202,14 +225,21 @@ fn needed(method: &Method, path: &str) -> Right {
         number.is_some_and(|number| !number.contains('/'))
     };
     match *method {
-        Method::GET | Method::HEAD => Right::Read,
+        // Of the tokens everybody sees their own.
+        Method::GET | Method::HEAD if path == "/tokens" => Needed::Token,
+        Method::GET | Method::HEAD if path == "/decisions" => Needed::Some(Right::Read),
+        Method::GET | Method::HEAD => Needed::Whole(Right::Read),
         // A token may rotate and revoke itself: the register looks whose it is.
         Method::POST | Method::DELETE if path.strip_prefix("/tokens/").is_some_and(is_own) => {
-            Right::Read
+            Needed::Token
         }
-        Method::POST if path == "/requests" || is_comment(path) => Right::Read,
-        Method::POST if matches!(path, "/requests/approve" | "/requests/reject") => Right::Approve,
-        _ => Right::Administer,
+        Method::POST if path == "/requests" || is_comment(path) => Needed::Some(Right::Read),
+        Method::POST if matches!(path, "/requests/approve" | "/requests/reject") => {
+            Needed::Some(Right::Approve)
+        }
+        Method::POST if matches!(path, "/rules" | "/forget") => Needed::Some(Right::Administer),
+        Method::DELETE if path.starts_with("/rules/") => Needed::Some(Right::Administer),
+        _ => Needed::Whole(Right::Administer),
     }
 }
 
@@ -238,8 +268,8 @@ async fn admit(
         }
     };
     let needed = needed(request.method(), request.path());
-    if let Some(person) = person.as_ref().filter(|person| !person.may(needed)) {
-        let problem = Problem::forbidden(person.lacks(needed));
+    if let Some(Err(lacks)) = person.as_ref().map(|person| needed.check(person)) {
+        let problem = Problem::forbidden(lacks);
         return Ok(request.into_response(problem.response()).map_into_right_body());
     }
     if let Some(person) = person {
@@ -256,7 +286,7 @@ async fn no_such_path() -> HttpResponse {
                           /advisories, /advisories/status, /advisories/import, \
                           /advisories/{id}, /requests, /requests/{number}, \
                           /requests/{number}/comments, /requests/approve, /requests/reject, \
-                          /tokens, /tokens/{name}, /tokens/{name}/rotate, \
+                          /tokens, /tokens/{name}, /tokens/{name}/rotate, /roles, /roles/{name}, \
                           /teams, /teams/{unit}/{team} and /log";
     Problem::not_found("no-such-path", DETAIL).response()
 }

@@ -16,6 +16,7 @@ mod policy;
 mod remedy;
 mod request;
 mod requests;
+mod role;
 pub mod rules;
 mod scan;
 pub mod serve;
@@ -79,6 +80,7 @@ enum Command {
     Token(token::TokenCommand),
     Team(team::TeamCommand),
     Log(log::LogCommand),
+    Role(role::RoleCommand),
     Check(check::Check),
 }
 
@@ -104,6 +106,7 @@ impl Command {
             Self::Token(command) => command.run(&env),
             Self::Team(command) => command.run(&env),
             Self::Log(command) => command.run(&env),
+            Self::Role(command) => command.run(&env),
             Self::Check(command) => command.run(env, &Clock::system()),
         }
     }

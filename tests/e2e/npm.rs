@@ -19,6 +19,7 @@ mod recorded;
 mod refusals;
 mod registries;
 mod requests;
+mod rights;
 mod rules;
 mod search;
 mod signatures;

@@ -112,7 +112,7 @@ impl Pattern {
     }
 
     /// Whether it means all that `other` means; certain where it says so.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Everything, _) => true,
             (Self::In(..), other) => self == other,

@@ -6,6 +6,7 @@
 //! administer, and to be given its new secret takes all that it can do.
 
 mod change;
+mod roles;
 mod teams;
 #[cfg(test)]
 mod tests;
@@ -16,20 +17,22 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
-use super::rights::Right;
+use super::rights::{Place, Right};
 use super::secret::{Hash, NoRandomness};
 use super::table::{Table, Token, Whose};
 use crate::clock::Clock;
 use crate::metadata::records::{
-    Key, Prefix, Record, TeamRecord, TokenRecord, TokenUseRecord, decode,
+    Key, Prefix, Record, RoleRecord, TeamRecord, TokenRecord, TokenUseRecord, decode,
 };
 use crate::metadata::{Batch, Metadata, MetadataError};
 
 pub use change::{Created, DEFAULT_GRACE, DEFAULT_LIFE, Life, MAX_GRACE, NewToken};
+pub use roles::{NewRole, RoleFound};
 
 /// What is revoked and expired included.
 pub const MAX_TOKENS: usize = 50_000;
 pub const MAX_TEAMS: usize = 10_000;
+pub const MAX_ROLES: usize = 1000;
 const PAGE: usize = 1000;
 /// How exactly it is kept when a token was last used.
 const USE_SECONDS: i64 = 600;
@@ -46,6 +49,8 @@ pub enum RegisterError {
     NoSuchTeam { team: String, near: Option<String> },
     #[error("there is no token {name:?}{}", meant(near.as_deref()))]
     NoSuchToken { name: String, near: Option<String> },
+    #[error("there is no role {name:?}{}; garth role list shows those that there are", meant(near.as_deref()))]
+    NoSuchRole { name: String, near: Option<String> },
     /// Whoever asks may not.
     #[error("{0}")]
     Beyond(String),
@@ -88,6 +93,9 @@ impl Register {
         let store = metadata.as_ref();
         for (key, team) in read_all::<TeamRecord>(store).await? {
             table.put_team(&key.parts().join("/"), team);
+        }
+        for (key, role) in read_all::<RoleRecord>(store).await? {
+            table.put_role(&name_of(&key), role);
         }
         let uses = read_all::<TokenUseRecord>(store).await?;
         let uses: std::collections::HashMap<String, TokenUseRecord> =
@@ -193,9 +201,5 @@ async fn read_all<R: Record>(store: &dyn Metadata) -> Result<Vec<(Key<R>, R)>, M
 
 /// Tokens and teams are for whoever may administer.
 fn check_administers(by: &super::Person) -> Result<(), RegisterError> {
-    if by.may(Right::Administer) {
-        Ok(())
-    } else {
-        Err(RegisterError::Beyond(by.lacks(Right::Administer)))
-    }
+    by.check(Right::Administer, &Place::default()).map_err(RegisterError::Beyond)
 }

@@ -1,12 +1,26 @@
-//! What a token may do.
+//! What somebody may do, and with what.
+//!
+//! A [`Grant`] is one right, whole or for some packages, registries and environments alone. [`Rights`]
+//! are several of them. What is asked is always the same question: may this right be used at this
+//! [`Place`]? A limit that the place says nothing of is not met, so what is limited to packages
+//! reaches nothing that is no package.
+
+mod grant;
 
 use std::fmt;
+use std::sync::Arc;
 
+use policies::package::Package;
+use policies::rules::Pattern;
 use serde::{Deserialize, Serialize};
 
-/// One thing that a token may do. Every token may read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+pub use self::grant::{Grant, GrantFault};
+
+/// Grants of one token, role or claim rule.
+pub const MAX_GRANTS: usize = 32;
+
+/// One thing that somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
     /// Fetch what the rules let through, and ask the admin API.
     Read,
@@ -14,18 +28,22 @@ pub enum Right {
     Publish,
     /// Answer requests.
     Approve,
-    /// Change what the admin API changes: rules, advisories, teams, tokens.
+    /// Bring releases into an environment.
+    Promote,
+    /// Change what the admin API changes: rules, advisories, teams, people, tokens.
     Administer,
 }
 
 impl Right {
-    pub const ALL: [Self; 4] = [Self::Read, Self::Publish, Self::Approve, Self::Administer];
+    pub const ALL: [Self; 5] =
+        [Self::Read, Self::Publish, Self::Approve, Self::Promote, Self::Administer];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Publish => "publish",
             Self::Approve => "approve",
+            Self::Promote => "promote",
             Self::Administer => "administer",
         }
     }
@@ -41,25 +59,116 @@ impl fmt::Display for Right {
     }
 }
 
-/// A set of them, with [`Right::Read`] always in it. The default is that alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<Right>", into = "Vec<Right>")]
-pub struct Rights(u8);
+/// What a right is used on. The default is everything at once: what changes settings, rules for
+/// all packages, other people.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place<'a> {
+    pub registry: Option<&'a str>,
+    pub package: Option<&'a Package>,
+    /// `None` is the garden itself.
+    pub environment: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// A package wherever it comes from.
+    pub fn package(package: &'a Package) -> Self {
+        Self { package: Some(package), ..Self::default() }
+    }
+
+    pub fn in_registry(registry: &'a str, package: &'a Package) -> Self {
+        Self { registry: Some(registry), package: Some(package), environment: None }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            self.package.map(|package| format!(" for {package}")),
+            self.registry.map(|registry| format!(" in the registry {registry}")),
+            self.environment.map(|environment| format!(" in the environment {environment}")),
+        ];
+        parts.into_iter().flatten().try_for_each(|part| f.write_str(&part))
+    }
+}
+
+/// Several grants. The default may only read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Rights {
+    grants: Arc<[Grant]>,
+    /// Those that know no limit, so that most questions are answered at a glance.
+    whole: u8,
+}
 
 impl Rights {
-    pub const ALL: Self = Self(0b1111);
-
-    pub const fn has(self, right: Right) -> bool {
-        self.0 & bit(right) != 0
+    pub const fn has(&self, right: Right) -> bool {
+        self.whole & bit(right) != 0
     }
 
-    /// What is in these and not in `others`.
-    pub fn beyond(self, others: Self) -> impl Iterator<Item = Right> {
-        self.iter().filter(move |right| !others.has(*right))
+    /// Whether the right is there at all, for whatever.
+    pub fn has_some(&self, right: Right) -> bool {
+        self.grants.iter().any(|grant| grant.right == right)
     }
 
-    pub fn iter(self) -> impl Iterator<Item = Right> {
-        Right::ALL.into_iter().filter(move |right| self.has(*right))
+    pub fn allow(&self, right: Right, place: &Place<'_>) -> bool {
+        self.has(right)
+            || self.grants.iter().any(|grant| grant.right == right && grant.reaches(place))
+    }
+
+    /// Whether the right may be used on whatever the pattern means, wherever it comes from.
+    pub fn allow_all(&self, right: Right, pattern: &Pattern) -> bool {
+        self.has(right)
+            || self.grants.iter().any(|grant| grant.right == right && grant.reaches_all(pattern))
+    }
+
+    /// Every right, without limits.
+    pub fn all() -> Self {
+        Right::ALL.into_iter().map(Grant::whole).collect()
+    }
+
+    pub fn none() -> Self {
+        [].into_iter().collect()
+    }
+
+    /// Reads what somebody asks for.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, GrantFault> {
+        let grants = texts.into_iter().map(Grant::parse).collect::<Result<Vec<_>, _>>()?;
+        if grants.len() > MAX_GRANTS {
+            return Err(GrantFault::Invalid(format!("at most {MAX_GRANTS} rights at once")));
+        }
+        Ok(grants.into_iter().collect())
+    }
+
+    /// Reads what is stored: what can not be read is not given.
+    pub fn stored<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        texts.into_iter().filter_map(|text| Grant::parse(text).ok()).collect()
+    }
+
+    /// Who may anything may read, unless it is said what.
+    pub fn with_read(self) -> Self {
+        if self.has_some(Right::Read) {
+            return self;
+        }
+        std::iter::once(Grant::whole(Right::Read)).chain(self.grants.iter().cloned()).collect()
+    }
+
+    /// Those of both.
+    pub fn and(&self, others: &Self) -> Self {
+        self.grants.iter().chain(others.grants.iter()).cloned().collect()
+    }
+
+    /// What is in these and not within `others`; certain where it finds nothing.
+    pub fn beyond<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a Grant> {
+        self.iter().filter(|grant| !others.grants.iter().any(|other| other.covers(grant)))
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.iter()
+    }
+
+    /// As it is stored and sent.
+    pub fn texts(&self) -> Vec<String> {
+        self.grants.iter().map(ToString::to_string).collect()
     }
 }
 
@@ -69,49 +178,47 @@ const fn bit(right: Right) -> u8 {
 
 impl Default for Rights {
     fn default() -> Self {
-        Self(bit(Right::Read))
+        [Grant::whole(Right::Read)].into_iter().collect()
     }
 }
 
-impl FromIterator<Right> for Rights {
-    fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
-        rights.into_iter().fold(Self::default(), |all, right| Self(all.0 | bit(right)))
+/// In the order of the rights, each once, and none that another one covers.
+impl FromIterator<Grant> for Rights {
+    fn from_iter<I: IntoIterator<Item = Grant>>(grants: I) -> Self {
+        let mut kept: Vec<Grant> = Vec::new();
+        for grant in grants {
+            if !kept.iter().any(|other| other.covers(&grant)) {
+                kept.retain(|other| !grant.covers(other));
+                kept.push(grant);
+            }
+        }
+        kept.sort_by_key(|grant| grant.right);
+        let unlimited = kept.iter().filter(|grant| grant.is_whole());
+        let whole = unlimited.fold(0, |all, grant| all | bit(grant.right));
+        Self { grants: kept.into(), whole }
     }
 }
 
-impl From<Vec<Right>> for Rights {
-    fn from(rights: Vec<Right>) -> Self {
-        rights.into_iter().collect()
+impl From<Vec<String>> for Rights {
+    fn from(texts: Vec<String>) -> Self {
+        Self::stored(texts.iter().map(String::as_str))
     }
 }
 
-impl From<Rights> for Vec<Right> {
+impl From<Rights> for Vec<String> {
     fn from(rights: Rights) -> Self {
-        rights.iter().collect()
+        rights.texts()
     }
 }
 
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<&str> = self.iter().map(Right::as_str).collect();
-        f.pad(&words.join(", "))
+        if self.grants.is_empty() {
+            return f.pad("nothing");
+        }
+        f.pad(&self.texts().join(", "))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_set_has_read_in_it_and_nothing_that_was_not_given() {
-        assert_eq!(Rights::default().to_string(), "read");
-        let publisher: Rights = [Right::Publish].into_iter().collect();
-        assert_eq!(publisher.to_string(), "read, publish");
-        assert!(!publisher.has(Right::Approve) && !publisher.has(Right::Administer));
-        let beyond: Vec<Right> = Rights::ALL.beyond(publisher).collect();
-        assert_eq!(beyond, [Right::Approve, Right::Administer]);
-        assert_eq!(publisher.beyond(Rights::ALL).next(), None);
-        assert!(Right::ALL.into_iter().all(|right| Rights::ALL.has(right)));
-        assert!(Right::ALL.into_iter().all(|right| Right::parse(right.as_str()) == Some(right)));
-    }
-}
+mod tests;

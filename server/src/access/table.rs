@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::Timestamp;
 
 use super::Person;
-use super::rights::{Right, Rights};
+use super::rights::Rights;
+use super::roles;
 use super::secret::Hash;
-use crate::metadata::records::{SecretRecord, TeamRecord, TokenRecord};
+use crate::metadata::records::{RoleRecord, SecretRecord, TeamRecord, TokenRecord};
 
 /// When nothing is known of a use.
 const NEVER: i64 = i64::MIN;
@@ -54,8 +55,9 @@ impl Token {
         self.uses.kept.store(used, Ordering::Relaxed);
     }
 
+    /// Its own, beside what its roles give.
     pub fn rights(&self) -> Rights {
-        self.record.rights.iter().filter_map(|right| Right::parse(right)).collect()
+        Rights::stored(self.record.rights.iter().map(String::as_str))
     }
 
     /// Nobody can use it any more, whatever secret they have.
@@ -116,17 +118,54 @@ pub struct Table {
     tokens: BTreeMap<Arc<str>, Arc<Token>>,
     by_hash: HashMap<Hash, Entry>,
     teams: BTreeMap<Arc<str>, TeamRecord>,
+    roles: Roles,
+}
+
+/// Those that were made here.
+#[derive(Debug, Default)]
+struct Roles(BTreeMap<Arc<str>, Role>);
+
+#[derive(Clone, Debug)]
+pub struct Role {
+    pub record: RoleRecord,
+    pub rights: Rights,
+}
+
+impl Roles {
+    /// What all of these give; one that is not there gives nothing.
+    fn give(&self, names: &[String]) -> Rights {
+        names
+            .iter()
+            .filter_map(|name| self.rights(name))
+            .fold(Rights::none(), |all, more| all.and(&more))
+    }
+
+    fn rights(&self, name: &str) -> Option<Rights> {
+        roles::built_in(name).or_else(|| self.0.get(name).map(|role| role.rights.clone()))
+    }
+
+    fn person(&self, token: &Token, secret: &SecretRecord) -> Person {
+        let record = &token.record;
+        Person {
+            name: record.owner.as_str().into(),
+            token: Some(Arc::clone(&token.name)),
+            team: record.team.as_deref().map(Arc::from),
+            rights: token.rights().and(&self.give(&record.roles)),
+            expires: token.until(secret),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Entry {
     token: Arc<Token>,
+    secret: SecretRecord,
     person: Arc<Person>,
 }
 
 impl Table {
     pub fn whose(&self, hash: Hash, now: Timestamp) -> Whose {
-        let Some(Entry { token, person }) = self.by_hash.get(&hash) else {
+        let Some(Entry { token, person, .. }) = self.by_hash.get(&hash) else {
             return Whose::Nobodys;
         };
         if let Some(gone) = token.gone(now) {
@@ -144,18 +183,11 @@ impl Table {
     pub fn put(&mut self, token: Token) -> Arc<Token> {
         self.remove(&token.name);
         let token = Arc::new(token);
-        let team = token.record.team.as_deref().map(Arc::from);
         for secret in &token.record.secrets {
             // What is no hash is nobody's.
             let Some(hash) = Hash::from_hex(&secret.hash) else { continue };
-            let person = Person {
-                name: token.record.owner.as_str().into(),
-                token: Some(Arc::clone(&token.name)),
-                team: team.clone(),
-                rights: token.rights(),
-                expires: token.until(secret),
-            };
-            let entry = Entry { token: Arc::clone(&token), person: Arc::new(person) };
+            let person = Arc::new(self.roles.person(&token, secret));
+            let entry = Entry { token: Arc::clone(&token), secret: secret.clone(), person };
             self.by_hash.insert(hash, entry);
         }
         self.tokens.insert(Arc::clone(&token.name), Arc::clone(&token));
@@ -198,5 +230,43 @@ impl Table {
 
     pub fn has_team(&self, team: &str) -> bool {
         self.teams.contains_key(team)
+    }
+
+    /// Whoever holds it has from now on what it says.
+    pub fn put_role(&mut self, name: &str, record: RoleRecord) {
+        let rights = Rights::stored(record.rights.iter().map(String::as_str));
+        self.roles.0.insert(name.into(), Role { record, rights });
+        self.settle(|token| token.roles.iter().any(|role| role == name));
+    }
+
+    pub fn remove_role(&mut self, name: &str) {
+        self.roles.0.remove(name);
+        self.settle(|token| token.roles.iter().any(|role| role == name));
+    }
+
+    /// Those that were made here, sorted by name.
+    pub fn roles(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Role)> {
+        self.roles.0.iter()
+    }
+
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.0.get(name)
+    }
+
+    /// What a role gives, a built-in one too.
+    pub fn role_rights(&self, name: &str) -> Option<Rights> {
+        self.roles.rights(name)
+    }
+
+    /// All that a token may.
+    pub fn rights_of(&self, token: &Token) -> Rights {
+        token.rights().and(&self.roles.give(&token.record.roles))
+    }
+
+    /// Finds out anew what these tokens may.
+    fn settle(&mut self, concerns: impl Fn(&TokenRecord) -> bool) {
+        for entry in self.by_hash.values_mut().filter(|entry| concerns(&entry.token.record)) {
+            entry.person = Arc::new(self.roles.person(&entry.token, &entry.secret));
+        }
     }
 }

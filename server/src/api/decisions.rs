@@ -17,6 +17,7 @@ use super::problem::Problem;
 use super::rules::query;
 use super::seen::{Recalled, Seen};
 use super::{Api, By};
+use crate::access::rights::{Place, Right};
 use crate::config::Mode;
 use crate::facts::{About, Remembered, Said, gather_facts};
 use crate::rules::revisions::PastError;
@@ -84,6 +85,7 @@ pub async fn show(
     })?;
     let spelling = Spelling::parse(&text)?;
     let package = Package::new(spelling.ecosystem, &spelling.name)?;
+    by.check(Right::Read, &Place::package(&package)).map_err(Problem::forbidden)?;
     let version = spelling.version.as_deref().map(Version::new).transpose()?;
     let team = query.team.map(team).transpose()?.or_else(|| by.team.as_deref().map(str::to_owned));
     let asked = Asked { package, version, team };

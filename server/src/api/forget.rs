@@ -5,9 +5,10 @@ use actix_web::{HttpRequest, web};
 use policies::package::Package;
 use serde::{Deserialize, Serialize};
 
-use super::Api;
 use super::problem::Problem;
 use super::rules::json_body;
+use super::{Api, By};
+use crate::access::rights::{Place, Right};
 use crate::pull::PullError;
 use crate::pull::forget::{ForgetError, Forgotten};
 use crate::registries::Registry;
@@ -33,11 +34,13 @@ pub struct ForgetView {
 
 pub async fn forget(
     api: web::Data<Api>,
+    by: By,
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<web::Json<ForgetView>, Problem> {
     let asked: ForgetRequest = json_body(&request, body, "the name")?;
     let package: Package = asked.package.parse()?;
+    by.check(Right::Administer, &Place::package(&package)).map_err(Problem::forbidden)?;
     let registry = registry_of(&api, &package, asked.registry.as_deref())?;
     let forgotten = registry.forget(&package).await?;
     Ok(web::Json(ForgetView { package, registry: registry.name.to_string(), forgotten }))

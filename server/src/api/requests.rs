@@ -13,6 +13,8 @@ use super::decisions::{Asked, decision_of};
 use super::problem::Problem;
 use super::rules::{json_body, query};
 use super::{Api, BASES, By, wrong_method};
+use crate::access::Person;
+use crate::access::rights::{Place, Right};
 use crate::metadata::records::{RequestRecord, Stage};
 use crate::requests::{Approval, Ask, AskError, CloseError, Requests, Who, is_team};
 
@@ -164,6 +166,10 @@ pub async fn approve(
     check_count(&body.requests)?;
     let mut outcomes = Vec::new();
     for number in distinct(&body.requests) {
+        if let Err(problem) = check_approver(&api, &by, number).await {
+            outcomes.push(Outcome::refused(number, problem));
+            continue;
+        }
         let approval = Approval {
             teams: body.scope.clone().filter(|scope| scope != "everyone").into_iter().collect(),
             versions: body.versions.clone(),
@@ -184,6 +190,16 @@ pub async fn approve(
     Ok(web::Json(Outcomes { outcomes }))
 }
 
+/// Whoever approves some packages alone answers what is asked about these.
+async fn check_approver(api: &Api, by: &Person, number: u64) -> Result<(), Problem> {
+    if by.may(Right::Approve) {
+        return Ok(());
+    }
+    let found = api.requests.get(number).await?.ok_or(CloseError::NoSuchRequest(number))?;
+    let package: Package = found.record.package.parse()?;
+    by.check(Right::Approve, &Place::package(&package)).map_err(Problem::forbidden)
+}
+
 pub async fn reject(
     api: web::Data<Api>,
     by: By,
@@ -194,6 +210,10 @@ pub async fn reject(
     check_count(&body.requests)?;
     let mut outcomes = Vec::new();
     for number in distinct(&body.requests) {
+        if let Err(problem) = check_approver(&api, &by, number).await {
+            outcomes.push(Outcome::refused(number, problem));
+            continue;
+        }
         outcomes.push(match api.requests.reject(number, Some(&body.reason), &by.name).await {
             Ok(rejected) => Outcome::done(rejected),
             Err(fault) => Outcome::failed(number, fault),

@@ -5,11 +5,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::{SignedDuration, Timestamp};
 use policies::decision::{Effect, Revision};
 use policies::package::Package;
-use policies::rules::{Draft, Origin, Rule};
+use policies::rules::{Draft, Origin, Pattern, Rule};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::{Api, By, MAX_BODY};
+use crate::access::Person;
+use crate::access::rights::{Place, Right};
 use crate::config::parse_duration;
 use crate::metadata::records::RuleTerms;
 
@@ -143,6 +145,7 @@ pub async fn create(
     if draft.waives.is_some() {
         draft.owner.get_or_insert_with(|| by.name.to_string());
     }
+    check_patterns(&by, draft.packages.iter().map(String::as_str))?;
     let added = api.rules.add(draft, &by.name).await?;
     let view = RuleView::new(&added.rule, api.clock.now());
     let mut response = if added.created { HttpResponse::Created() } else { HttpResponse::Ok() };
@@ -154,8 +157,37 @@ pub async fn remove(
     by: By,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
+    if !by.may(Right::Administer) {
+        let set = api.rules.current();
+        let patterns: Vec<String> = set
+            .rule(&name)
+            .map_or_else(Vec::new, |rule| rule.patterns.iter().map(ToString::to_string).collect());
+        check_patterns(&by, patterns.iter().map(String::as_str))?;
+    }
     api.rules.remove(&name, &by.name).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Whoever administers some packages alone makes and removes rules for these.
+fn check_patterns<'a>(
+    by: &Person,
+    patterns: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Problem> {
+    let lacks = || Problem::forbidden(by.lacks(Right::Administer, &Place::default()));
+    if by.may(Right::Administer) {
+        return Ok(());
+    }
+    let mut patterns = patterns.into_iter().peekable();
+    if patterns.peek().is_none() {
+        return Err(lacks());
+    }
+    for text in patterns {
+        let pattern = Pattern::parse(text).map_err(Problem::from)?;
+        if !by.may_for_all(Right::Administer, &pattern) {
+            return Err(lacks());
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn json_body<T: serde::de::DeserializeOwned>(

@@ -253,12 +253,15 @@ async fn a_token_shows_its_secret_once() {
     }
     for (body, code) in [
         (json!({ "name": "x", "rights": ["admin"] }), "no-such-right"),
+        (json!({ "name": "x", "rights": ["publish=npm:@acme"] }), "invalid-right"),
+        (json!({ "name": "x", "roles": ["admin"] }), "no-such-role"),
         (json!({ "name": "x", "team": "web/shop" }), "no-such-team"),
         (json!({ "name": "x y" }), "invalid-access"),
         (json!({ "name": "x", "expires": "soon" }), "invalid-access"),
         (json!({ "name": "x", "kind": "robot" }), "invalid-access"),
     ] {
-        let status = if code == "no-such-team" { 404 } else { 400 };
+        let status =
+            if code.starts_with("no-such-") && code != "no-such-right" { 404 } else { 400 };
         check(&api, "POST", "/api/v1/tokens", Some(&body), (status, code)).await;
     }
 }
@@ -576,3 +579,5 @@ async fn a_decision_can_be_asked_of_an_older_revision() {
     let answer = check(&api, "GET", &unknown, None, (404, "no-such-revision")).await;
     assert!(answer["detail"].as_str().unwrap().contains(old.as_str()), "{answer}");
 }
+
+mod rights;

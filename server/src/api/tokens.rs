@@ -3,14 +3,14 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::{SignedDuration, Timestamp};
-use policies::rules::{nearest, read_moment};
+use policies::rules::read_moment;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::rules::{json_body, query};
 use super::{Api, By};
 use crate::access::register::{Created, DEFAULT_GRACE, Life, NewToken};
-use crate::access::rights::{Right, Rights};
+use crate::access::rights::{GrantFault, Right, Rights};
 use crate::access::secret::TokenKind;
 use crate::access::table::{Ending, Token};
 
@@ -26,6 +26,9 @@ pub struct TokenView {
     pub owner: String,
     pub team: Option<String>,
     pub rights: Rights,
+    /// By their names: what they give is said there.
+    #[serde(default)]
+    pub roles: Vec<String>,
     pub standing: Standing,
     pub expires: Option<Timestamp>,
     pub created: Timestamp,
@@ -57,6 +60,7 @@ impl TokenView {
             owner: record.owner.clone(),
             team: record.team.clone(),
             rights: token.rights(),
+            roles: record.roles.clone(),
             standing: match token.gone(now).map(|gone| gone.how) {
                 None => Standing::Valid,
                 Some(Ending::Revoked) => Standing::Revoked,
@@ -125,8 +129,11 @@ pub struct TokenRequest {
     pub kind: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// `publish`, `publish=npm:@acme/*`
     #[serde(default)]
     pub rights: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// A date, a time, or `never`; left out: in a year.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
@@ -201,7 +208,7 @@ pub async fn revoke(
 }
 
 fn read(asked: TokenRequest) -> Result<NewToken, Problem> {
-    let TokenRequest { name, owner, kind, team, rights, expires } = asked;
+    let TokenRequest { name, owner, kind, team, rights, roles, expires } = asked;
     let kind = match (kind.as_deref().map(TokenKind::parse), &owner) {
         (Some(Some(kind)), _) => kind,
         (Some(None), _) => {
@@ -210,7 +217,7 @@ fn read(asked: TokenRequest) -> Result<NewToken, Problem> {
         (None, Some(_)) => TokenKind::Person,
         (None, None) => TokenKind::Service,
     };
-    let rights = rights.iter().map(|right| read_right(right)).collect::<Result<Rights, _>>()?;
+    let rights = read_rights(&rights)?;
     let life = match expires.as_deref().map(str::trim) {
         None => Life::Usual,
         Some(NEVER) => Life::Endless,
@@ -220,19 +227,19 @@ fn read(asked: TokenRequest) -> Result<NewToken, Problem> {
         })?),
     };
     let owner = owner.unwrap_or_else(|| name.clone());
-    Ok(NewToken { name, kind, owner, team, rights, life })
+    Ok(NewToken { name, kind, owner, team, rights, roles, life })
 }
 
-fn read_right(text: &str) -> Result<Right, Problem> {
-    Right::parse(text).ok_or_else(|| {
-        let names = Right::ALL.map(Right::as_str);
-        let near = nearest(text, &names).map(|near| format!("; did you mean {near}?"));
-        let text: String = text.chars().take(60).collect();
-        let detail = format!(
-            "there is no right {text:?}{}: there are {}",
-            near.unwrap_or_default(),
-            names.join(", ")
-        );
-        Problem::bad_request("no-such-right", detail)
-    })
+pub(super) fn read_rights(texts: &[String]) -> Result<Rights, Problem> {
+    Rights::parse(texts.iter().map(String::as_str)).map_err(Problem::from)
+}
+
+impl From<GrantFault> for Problem {
+    fn from(fault: GrantFault) -> Self {
+        let code = match fault {
+            GrantFault::NoSuchRight { .. } => "no-such-right",
+            GrantFault::Invalid(_) => "invalid-right",
+        };
+        Self::bad_request(code, format!("rights: {fault}"))
+    }
 }

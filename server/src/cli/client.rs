@@ -176,8 +176,26 @@ impl Client {
         self.read(&body)
     }
 
+    /// What is in the place of what was there.
+    pub async fn put<B: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &B,
+    ) -> Result<A, ClientError> {
+        let (_, body) = self.send(Method::PUT, path, &[], Some(body)).await?;
+        self.read(&body)
+    }
+
     pub async fn delete(&self, path: &[&str]) -> Result<(), ClientError> {
-        self.send(Method::DELETE, path, &[], None::<&()>).await.map(|_| ())
+        self.delete_with(path, &[]).await
+    }
+
+    pub async fn delete_with(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<(), ClientError> {
+        self.send(Method::DELETE, path, query, None::<&()>).await.map(|_| ())
     }
 
     fn read<A: DeserializeOwned>(&self, body: &[u8]) -> Result<A, ClientError> {

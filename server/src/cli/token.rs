@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::Exit;
 use super::client::{Client, ClientError, ServerArgs};
 use super::talk::{print, print_json, with_server};
+use crate::access::rights::Rights;
 use crate::api::tokens::{
     CreatedView, RotateRequest, Standing, TokenList, TokenRequest, TokenView,
 };
@@ -45,9 +46,13 @@ struct Create {
     /// The team that rules see behind it, like web/shop
     #[arg(long, value_name = "TEAM")]
     team: Option<String>,
-    /// What it may do beside reading: publish, approve, administer; may be given several times
-    #[arg(long = "right", value_name = "RIGHT")]
+    /// What it may do: publish, approve, promote, administer, or read where that is limited; with
+    /// limits as publish=npm:@acme/* or read=npm:@acme/*,registry:own; may be given several times
+    #[arg(long = "right", value_name = "RIGHT[=LIMIT,...]")]
     rights: Vec<String>,
+    /// What these roles say that it may; may be given several times
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
     /// When it ends: 2027-01-01, 2027-01-01T12:00:00Z or never [default: in a year]
     #[arg(long, value_name = "DATE")]
     expires: Option<String>,
@@ -119,6 +124,7 @@ impl Create {
             kind: self.service.then(|| "service".to_owned()),
             team: self.team,
             rights: self.rights,
+            roles: self.roles,
             expires: self.expires,
         };
         with_server(&self.server, env, async |client: Client| {
@@ -214,6 +220,16 @@ fn explained(made: &CreatedView) -> String {
     text
 }
 
+/// What somebody may by themselves, and by which roles.
+pub(super) fn may(rights: &Rights, roles: &[String]) -> String {
+    let roles = match roles {
+        [] => return rights.to_string(),
+        [role] => format!("what the role {role} says"),
+        roles => format!("what the roles {} say", roles.join(", ")),
+    };
+    if rights.iter().next().is_none() { roles } else { format!("{rights} and {roles}") }
+}
+
 fn told(tokens: &[TokenView]) -> String {
     if tokens.is_empty() {
         return "No tokens. `garth token create NAME --team UNIT/TEAM` makes one.\n".to_owned();
@@ -235,7 +251,7 @@ fn said(token: &TokenView) -> String {
     if let Some(team) = &token.team {
         let _ = write!(text, " of {team}");
     }
-    let _ = write!(text, ", may {}", token.rights);
+    let _ = write!(text, ", may {}", may(&token.rights, &token.roles));
     match (&token.revoked, &token.revoked_by, &token.expires) {
         (Some(at), Some(by), _) => {
             let _ = write!(text, ", revoked {at:.0} by {by}");
@@ -258,7 +274,6 @@ fn said(token: &TokenView) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::access::rights::{Right, Rights};
 
     #[test]
     fn a_line_says_whom_it_is_for_what_it_may_and_until_when() {
@@ -267,7 +282,8 @@ mod tests {
             kind: "service".to_owned(),
             owner: "ci-shop".to_owned(),
             team: Some("web/shop".to_owned()),
-            rights: [Right::Publish].into_iter().collect::<Rights>(),
+            rights: Rights::stored(["read", "publish=npm:@acme/*"]),
+            roles: Vec::new(),
             standing: Standing::Valid,
             expires: "2027-01-01T00:00:00Z".parse().ok(),
             created: "2026-01-01T00:00:00Z".parse().unwrap(),
@@ -282,7 +298,8 @@ mod tests {
             kind: "person".to_owned(),
             owner: "ann".to_owned(),
             team: None,
-            rights: Rights::default(),
+            rights: Rights::none(),
+            roles: vec!["approver".to_owned()],
             standing: Standing::Revoked,
             expires: None,
             last_used: "2026-02-01T10:00:00Z".parse().ok(),
@@ -291,13 +308,13 @@ mod tests {
             ..token.clone()
         };
         insta::assert_snapshot!(told(&[ann, token.clone()]), @r"
-        ann      REVOKED, for the person ann, may read, revoked 2026-02-02T10:00:00Z by admin, last used 2026-02-01T10:00:00Z
-        ci-shop  for the service ci-shop of web/shop, may read, publish, until 2027-01-01T00:00:00Z, never used
+        ann      REVOKED, for the person ann, may what the role approver says, revoked 2026-02-02T10:00:00Z by admin, last used 2026-02-01T10:00:00Z
+        ci-shop  for the service ci-shop of web/shop, may read, publish=npm:@acme/*, until 2027-01-01T00:00:00Z, never used
         ");
         let before_until = "2026-01-02T00:00:00Z".parse().ok();
         let made = CreatedView { token, secret: "garth_x".to_owned(), before_until };
         insta::assert_snapshot!(explained(&made), @r"
-        the token ci-shop: for the service ci-shop of web/shop, may read, publish, until 2027-01-01T00:00:00Z, never used
+        the token ci-shop: for the service ci-shop of web/shop, may read, publish=npm:@acme/*, until 2027-01-01T00:00:00Z, never used
           the secret of before is valid until 2026-01-02T00:00:00Z
           this is its secret, and nobody can show it again:
         ");

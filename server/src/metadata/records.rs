@@ -13,6 +13,7 @@
 //! advisory/{id}/{source}/{g:020}/{n:06}      AdvisoryRecord   what an import said of an advisory
 //! advisories/state                           AdvisoriesRecord which imports count
 //! team/{unit}/{team}                         TeamRecord       a team
+//! role/{name}                                RoleRecord       a set of rights
 //! token/{name}                               TokenRecord      a token: whom it is for, hashes
 //! token-use/{name}                           TokenUseRecord   when it was last used
 //! recorded/{hour:08}/{writer}/{n:010}        RecordedRecord   what was asked for and decided
@@ -52,7 +53,9 @@ use policies::package::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use self::access::{RevokedRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord};
+pub use self::access::{
+    RevokedRecord, RoleRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord,
+};
 pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord};
 pub use self::audit::{AuditHashes, AuditHead, AuditIndex, AuditRecord, WaitingRecord};
 pub use self::keys::{Key, Prefix, parse_key, show_key};

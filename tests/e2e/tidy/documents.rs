@@ -172,7 +172,9 @@ fn check_command(file: &str, line: usize, mention: &str) {
             continue;
         }
         let mut path = vec![command];
-        if ["rules", "advisories", "token", "team", "policy", "requests"].contains(&command) {
+        if ["rules", "advisories", "token", "team", "role", "user", "policy", "requests"]
+            .contains(&command)
+        {
             path.extend(words.get(2).filter(|word| is_name(word)));
         }
         let help = Command::new(binary()).args(&path).arg("--help").output().unwrap();

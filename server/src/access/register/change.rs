@@ -7,7 +7,7 @@ use policies::asker::is_word;
 use policies::rules::nearest;
 
 use super::{MAX_TOKENS, Register, RegisterError, check_administers};
-use crate::access::rights::{Right, Rights};
+use crate::access::rights::{Grant, Right, Rights};
 use crate::access::secret::{Secret, TokenKind};
 use crate::access::table::Token;
 use crate::access::{ADMIN, Person};
@@ -22,6 +22,8 @@ pub const DEFAULT_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
 pub const DEFAULT_GRACE: SignedDuration = SignedDuration::from_hours(24);
 pub const MAX_GRACE: SignedDuration = SignedDuration::from_hours(30 * 24);
 const MAX_OWNER: usize = 100;
+/// Bytes of what one token or role may, as it is written.
+const MAX_RIGHTS: usize = 6 * 1024;
 /// Valid ones at once.
 const MAX_SECRETS: usize = 4;
 
@@ -33,7 +35,9 @@ pub struct NewToken {
     /// Who, or which service.
     pub owner: String,
     pub team: Option<String>,
+    /// To read is among them, unless they or the roles say what.
     pub rights: Rights,
+    pub roles: Vec<String>,
     pub life: Life,
 }
 
@@ -62,7 +66,10 @@ impl Register {
         let now = self.0.clock.now();
         check_names(&new)?;
         let team = self.check_team(by, new.team.as_deref())?;
-        check_rights(by, new.rights)?;
+        let given = self.given_by_roles(&new.roles)?;
+        let rights = if given.has_some(Right::Read) { new.rights } else { new.rights.with_read() };
+        check_rights(by, &rights.and(&given))?;
+        check_size(&rights)?;
         let expires = expiry(by, new.life, now)?;
         let store = self.0.metadata.as_ref();
         let key = TokenRecord::key(&new.name);
@@ -86,7 +93,8 @@ impl Register {
             kind: new.kind.as_str().to_owned(),
             owner: new.owner,
             team,
-            rights: new.rights.iter().map(|right| right.as_str().to_owned()).collect(),
+            rights: rights.texts(),
+            roles: new.roles,
             secrets: vec![secret_record(&secret, now)],
             expires,
             created: now,
@@ -109,7 +117,7 @@ impl Register {
         store.commit(batch).await?;
         let token = self.0.table.write().put(Token::new(&new.name, record, None));
         let record = &token.record;
-        tracing::info!(token = %token.name, owner = %record.owner, team = record.team.as_deref(), rights = %token.rights(), by = %by.name, "token made");
+        tracing::info!(token = %token.name, owner = %record.owner, team = record.team.as_deref(), rights = %token.rights(), roles = record.roles.join(" "), by = %by.name, "token made");
         Ok(Created { token, secret, before_until: None })
     }
 
@@ -138,7 +146,7 @@ impl Register {
         if let Some(gone) = token.gone(now) {
             return Err(RegisterError::Taken(format!("{gone}: make a new one")));
         }
-        check_rights(by, token.rights())?;
+        check_rights(by, &self.rights_of(&token))?;
         check_other_team(by, token.record.team.as_deref())?;
         check_life(by, token.record.expires)?;
         let kind = TokenKind::parse(&token.record.kind).unwrap_or(TokenKind::Service);
@@ -217,8 +225,9 @@ fn check_other_team(by: &Person, team: Option<&str>) -> Result<(), RegisterError
     }
 }
 
-fn check_rights(by: &Person, rights: Rights) -> Result<(), RegisterError> {
-    let beyond: Vec<&str> = rights.beyond(by.rights).map(Right::as_str).collect();
+/// Nobody gives what they have not.
+pub(super) fn check_rights(by: &Person, rights: &Rights) -> Result<(), RegisterError> {
+    let beyond: Vec<String> = rights.beyond(&by.rights).map(Grant::to_string).collect();
     if beyond.is_empty() {
         return Ok(());
     }
@@ -226,6 +235,15 @@ fn check_rights(by: &Person, rights: Rights) -> Result<(), RegisterError> {
         "your token has not the right {} itself, so it gives none that has",
         beyond.join(", ")
     )))
+}
+
+/// So that it fits into a record, with much to spare.
+pub(super) fn check_size(rights: &Rights) -> Result<(), RegisterError> {
+    if rights.texts().iter().map(String::len).sum::<usize>() <= MAX_RIGHTS {
+        return Ok(());
+    }
+    let message = format!("these rights are longer than {MAX_RIGHTS} bytes");
+    Err(RegisterError::Invalid { field: "rights", message })
 }
 
 fn check_life(by: &Person, expires: Option<Timestamp>) -> Result<(), RegisterError> {

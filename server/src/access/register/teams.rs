@@ -109,7 +109,7 @@ fn split(name: &str) -> Result<(&str, &str), RegisterError> {
     })
 }
 
-fn check_description(description: Option<&str>) -> Result<(), RegisterError> {
+pub(super) fn check_description(description: Option<&str>) -> Result<(), RegisterError> {
     let is_line = description
         .is_none_or(|text| text.len() <= MAX_DESCRIPTION && !text.chars().any(char::is_control));
     if is_line {

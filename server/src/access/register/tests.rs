@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::access::rights::Rights;
+use crate::access::rights::{Grant, Rights};
 use crate::access::secret::TokenKind;
 use crate::access::table::Ending;
 use crate::access::{ADMIN, Person};
@@ -56,7 +56,7 @@ impl Garden {
 }
 
 fn admin() -> Person {
-    Person { name: ADMIN.into(), token: None, team: None, rights: Rights::ALL, expires: None }
+    Person { name: ADMIN.into(), token: None, team: None, rights: Rights::all(), expires: None }
 }
 
 fn new(name: &str, team: Option<&str>, rights: &[Right]) -> NewToken {
@@ -65,7 +65,8 @@ fn new(name: &str, team: Option<&str>, rights: &[Right]) -> NewToken {
         kind: TokenKind::Service,
         owner: name.to_owned(),
         team: team.map(str::to_owned),
-        rights: rights.iter().copied().collect(),
+        rights: rights.iter().copied().map(Grant::whole).collect(),
+        roles: Vec::new(),
         life: Life::Usual,
     }
 }
@@ -254,4 +255,104 @@ async fn the_store_has_the_hash_alone() {
         looked += usize::from(has(&created.secret.hash().to_hex()));
     }
     assert!(looked > 0, "the hash is there");
+}
+
+fn limited(name: &str, rights: &[&str]) -> NewToken {
+    NewToken { rights: Rights::parse(rights.iter().copied()).unwrap(), ..new(name, None, &[]) }
+}
+
+#[tokio::test]
+async fn a_token_with_limits_gives_on_no_more_than_these() {
+    let garden = garden().await;
+    let Garden { register, .. } = &garden;
+    let maker = limited("maker", &["administer", "publish=npm:@acme/*", "read=npm:*"]);
+    let maker = garden.person(&register.create(&admin(), maker).await.unwrap());
+    for (name, rights) in [
+        ("everything", &["read=npm:*", "publish"][..]),
+        ("another scope", &["read=npm:*", "publish=npm:@acme-evil/*"]),
+        ("more beside it", &["read=npm:*", "publish=npm:@acme/*,npm:x"]),
+        ("all that there is to read", &["publish=npm:@acme/*"]),
+    ] {
+        let asked = NewToken { name: "a".to_owned(), ..limited(name, rights) };
+        let made = register.create(&maker, asked).await;
+        assert!(matches!(made, Err(RegisterError::Beyond(_))), "{name}: {made:?}");
+    }
+    let less = limited("less", &["read=npm:@acme/ui", "publish=npm:@acme/ui,registry:own"]);
+    let less = garden.person(&register.create(&maker, less).await.unwrap());
+    assert_eq!(less.rights.to_string(), "read=npm:@acme/ui, publish=npm:@acme/ui,registry:own");
+    // Roles are given on like what they say.
+    let role = NewRole {
+        name: "acme".to_owned(),
+        description: None,
+        rights: Rights::parse(["publish=npm:@acme/*", "read=npm:@acme/*"]).unwrap(),
+    };
+    register.create_role(&maker, role.clone()).await.unwrap();
+    let with =
+        |name: &str, role: &str| NewToken { roles: vec![role.to_owned()], ..limited(name, &[]) };
+    register.create(&maker, with("by-role", "acme")).await.unwrap();
+    for role in ["publisher", "administrator", "reader"] {
+        let made = register.create(&maker, with("a", role)).await;
+        assert!(matches!(made, Err(RegisterError::Beyond(_))), "{role}: {made:?}");
+    }
+    let wide = Rights::parse(["publish"]).unwrap();
+    let wider = NewRole { name: "wider".to_owned(), rights: wide.clone(), ..role };
+    let made = register.create_role(&maker, wider).await;
+    assert!(matches!(made, Err(RegisterError::Beyond(_))), "{made:?}");
+    let changed = register.change_role(&maker, "acme", wide, None).await;
+    assert!(matches!(changed, Err(RegisterError::Beyond(_))), "{changed:?}");
+    register.create(&admin(), with("boss", "administrator")).await.unwrap();
+    let rotated = register.rotate(&maker, "boss", DAY).await;
+    assert!(matches!(rotated, Err(RegisterError::Beyond(_))), "{rotated:?}");
+    // Beside roles that say what may be read nothing else is.
+    let by_role = register.rotate(&admin(), "by-role", DAY).await.unwrap();
+    assert_eq!(garden.person(&by_role).rights.to_string(), "read=npm:@acme/*, publish=npm:@acme/*");
+}
+
+#[tokio::test]
+async fn what_a_role_gives_follows_it_at_the_next_request() {
+    let garden = garden().await;
+    let Garden { register, .. } = &garden;
+    let rights = |texts: &[&str]| Rights::parse(texts.iter().copied()).unwrap();
+    let role = NewRole {
+        name: "acme".to_owned(),
+        description: Some("ours".to_owned()),
+        rights: rights(&["publish=npm:@acme/*"]),
+    };
+    register.create_role(&admin(), role.clone()).await.unwrap();
+    let holder = NewToken { roles: vec!["acme".to_owned()], ..limited("holder", &[]) };
+    let holder = register.create(&admin(), holder).await.unwrap();
+    let told = || garden.person(&holder).rights.to_string();
+    assert_eq!(told(), "read, publish=npm:@acme/*");
+    register.change_role(&admin(), "acme", rights(&["approve"]), None).await.unwrap();
+    assert_eq!(told(), "read, approve");
+    let found = register.role("acme").unwrap();
+    assert_eq!((found.holders, found.description.as_deref()), (1, Some("ours")));
+    let held = register.remove_role(&admin(), "acme", false).await.unwrap_err().to_string();
+    assert!(held.contains("the token holder") && held.contains("--from-all"), "{held}");
+    register.remove_role(&admin(), "acme", true).await.unwrap();
+    assert_eq!(told(), "nothing", "not even what was read by it");
+    let again = register.create_role(&admin(), role.clone()).await.unwrap_err().to_string();
+    assert!(again.contains("the token holder"), "{again}");
+    register.revoke(&admin(), "holder").await.unwrap();
+    register.create_role(&admin(), role).await.unwrap();
+    let names = |register: &Register| -> Vec<String> {
+        register.roles().into_iter().map(|role| role.name).collect()
+    };
+    assert_eq!(names(register), ["reader", "publisher", "approver", "administrator", "acme"]);
+    assert_eq!(names(&garden.again().await), names(register));
+    for (name, said) in [
+        ("publisher", "built in"),
+        ("Reader", "built in"),
+        ("administer", "name of a right"),
+        ("ACME", "already"),
+        ("a b", "letters"),
+    ] {
+        let role =
+            NewRole { name: name.to_owned(), description: None, rights: rights(&["publish"]) };
+        let told = register.create_role(&admin(), role).await.unwrap_err().to_string();
+        assert!(told.contains(said), "{name}: {told}");
+    }
+    let unknown = NewToken { roles: vec!["publsher".to_owned()], ..limited("x", &[]) };
+    let told = register.create(&admin(), unknown).await.unwrap_err().to_string();
+    assert!(told.contains("did you mean \"publisher\"?"), "{told}");
 }

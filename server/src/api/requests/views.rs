@@ -197,6 +197,10 @@ impl Outcome {
         Self { number, request, decision: None, problem: None, standing: Vec::new() }
     }
 
+    pub(super) fn refused(number: u64, problem: Problem) -> Self {
+        Self { number, request: None, decision: None, problem: Some(problem), standing: Vec::new() }
+    }
+
     pub(super) fn failed(number: u64, fault: CloseError) -> Self {
         let standing = match &fault {
             CloseError::Stands(obstacle) => {

@@ -16,6 +16,21 @@ pub struct TeamRecord {
     pub created_by: String,
 }
 
+/// A set of rights, under its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleRecord {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub rights: Vec<String>,
+    pub created: Timestamp,
+    pub created_by: String,
+    /// Who last said what it gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+}
+
 /// A token, under its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRecord {
@@ -26,8 +41,11 @@ pub struct TokenRecord {
     /// `unit/team`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
-    /// By their names: one that a garth does not know it does not give.
+    /// As they are written: one that a garth can not read it does not give.
     pub rights: Vec<String>,
+    /// By their names: what they give is what they say when it is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// Of which each is valid: the newest one first, and those that it takes over from.
     pub secrets: Vec<SecretRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,6 +83,11 @@ impl Record for TeamRecord {
     const PARTS: usize = 2;
 }
 
+impl Record for RoleRecord {
+    const KIND: &'static str = "role";
+    const PARTS: usize = 1;
+}
+
 impl Record for TokenRecord {
     const KIND: &'static str = "token";
     const PARTS: usize = 1;
@@ -78,6 +101,12 @@ impl Record for TokenUseRecord {
 impl TeamRecord {
     pub fn key(unit: &str, team: &str) -> Key<Self> {
         Key::of(&[unit, team])
+    }
+}
+
+impl RoleRecord {
+    pub fn key(name: &str) -> Key<Self> {
+        Key::of(&[name])
     }
 }
 

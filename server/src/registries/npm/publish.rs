@@ -40,12 +40,12 @@ pub async fn put(
     body: web::Payload,
     package: Package,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_publisher(registry, req)?;
+    let person = known_publisher(registry, req, &package)?;
     let target = own_target(registry, req, &package)?;
     let _place = registry.garden.uploads.take(&person.name).await.map_err(Refusal::pull)?;
     let sent = body::receive(&registry.garden.store.blobs, body).await?;
     // It may have taken minutes, and the token be revoked meanwhile.
-    let person = known_publisher(registry, req)?;
+    let person = known_publisher(registry, req, &package)?;
     if sent.tarball.is_some() {
         publish(registry, target, sent, &person).await
     } else {

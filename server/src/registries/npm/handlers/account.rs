@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
+use policies::package::Package;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use super::super::names::Endpoint;
 use super::super::refusal::Refusal;
 use super::NOTICE;
 use super::body::{JsonBound, receive};
-use crate::access::rights::Right;
+use crate::access::rights::{Place, Right};
 use crate::access::table::Whose;
 use crate::access::{Caller, Person};
 use crate::config::Anonymous;
@@ -57,7 +58,44 @@ pub fn admit_caller(
         Caller::Anonymous | Caller::Unknown if registry.garden.anonymous == Anonymous::Nothing => {
             Err(Refusal::TokenNeeded)
         }
-        caller => Ok(caller.asking()),
+        caller => {
+            if req.method() == Method::GET {
+                check_reader(registry, &caller, endpoint)?;
+            }
+            Ok(caller.asking())
+        }
+    }
+}
+
+/// Whoever may read some packages alone is served no others. What is changed asks for more.
+fn check_reader(registry: &Registry, caller: &Caller, endpoint: &Endpoint) -> Result<(), Refusal> {
+    let Caller::Known(person) = caller else { return Ok(()) };
+    match endpoint.package() {
+        Some(package) => check(registry, person, Right::Read, package),
+        None => Ok(()),
+    }
+}
+
+fn check(
+    registry: &Registry,
+    person: &Person,
+    right: Right,
+    package: &Package,
+) -> Result<(), Refusal> {
+    let place = Place::in_registry(&registry.name, package);
+    person.check(right, &place).map_err(|line| Refusal::Lacks { right, line })
+}
+
+/// Of what may be read, for whoever sees more than one package at once.
+pub fn readable(
+    registry: &Registry,
+    req: &HttpRequest,
+) -> impl Fn(&Package) -> bool + Send + use<> {
+    let caller = registry.garden.access.caller(req.headers());
+    let name = Arc::clone(&registry.name);
+    move |package| match &caller {
+        Caller::Known(person) => person.may_at(Right::Read, &Place::in_registry(&name, package)),
+        Caller::Anonymous | Caller::Unknown | Caller::Invalid(_) => true,
     }
 }
 
@@ -71,15 +109,15 @@ pub fn known_caller(registry: &Registry, req: &HttpRequest) -> Result<Arc<Person
     }
 }
 
-/// Whoever publishes, or changes what is published.
-pub fn known_publisher(registry: &Registry, req: &HttpRequest) -> Result<Arc<Person>, Refusal> {
+/// Whoever publishes this package, or changes what is published of it.
+pub fn known_publisher(
+    registry: &Registry,
+    req: &HttpRequest,
+    package: &Package,
+) -> Result<Arc<Person>, Refusal> {
     let person = known_caller(registry, req)?;
-    if person.may(Right::Publish) {
-        Ok(person)
-    } else {
-        let right = Right::Publish;
-        Err(Refusal::Lacks { right, line: person.lacks(right) })
-    }
+    check(registry, &person, Right::Publish, package)?;
+    Ok(person)
 }
 
 pub fn whoami(registry: &Registry, req: &HttpRequest) -> Result<HttpResponse, Refusal> {

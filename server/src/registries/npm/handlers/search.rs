@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use url::form_urlencoded;
 
 use super::super::refusal::Refusal;
+use super::account::readable;
 use super::pull_refusal;
 use crate::facts::Remembered;
 use crate::gate::Asking;
@@ -59,9 +60,10 @@ pub async fn search(
     let place = place(&garden.searches, WAIT).await.map_err(fault)?;
     let runtime = garden.store.runtime.clone();
     let (asked, here) = (Arc::clone(registry), runtime.clone());
+    let readable = readable(registry, req);
     // Away from those who serve. The place is taken until the work is done, whoever waits for it.
     let looking = move || {
-        let found = here.block_on(find(&asked, &asking, question));
+        let found = here.block_on(find(&asked, &asking, &readable, question));
         drop(place);
         found
     };
@@ -97,6 +99,7 @@ struct Found {
 async fn find(
     registry: &Registry,
     asking: &Asking,
+    readable: &impl Fn(&Package) -> bool,
     question: Question,
 ) -> Result<Found, PullError> {
     let store = &registry.garden.store;
@@ -109,7 +112,11 @@ async fn find(
         if found.count == end || looks == 0 || begun.elapsed() > PATIENCE {
             break;
         }
-        let shown = look_at(registry, asking, &wanted, &find, &mut looks).await?;
+        let Ok(package) = Package::new(Ecosystem::Npm, &find.name) else { continue };
+        if !readable(&package) {
+            continue;
+        }
+        let shown = look_at(registry, asking, &wanted, (&find, package), &mut looks).await?;
         let Some(shown) = shown else { continue };
         found.count += 1;
         if found.count > question.from {
@@ -124,12 +131,11 @@ async fn look_at(
     registry: &Registry,
     asking: &Asking,
     wanted: &Wanted,
-    find: &Find,
+    (find, package): (&Find, Package),
     looks: &mut usize,
 ) -> Result<Option<Value>, PullError> {
     let garden = &registry.garden;
     *looks = looks.saturating_sub(1);
-    let Ok(package) = Package::new(Ecosystem::Npm, &find.name) else { return Ok(None) };
     let rules = garden.gate.rules();
     if !garden.gate.may_show(&rules, &package, asking, find.is_own) {
         return Ok(None);

@@ -51,6 +51,35 @@ pub enum Endpoint {
     Attestations(Package, Version),
 }
 
+impl Endpoint {
+    /// The one package that it is about.
+    pub fn package(&self) -> Option<&Package> {
+        match self {
+            Self::Packument(package)
+            | Self::Manifest(package, _)
+            | Self::Tarball(package, _)
+            | Self::Revision(package, _)
+            | Self::TarballRevision(package, ..)
+            | Self::Tags(package)
+            | Self::Tag(package, _)
+            | Self::Attestations(package, _) => Some(package),
+            Self::Search
+            | Self::Ping
+            | Self::Reason(_)
+            | Self::WhoAmI
+            | Self::LegacyLogin(_)
+            | Self::WebLogin
+            | Self::Logout
+            | Self::Profile
+            | Self::Tokens
+            | Self::Stage
+            | Self::AuditBulk
+            | Self::AuditTree { .. }
+            | Self::Keys => None,
+        }
+    }
+}
+
 /// Reads the part of a request's path that follows the registry's name, still encoded.
 pub fn parse_path(path: &str) -> Result<Endpoint, PathError> {
     let tokens = decode_tokens(path)?;

@@ -128,7 +128,7 @@ pub async fn set_tag(
     package: Package,
     tag: &str,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_publisher(registry, req)?;
+    let person = known_publisher(registry, req, &package)?;
     let target = own_target(registry, req, &package)?;
     if let Some(fault) = tag_fault(tag) {
         return Err(Refusal::Malformed(format!("the tag {tag:?} can not be used: {fault}")));
@@ -168,7 +168,7 @@ pub async fn remove_tag(
     package: Package,
     tag: &str,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_publisher(registry, req)?;
+    let person = known_publisher(registry, req, &package)?;
     let target = own_target(registry, req, &package)?;
     if tag == LATEST {
         return Err(Refusal::Malformed(format!(
@@ -194,7 +194,7 @@ pub async fn put_revision(
     package: Package,
     revision: String,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_publisher(registry, req)?;
+    let person = known_publisher(registry, req, &package)?;
     let target = own_target(registry, req, &package)?;
     let _turn = registry.garden.uploads.take(&person.name).await.map_err(Refusal::pull)?;
     let sent = super::body::receive(&registry.garden.store.blobs, body).await?;
@@ -245,7 +245,7 @@ pub async fn remove_tarball(
     package: Package,
     file: &str,
 ) -> Result<HttpResponse, Refusal> {
-    known_publisher(registry, req)?;
+    known_publisher(registry, req, &package)?;
     own_target(registry, req, &package)?;
     check_allowed(registry, &package)?;
     // What is left of an unpublish that was cut short goes first: then it is remembered as gone.
@@ -274,7 +274,7 @@ pub async fn remove_package(
     package: Package,
     revision: String,
 ) -> Result<HttpResponse, Refusal> {
-    let person = known_publisher(registry, req)?;
+    let person = known_publisher(registry, req, &package)?;
     let target = own_target(registry, req, &package)?;
     check_allowed(registry, &package)?;
     let visible = visible_versions(registry, req, &package).await?;

@@ -1,0 +1,236 @@
+//! Roles come and go, and what one gives is changed for all who hold it.
+
+use policies::asker::is_word;
+use policies::rules::nearest;
+
+use super::change::{check_rights, check_size};
+use super::teams::check_description;
+use super::{MAX_ROLES, Register, RegisterError, check_administers};
+use crate::access::Person;
+use crate::access::rights::{Right, Rights};
+use crate::access::roles::{BUILT_IN, built_in};
+use crate::access::table::Token;
+use crate::metadata::Batch;
+use crate::metadata::records::{RoleRecord, read_stored};
+
+/// Roles of one holder.
+const MAX_HELD: usize = 20;
+/// Names in a message.
+const MAX_SHOWN: usize = 5;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct NewRole {
+    pub name: String,
+    pub description: Option<String>,
+    /// To read is among them, unless they say what.
+    pub rights: Rights,
+}
+
+/// A role as it is told.
+#[derive(Clone, Debug)]
+pub struct RoleFound {
+    pub name: String,
+    pub description: Option<String>,
+    pub rights: Rights,
+    /// Absent: it is built in.
+    pub record: Option<RoleRecord>,
+    /// Who holds it, those that are valid no more left out.
+    pub holders: usize,
+}
+
+impl Register {
+    /// The built-in ones first, then by name.
+    pub fn roles(&self) -> Vec<RoleFound> {
+        let (table, now) = (self.0.table.read(), self.0.clock.now());
+        let mut counts = std::collections::HashMap::<&str, usize>::new();
+        for token in table.tokens().filter(|token| token.gone(now).is_none()) {
+            for role in &token.record.roles {
+                *counts.entry(role).or_default() += 1;
+            }
+        }
+        let count = |name: &str| counts.get(name).copied().unwrap_or_default();
+        let built_in = BUILT_IN.iter().map(|(name, rights, about)| RoleFound {
+            name: (*name).to_owned(),
+            description: Some((*about).to_owned()),
+            rights: Rights::stored(rights.iter().copied()),
+            record: None,
+            holders: count(name),
+        });
+        let made = table.roles().map(|(name, role)| RoleFound {
+            name: name.to_string(),
+            description: role.record.description.clone(),
+            rights: role.rights.clone(),
+            record: Some(role.record.clone()),
+            holders: count(name),
+        });
+        built_in.chain(made).collect()
+    }
+
+    pub async fn create_role(&self, by: &Person, new: NewRole) -> Result<RoleFound, RegisterError> {
+        check_administers(by)?;
+        check_new(&new)?;
+        let rights = new.rights.with_read();
+        check_rights(by, &rights)?;
+        check_size(&rights)?;
+        let _turn = self.0.turn.lock().await;
+        {
+            let table = self.0.table.read();
+            if table.roles().len() >= MAX_ROLES {
+                return Err(RegisterError::Taken(format!("there are {MAX_ROLES} roles already")));
+            }
+            let mut taken = table.roles().map(|(name, _)| name);
+            if let Some(taken) = taken.find(|taken| taken.eq_ignore_ascii_case(&new.name)) {
+                return Err(RegisterError::Taken(format!(
+                    "there is a role {taken} already; garth role change says anew what it gives"
+                )));
+            }
+        }
+        // Whoever held one of this name that is gone would have this one without being given it.
+        self.check_unheld(&new.name, "give it another name, or revoke those first")?;
+        let record = RoleRecord {
+            description: new.description,
+            rights: rights.texts(),
+            created: self.0.clock.now(),
+            created_by: by.name.to_string(),
+            changed: None,
+            changed_by: None,
+        };
+        let key = RoleRecord::key(&new.name);
+        let batch = Batch::default().expect_absent(&key).put_record(&key, &record);
+        self.0.metadata.commit(batch).await?;
+        self.0.table.write().put_role(&new.name, record);
+        tracing::info!(role = new.name, %rights, by = %by.name, "role made");
+        self.role(&new.name)
+    }
+
+    /// Whoever holds it has what it says now, from the next request on.
+    pub async fn change_role(
+        &self,
+        by: &Person,
+        name: &str,
+        rights: Rights,
+        description: Option<String>,
+    ) -> Result<RoleFound, RegisterError> {
+        check_administers(by)?;
+        check_made(name)?;
+        check_description(description.as_deref())?;
+        let rights = rights.with_read();
+        check_rights(by, &rights)?;
+        check_size(&rights)?;
+        let _turn = self.0.turn.lock().await;
+        let key = RoleRecord::key(name);
+        let stored = read_stored(self.0.metadata.as_ref(), &key).await?;
+        let Some(stored) = stored else { return Err(self.no_such_role(name)) };
+        let record = RoleRecord {
+            description: description.or_else(|| stored.record.description.clone()),
+            rights: rights.texts(),
+            changed: Some(self.0.clock.now()),
+            changed_by: Some(by.name.to_string()),
+            ..stored.record.clone()
+        };
+        let batch =
+            Batch::default().expect_unchanged(&key, Some(&stored)).put_record(&key, &record);
+        self.0.metadata.commit(batch).await?;
+        self.0.table.write().put_role(name, record);
+        tracing::info!(role = name, %rights, by = %by.name, "role changed");
+        self.role(name)
+    }
+
+    /// Not while somebody holds it, unless it is taken from all of them.
+    pub async fn remove_role(
+        &self,
+        by: &Person,
+        name: &str,
+        from_all: bool,
+    ) -> Result<(), RegisterError> {
+        check_administers(by)?;
+        check_made(name)?;
+        let _turn = self.0.turn.lock().await;
+        let key = RoleRecord::key(name);
+        let stored = read_stored(self.0.metadata.as_ref(), &key).await?;
+        if stored.is_none() {
+            return Err(self.no_such_role(name));
+        }
+        if !from_all {
+            let remedy =
+                "garth role remove --from-all takes it from all of them, at their next request";
+            self.check_unheld(name, remedy)?;
+        }
+        let batch = Batch::default().expect_unchanged(&key, stored.as_ref()).remove_record(&key);
+        self.0.metadata.commit(batch).await?;
+        self.0.table.write().remove_role(name);
+        tracing::info!(role = name, by = %by.name, from_all, "role removed");
+        Ok(())
+    }
+
+    pub fn role(&self, name: &str) -> Result<RoleFound, RegisterError> {
+        let found = self.roles().into_iter().find(|role| role.name == name);
+        found.ok_or_else(|| self.no_such_role(name))
+    }
+
+    /// What roles give that are about to be held; each has to be there.
+    pub(super) fn given_by_roles(&self, names: &[String]) -> Result<Rights, RegisterError> {
+        if names.len() > MAX_HELD {
+            let message = format!("at most {MAX_HELD} roles at once");
+            return Err(RegisterError::Invalid { field: "roles", message });
+        }
+        names.iter().try_fold(Rights::none(), |all, name| {
+            let given = self.0.table.read().role_rights(name);
+            given.map(|given| all.and(&given)).ok_or_else(|| self.no_such_role(name))
+        })
+    }
+
+    pub(super) fn rights_of(&self, token: &Token) -> Rights {
+        self.0.table.read().rights_of(token)
+    }
+
+    fn check_unheld(&self, name: &str, remedy: &str) -> Result<(), RegisterError> {
+        let (table, now) = (self.0.table.read(), self.0.clock.now());
+        let holders: Vec<String> = table
+            .tokens()
+            .filter(|token| token.gone(now).is_none())
+            .filter(|token| token.record.roles.iter().any(|role| role == name))
+            .map(|token| format!("the token {}", token.name))
+            .collect();
+        if holders.is_empty() {
+            return Ok(());
+        }
+        let shown = holders.iter().take(MAX_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let more = if holders.len() > MAX_SHOWN { ", …" } else { "" };
+        Err(RegisterError::Taken(format!(
+            "the role {name} is held by {} ({shown}{more}): {remedy}",
+            holders.len()
+        )))
+    }
+
+    fn no_such_role(&self, name: &str) -> RegisterError {
+        let table = self.0.table.read();
+        let built_in = BUILT_IN.iter().map(|(name, ..)| *name);
+        let names: Vec<&str> = built_in.chain(table.roles().map(|(name, _)| &**name)).collect();
+        let near = nearest(name, &names).map(str::to_owned);
+        RegisterError::NoSuchRole { name: name.chars().take(100).collect(), near }
+    }
+}
+
+fn check_new(new: &NewRole) -> Result<(), RegisterError> {
+    if !is_word(&new.name) {
+        let message = "use up to 100 letters, digits, `-`, `_` and `.`, beginning with a letter \
+                       or digit";
+        return Err(RegisterError::Invalid { field: "name", message: message.to_owned() });
+    }
+    // A role that is called like a right would be read as the right.
+    if Right::parse(&new.name).is_some() {
+        let message = format!("`{}` is the name of a right", new.name);
+        return Err(RegisterError::Invalid { field: "name", message });
+    }
+    check_made(&new.name)?;
+    check_description(new.description.as_deref())
+}
+
+fn check_made(name: &str) -> Result<(), RegisterError> {
+    if built_in(&name.to_ascii_lowercase()).is_none() {
+        return Ok(());
+    }
+    Err(RegisterError::Taken(format!("the role {name} is built in, and stays as it is")))
+}

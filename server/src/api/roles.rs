@@ -1,0 +1,142 @@
+//! `/roles`: sets of rights that have a name.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+use super::rules::{json_body, query};
+use super::tokens::read_rights;
+use super::{Api, By, wrong_method};
+use crate::access::register::{NewRole, RoleFound};
+use crate::access::rights::Rights;
+
+pub fn routes(scope: &mut web::ServiceConfig) {
+    scope
+        .service(
+            web::resource("/roles").get(list).post(create).default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/roles/{name}")
+                .get(show)
+                .put(change)
+                .delete(remove)
+                .default_service(web::to(wrong_method)),
+        );
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleView {
+    pub name: String,
+    pub description: Option<String>,
+    pub rights: Rights,
+    /// It is always there, and never another.
+    pub built_in: bool,
+    /// How many hold it.
+    pub holders: usize,
+    pub created: Option<Timestamp>,
+    pub created_by: Option<String>,
+    pub changed: Option<Timestamp>,
+    pub changed_by: Option<String>,
+}
+
+impl From<RoleFound> for RoleView {
+    fn from(role: RoleFound) -> Self {
+        let RoleFound { name, description, rights, record, holders } = role;
+        let built_in = record.is_none();
+        let record = record.as_ref();
+        Self {
+            created: record.map(|record| record.created),
+            created_by: record.map(|record| record.created_by.clone()),
+            changed: record.and_then(|record| record.changed),
+            changed_by: record.and_then(|record| record.changed_by.clone()),
+            name,
+            description,
+            rights,
+            built_in,
+            holders,
+        }
+    }
+}
+
+/// The built-in ones first, then by name.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoleList {
+    pub roles: Vec<RoleView>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleRequest {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// `publish`, `publish=npm:@acme/*`
+    pub rights: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleChange {
+    /// Left out: as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub rights: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveQuery {
+    /// Even where somebody holds it.
+    from_all: Option<bool>,
+}
+
+pub async fn list(api: web::Data<Api>) -> web::Json<RoleList> {
+    let roles = api.access.register().roles();
+    web::Json(RoleList { roles: roles.into_iter().map(RoleView::from).collect() })
+}
+
+pub async fn show(
+    api: web::Data<Api>,
+    name: web::Path<String>,
+) -> Result<web::Json<RoleView>, Problem> {
+    Ok(web::Json(api.access.register().role(&name)?.into()))
+}
+
+pub async fn create(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let RoleRequest { name, description, rights } = json_body(&request, body, "the role")?;
+    let new = NewRole { name, description, rights: read_rights(&rights)? };
+    let made = RoleView::from(api.access.register().create_role(&by, new).await?);
+    let location = format!("/api/v1/roles/{}", made.name);
+    Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(made))
+}
+
+pub async fn change(
+    api: web::Data<Api>,
+    by: By,
+    name: web::Path<String>,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<web::Json<RoleView>, Problem> {
+    let RoleChange { description, rights } = json_body(&request, body, "the role")?;
+    let rights = read_rights(&rights)?;
+    let changed = api.access.register().change_role(&by, &name, rights, description).await?;
+    Ok(web::Json(changed.into()))
+}
+
+pub async fn remove(
+    api: web::Data<Api>,
+    by: By,
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let RemoveQuery { from_all } = query(&request)?;
+    api.access.register().remove_role(&by, &name, from_all.unwrap_or_default()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
