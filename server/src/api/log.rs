@@ -11,7 +11,7 @@ use super::recorded::since;
 use super::rules::query;
 use super::{Api, By, wrong_method};
 use crate::access::Person;
-use crate::access::rights::Right;
+use crate::access::rights::{Place, Right};
 use crate::audit::{Action, Filter, Logged, Order};
 
 const PAGE: u64 = 100;
@@ -68,7 +68,7 @@ fn check_may_read(by: &Person) -> Result<(), Problem> {
     if by.may(Right::Administer) {
         Ok(())
     } else {
-        Err(Problem::forbidden(by.lacks(Right::Administer)))
+        Err(Problem::forbidden(by.lacks(Right::Administer, &Place::default())))
     }
 }
 
