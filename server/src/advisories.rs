@@ -26,6 +26,7 @@ use tokio::sync::Mutex;
 
 use crate::blobs::{BlobError, Blobs, Stage};
 use crate::clock::Clock;
+use crate::edge;
 use crate::metadata::records::SourceRecord;
 use crate::metadata::{Metadata, MetadataError};
 use crate::rules::Rules;
@@ -153,7 +154,7 @@ impl Advisories {
         staged.finish().await?;
         let this = self.clone();
         // To its end, also where the one who asked has left.
-        let importing = tokio::spawn(async move {
+        let importing = async move {
             let _turn = this.0.turn.lock().await;
             let imported = import::run(&this.0, &staged, &options).await;
             if imported.as_ref().is_ok_and(Imported::changed) {
@@ -161,7 +162,8 @@ impl Advisories {
             }
             this.clean_later();
             imported
-        });
+        };
+        let importing = tokio::spawn(edge::on_behalf_of(edge::current(), importing));
         importing.await.unwrap_or_else(|fault| Err(ImportError::Internal(fault.to_string())))
     }
 

@@ -287,7 +287,8 @@ async fn no_such_path() -> HttpResponse {
                           /advisories/{id}, /requests, /requests/{number}, \
                           /requests/{number}/comments, /requests/approve, /requests/reject, \
                           /tokens, /tokens/{name}, /tokens/{name}/rotate, /roles, /roles/{name}, \
-                          /teams, /teams/{unit}/{team} and /log";
+                          /teams, /teams/{unit}/{team}, /log, \
+                          /log/checkpoint, /log/proofs/inclusion and /log/proofs/consistency";
     Problem::not_found("no-such-path", DETAIL).response()
 }
 

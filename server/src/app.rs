@@ -163,9 +163,9 @@ impl App {
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let lifecycle = Lifecycle::default();
+        let health = Health::new(lifecycle.clone());
         let blobs = open_blobs(&config.data, engines.blobs, engines.staging, &metrics).await?;
-        let (log, metadata, logging) = Log::open(engines.metadata, clock.clone());
-        let metadata: Arc<dyn Metadata> = metadata;
+        let (log, metadata, logging) = open_log(config, engines.metadata, &clock, &health).await?;
         let (rules, advisories) = open_rules(config, &metadata, &blobs, &clock).await?;
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = PullStore {
@@ -202,7 +202,6 @@ impl App {
         let upstreams = open_upstreams(config, &clock)?;
         let registries = open_registries(config, &upstreams, &garden)?;
 
-        let health = Health::new(lifecycle.clone());
         let upkeep = Upkeep::start(upkeep::Watched {
             metadata: Arc::clone(&metadata),
             blobs: blobs.clone(),
@@ -289,6 +288,7 @@ impl App {
         let comparing = self.garden.npm_documents.land();
         let _ = tokio::time::timeout(LANDING, comparing).await;
         self.garden.npm_documents.give_up();
+        self.garden.often.finish().await;
         drop(self.upkeep);
         drop(self.fetching);
         drop(self.unpublishing);
@@ -316,6 +316,33 @@ async fn open_token(data: PathBuf) -> Result<(AdminToken, PathBuf), StartError> 
         .await
         .map_err(|fault| start_error("opening the admin token", &fault))?
         .map_err(|fault| StartError::Failed(fault.to_string()))
+}
+
+/// With the store as everybody has it from here on, and what differs from the last start noted.
+async fn open_log(
+    config: &Config,
+    engine: Arc<dyn Metadata>,
+    clock: &Clock,
+    health: &Health,
+) -> Result<(Log, Arc<dyn Metadata>, audit::Keeping), StartError> {
+    let failed = |fault: &dyn std::fmt::Display| StartError::Failed(fault.to_string());
+    let opening = audit::Opening {
+        data: config.data.clone(),
+        origin: config.audit.origin.clone(),
+        accept: config.accept_log.clone(),
+    };
+    let key = audit::open_key(&opening, engine.as_ref(), clock).await;
+    let key = key.map_err(|fault| failed(&fault))?;
+    let (log, metadata, mut logging) = Log::open(engine, clock.clone(), key);
+    let anchors = audit::Anchors::new(&config.audit, config.data.clone(), clock);
+    let anchors = anchors.map_err(|fault| failed(&fault))?;
+    let (anchored, checked) = (anchors.state(), log.clone());
+    health.register("audit-log", move || checked.check());
+    health.register("audit-checkpoints", move || anchored.check());
+    logging.anchor(&log, anchors);
+    let noted = audit::note_settings(metadata.as_ref(), &config.given, clock).await;
+    noted.map_err(|fault| start_error("writing the settings into the audit log", &fault))?;
+    Ok((log, metadata, logging))
 }
 
 async fn open_signing(data: PathBuf) -> Result<SigningKey, StartError> {

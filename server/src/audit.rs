@@ -7,34 +7,53 @@
 //!    refused. [`audited`] refuses batches that forget it.
 //! 2. Within a second the [`sequencer`] moves it to the end of the log: it gets its number, its
 //!    index keys, and its hash in the [`tree`].
-//! 3. The root of the tree is signed, and kept outside.
+//! 3. The root of the tree is signed ([`checkpoint`]), kept beside the key and put where the
+//!    administrator wants it ([`anchoring`]). A start over a store with another log is refused
+//!    ([`opening`]), and a copy is held against what was signed ([`verify`]).
 //!
 //! Who wants to know of what happens reads from a number on ([`Log::since`]) and is woken by
 //! [`Log::watch`].
 //!
 //! [`Batch::note`]: crate::metadata::Batch::note
 
+mod anchoring;
 mod audited;
+pub mod checkpoint;
 mod entry;
 mod index;
+mod often;
+mod opening;
+mod proofs;
 mod reading;
 mod redact;
 mod sequencer;
+mod settings;
 mod tree;
+pub mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+pub use self::anchoring::Anchors;
 pub use self::audited::Audited;
+use self::checkpoint::LogKey;
 pub use self::entry::{Action, Entry, GARTH};
+pub use self::often::Often;
+pub use self::opening::{OpenLogError, Opening, open_key};
+pub use self::proofs::{ConsistencyProof, InclusionProof, ProofError, SignedHead};
 pub use self::reading::{Filter, Logged, Order, Page};
+pub use self::redact::redacted;
 use self::sequencer::Sequencer;
+pub use self::settings::note_settings;
+pub use self::tree::TreeError;
 use crate::clock::Clock;
 use crate::metadata::records::{self, AuditHead, Prefix, WaitingRecord};
 use crate::metadata::{Metadata, MetadataError};
+use crate::observability::CheckState;
 
 /// How long a reader waits for what was written just before.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -46,28 +65,48 @@ pub struct Log(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     metadata: Arc<dyn Metadata>,
+    key: LogKey,
     size: watch::Receiver<u64>,
+    trouble: Trouble,
 }
+
+/// Why entries do not get their numbers, while they do not.
+type Trouble = Arc<Mutex<Option<String>>>;
 
 /// The log's own work in this process; it ends with it.
 #[derive(Debug)]
-pub struct Keeping(JoinHandle<()>);
+pub struct Keeping(Vec<JoinHandle<()>>);
 
 impl Drop for Keeping {
     fn drop(&mut self) {
-        self.0.abort();
+        for job in &self.0 {
+            job.abort();
+        }
+    }
+}
+
+impl Keeping {
+    /// Puts checkpoints where they belong, too.
+    pub fn anchor(&mut self, log: &Log, anchors: Anchors) {
+        self.0.push(tokio::spawn(anchors.run(log.clone(), log.watch())));
     }
 }
 
 impl Log {
     /// Over the engine itself. Everybody else is handed the [`Audited`] store that comes with it.
-    pub fn open(metadata: Arc<dyn Metadata>, clock: Clock) -> (Self, Arc<Audited>, Keeping) {
+    pub fn open(
+        metadata: Arc<dyn Metadata>,
+        clock: Clock,
+        key: LogKey,
+    ) -> (Self, Arc<Audited>, Keeping) {
         let wake = Arc::new(Notify::new());
         let audited = Arc::new(Audited::new(Arc::clone(&metadata), Arc::clone(&wake)));
         let (told, size) = watch::channel(0);
-        let sequencer = Sequencer::new(Arc::clone(&metadata), clock, wake, told);
-        let keeping = Keeping(tokio::spawn(sequencer.run()));
-        (Self(Arc::new(Inner { metadata, size })), audited, keeping)
+        let trouble = Trouble::default();
+        let sequencer =
+            Sequencer::new(Arc::clone(&metadata), clock, wake, told, Arc::clone(&trouble));
+        let keeping = Keeping(vec![tokio::spawn(sequencer.run())]);
+        (Self(Arc::new(Inner { metadata, key, size, trouble })), audited, keeping)
     }
 
     /// How many entries there are, and then each time that there are more, whichever process wrote
@@ -80,6 +119,11 @@ impl Log {
     pub async fn size(&self) -> Result<u64, MetadataError> {
         let head = records::read(self.0.metadata.as_ref(), &AuditHead::key()).await?;
         Ok(head.map_or(0, |head| head.size))
+    }
+
+    /// For `/readyz`.
+    pub fn check(&self) -> CheckState {
+        self.0.trouble.lock().clone().map_or(CheckState::Ok, CheckState::Degraded)
     }
 
     /// Returns when what was written before the call has its number, or after a while: who changes

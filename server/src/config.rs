@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "read before the executor runs")]
 
 mod advisories;
+mod audit;
 mod env;
 mod faults;
 mod files;
@@ -34,6 +35,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 pub use advisories::AdvisoriesConfig;
+pub use audit::AuditConfig;
 pub use env::EnvSnapshot;
 pub use faults::{ConfigFault, Place};
 pub use files::read_text;
@@ -78,8 +80,13 @@ pub struct Config {
     pub advisories: AdvisoriesConfig,
     pub recorded: RecordedConfig,
     pub requests: RequestsConfig,
+    pub audit: AuditConfig,
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
+    /// Why another audit log than was signed here is taken at this start.
+    pub accept_log: Option<String>,
+    /// What is set, and not left to its default, without secrets: for the audit log.
+    pub given: BTreeMap<String, String>,
 }
 
 /// What the command line says; it wins over the environment, which wins over the file.
@@ -89,6 +96,7 @@ pub struct LoadOptions {
     pub data: Option<PathBuf>,
     pub listen: Option<String>,
     pub mode: Option<String>,
+    pub accept_log: Option<String>,
     /// Upstreams that were discovered. They stand where the file would, so everything else wins.
     pub discovered: Vec<(Format, Url)>,
     pub env: EnvSnapshot,
@@ -103,7 +111,8 @@ impl Config {
         };
         let mut reader = Reader::new(table, options, options.arguments()?);
         reader.incomplete = !syntax.is_empty();
-        let config = read_all(&mut reader, options.file.clone());
+        let mut config = read_all(&mut reader, options.file.clone());
+        config.accept_log.clone_from(&options.accept_log);
         let mut faults = reader.faults;
         // What seems odd on a line that could not be read says nothing new.
         let broken: BTreeSet<usize> = syntax.iter().filter_map(line).collect();
@@ -178,7 +187,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
     let names = registry::names(reader);
     check_clashes(reader, &names);
     let registries = registry::read(reader, &names);
-    let config = Config {
+    let mut config = Config {
         file,
         listen: root.listen,
         public_url: root.public_url,
@@ -195,9 +204,13 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
         advisories: advisories::read(reader),
         recorded: recorded::read(reader),
         requests: requests::read(reader),
+        audit: audit::read(reader),
         tls: tls::read(reader),
         log: log::read(reader),
+        accept_log: None,
+        given: BTreeMap::new(),
     };
+    config.given = std::mem::take(&mut reader.shown);
     check_circles(reader, &config);
     let unknown = reader.env.unknown(&names.into_keys().collect(), &reader.secret_variables);
     reader.faults.extend(unknown);

@@ -33,6 +33,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::access::Access;
+use crate::audit::Often;
 use crate::config::{Anonymous, Format, RegistryConfig};
 use crate::edge::{self, Problem};
 use crate::facts::Remembered;
@@ -79,6 +80,8 @@ const LOGIN_ROOM: usize = 4 << 20;
 /// What every registry is handed.
 #[derive(Debug)]
 pub struct Garden {
+    /// Counts for the audit log what comes often.
+    pub often: Often,
     pub access: Access,
     pub gate: Gate,
     pub requests: Requests,
@@ -120,6 +123,11 @@ impl Garden {
             absent_age: settings.absent_age,
         };
         Arc::new(Self {
+            often: Often::new(
+                Arc::clone(&store.metadata),
+                store.clock.clone(),
+                store.runtime.clone(),
+            ),
             access,
             gate,
             requests,

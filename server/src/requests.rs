@@ -43,7 +43,7 @@ use crate::rules::Rules;
 use board::Board;
 use pending::Pending;
 
-pub use asking::{Ask, Asked};
+pub use asking::{Ask, Asked, asker};
 pub use closing::{Approval, Approved, CloseError, Obstacle};
 pub use judging::{Judged, Standing};
 pub use keeping::Keeping;

@@ -127,7 +127,9 @@ fn every_command_that_docs_name_exists_with_its_options() {
                 let mut command = vec![first.to_owned()];
                 let said = help.of(&command);
                 let mut said = said.unwrap_or_else(|| panic!("{document}: no command: {line}"));
-                if let Some(second) = rest.first().filter(|_| said.contains("\nCommands:")) {
+                let is_command =
+                    |second: &&&str| said.contains("\nCommands:") && !second.starts_with('-');
+                if let Some(second) = rest.first().filter(is_command) {
                     command.push((*second).to_owned());
                     said = help.of(&command).unwrap_or_else(|| panic!("{document}: {line}"));
                 }

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::stored::{Walk, fingerprint, read_state};
 use super::{Fault, ImportError, ImportOptions, Inner, MAX_SOURCES, bundle, cleaning};
+use crate::audit::{Action, Entry};
 use crate::blobs::Stage;
 use crate::metadata::records::{
     AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Parts, SourceRecord, Stored,
@@ -91,7 +92,7 @@ pub(super) async fn run(
     let generation = state.begun + 1;
     state.begun = generation;
     state.unfinished.push(generation);
-    let begun = commit_state(metadata, before.as_ref(), &state).await?;
+    let begun = commit_state(metadata, before.as_ref(), &state, None).await?;
 
     let mut writing = Writing {
         source: &options.source,
@@ -129,9 +130,22 @@ pub(super) async fn run(
         advisories: held.len() as u64,
     };
     state.sources.insert(options.source.clone(), source);
-    commit_state(metadata, Some(&begun), &state).await?;
-    imported.revision = state.revision;
+    imported.revision.clone_from(&state.revision);
+    let told = Some((entry(&imported, options.complete), inner.clock.now()));
+    commit_state(metadata, Some(&begun), &state, told).await?;
     Ok(imported)
+}
+
+fn entry(imported: &Imported, complete: bool) -> Entry {
+    Entry::new(Action::AdvisoriesImported)
+        .or_garth()
+        .subject(&imported.source)
+        .detail("read", &imported.read)
+        .detail("written", &imported.written)
+        .detail("removed", &imported.removed)
+        .detail("malicious", &imported.malicious)
+        .detail("complete", &complete)
+        .detail("advisories", &imported.revision)
 }
 
 fn before_of<'s>(state: &'s AdvisoriesRecord, source: &str) -> Option<&'s SourceRecord> {
@@ -142,10 +156,14 @@ async fn commit_state(
     metadata: &dyn Metadata,
     before: Option<&Stored<AdvisoriesRecord>>,
     state: &AdvisoriesRecord,
+    told: Option<(Entry, Timestamp)>,
 ) -> Result<Stored<AdvisoriesRecord>, ImportError> {
     let key = AdvisoriesRecord::key();
-    let batch = Batch::default().expect_unchanged(&key, before).put_record(&key, state);
+    let mut batch = Batch::default().expect_unchanged(&key, before).put_record(&key, state);
     let raw = batch.changes[0].value.clone().unwrap_or_default();
+    if let Some((entry, at)) = told {
+        batch = batch.note(entry, at);
+    }
     metadata.commit(batch).await?;
     Ok(Stored { record: state.clone(), raw })
 }

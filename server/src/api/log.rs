@@ -1,6 +1,8 @@
 //! `/log`: the audit log, page by page.
 
-use actix_web::{HttpRequest, web};
+use actix_web::http::StatusCode;
+use actix_web::http::header::ACCEPT;
+use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use policies::package::Package;
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,9 @@ use super::rules::query;
 use super::{Api, By, wrong_method};
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
-use crate::audit::{Action, Filter, Logged, Order};
+use crate::audit::{
+    Action, ConsistencyProof, Filter, InclusionProof, Logged, Order, ProofError, TreeError,
+};
 
 const PAGE: u64 = 100;
 const MAX_PAGE: u64 = 1000;
@@ -20,7 +24,21 @@ const MAX_PAGE: u64 = 1000;
 const MAX_ACTIONS: usize = 50;
 
 pub fn routes(scope: &mut web::ServiceConfig) {
-    scope.service(web::resource("/log").get(list).default_service(web::to(wrong_method)));
+    scope
+        .service(web::resource("/log").get(list).default_service(web::to(wrong_method)))
+        .service(
+            web::resource("/log/checkpoint").get(checkpoint).default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/log/proofs/inclusion")
+                .get(inclusion)
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/log/proofs/consistency")
+                .get(consistency)
+                .default_service(web::to(wrong_method)),
+        );
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,6 +121,74 @@ pub async fn list(
     let size = api.log.size().await?;
     let entries = page.entries.iter().map(raw).collect::<Result<_, _>>()?;
     Ok(web::Json(LogPage { entries, size, next: page.next }))
+}
+
+/// The log as it is now, signed: as JSON, and the note alone for who accepts `text/plain`.
+pub async fn checkpoint(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    check_may_read(&by)?;
+    api.log.settle().await?;
+    let head = api.log.signed_head().await?;
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    if accept.is_some_and(|accept| accept.trim_start().starts_with("text/plain")) {
+        let text = "text/plain; charset=utf-8";
+        return Ok(HttpResponse::Ok().content_type(text).body(head.checkpoint));
+    }
+    Ok(HttpResponse::Ok().json(head))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InclusionQuery {
+    /// The number of the entry.
+    n: u64,
+    /// Of the log that it is proved for, as a checkpoint says it; left out, the log as it is now.
+    size: Option<u64>,
+}
+
+pub async fn inclusion(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+) -> Result<web::Json<InclusionProof>, Problem> {
+    check_may_read(&by)?;
+    let InclusionQuery { n, size } = query(&request)?;
+    Ok(web::Json(api.log.prove_inclusion(n, size).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsistencyQuery {
+    /// The size of the earlier log.
+    from: u64,
+    /// That of the later one; left out, the log as it is now.
+    to: Option<u64>,
+}
+
+pub async fn consistency(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+) -> Result<web::Json<ConsistencyProof>, Problem> {
+    check_may_read(&by)?;
+    let ConsistencyQuery { from, to } = query(&request)?;
+    Ok(web::Json(api.log.prove_consistency(from, to).await?))
+}
+
+impl From<ProofError> for Problem {
+    fn from(fault: ProofError) -> Self {
+        match fault {
+            ProofError::OutOfRange(detail) => Self::bad_request("out-of-range", detail),
+            ProofError::Tree(TreeError::Metadata(fault)) => fault.into(),
+            fault => {
+                tracing::error!(%fault, "the audit log can not be proved");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "log-not-proved", fault.to_string())
+            }
+        }
+    }
 }
 
 /// As entries name it; a pattern is as it stands in its rule.

@@ -30,7 +30,11 @@ async fn api() -> (TempDir, Api) {
     tokio::fs::write(dir.join("a.toml"), text).await.unwrap();
     let metadata = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
     let clock = Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap());
-    let (log, metadata, logging) = crate::audit::Log::open(Arc::new(metadata), clock.clone());
+    let (log, metadata, logging) = crate::audit::Log::open(
+        Arc::new(metadata),
+        clock.clone(),
+        crate::audit::checkpoint::LogKey::make("log"),
+    );
     // It ends with the test's runtime.
     std::mem::forget(logging);
     let metadata: Arc<dyn Metadata> = metadata;

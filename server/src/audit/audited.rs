@@ -10,12 +10,21 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::metadata::records::{
-    AuditHashes, AuditHead, AuditIndex, AuditRecord, Record, RuleRecord, WaitingRecord,
+    AuditHashes, AuditHead, AuditIndex, AuditRecord, OwnRecord, Record, RoleRecord, RuleRecord,
+    TeamRecord, TokenRecord, WaitingRecord,
 };
 use crate::metadata::{Batch, Entry, Metadata, MetadataError};
 
 /// Kinds that change only beside an entry.
-const TOLD: [&str; 1] = [RuleRecord::KIND];
+const TOLD: [&str; 7] = [
+    RuleRecord::KIND,
+    OwnRecord::KIND,
+    TokenRecord::KIND,
+    TeamRecord::KIND,
+    RoleRecord::KIND,
+    "request/approved",
+    "request/rejected",
+];
 /// Kinds that the sequencer alone writes.
 const LOG: [&str; 4] = [AuditRecord::KIND, AuditIndex::KIND, AuditHashes::KIND, AuditHead::KIND];
 
@@ -106,8 +115,10 @@ mod tests {
         let rows = [
             ("a rule", "rule/x", false, true),
             ("a rule, told", "rule/x", true, false),
+            ("a token", "token/ci", false, true),
             ("its use", "token-use/ci", false, false),
             ("packages of a rule", "rule-packages/x/000001", false, false),
+            ("an answer", "request/approved/1", false, true),
             ("a refusal", "request/open/1", false, false),
             ("an entry with a number", "audit/1", true, true),
             ("the head", "audit-head/state", true, true),

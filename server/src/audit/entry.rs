@@ -23,6 +23,7 @@ use crate::random;
 const NAME: usize = 120;
 const SUBJECT: usize = 240;
 const WHY: usize = 600;
+const VERSIONS: usize = 2000;
 const DETAIL: usize = 240;
 /// So much of one entry's packages; the rest is in further entries of the same batch.
 const PACKAGES: usize = 300;
@@ -53,6 +54,8 @@ pub enum Action {
     RequestApproved,
     RequestRejected,
     RequestCommented,
+    /// It was closed so long ago that it is kept no longer.
+    RequestDropped,
     /// What is published here.
     Published,
     Deprecated,
@@ -66,6 +69,9 @@ pub enum Action {
     TokenRevoked,
     TeamMade,
     TeamRemoved,
+    RoleMade,
+    RoleChanged,
+    RoleRemoved,
     /// Somebody signed in.
     Login,
     LoginFailed,
@@ -77,7 +83,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::Admitted,
         Self::Refused,
         Self::RuleMade,
@@ -91,6 +97,7 @@ impl Action {
         Self::RequestApproved,
         Self::RequestRejected,
         Self::RequestCommented,
+        Self::RequestDropped,
         Self::Published,
         Self::Deprecated,
         Self::TagMoved,
@@ -102,6 +109,9 @@ impl Action {
         Self::TokenRevoked,
         Self::TeamMade,
         Self::TeamRemoved,
+        Self::RoleMade,
+        Self::RoleChanged,
+        Self::RoleRemoved,
         Self::Login,
         Self::LoginFailed,
         Self::SettingsChanged,
@@ -124,6 +134,7 @@ impl Action {
             Self::RequestApproved => "request-approved",
             Self::RequestRejected => "request-rejected",
             Self::RequestCommented => "request-commented",
+            Self::RequestDropped => "request-dropped",
             Self::Published => "published",
             Self::Deprecated => "deprecated",
             Self::TagMoved => "tag-moved",
@@ -135,6 +146,9 @@ impl Action {
             Self::TokenRevoked => "token-revoked",
             Self::TeamMade => "team-made",
             Self::TeamRemoved => "team-removed",
+            Self::RoleMade => "role-made",
+            Self::RoleChanged => "role-changed",
+            Self::RoleRemoved => "role-removed",
             Self::Login => "login",
             Self::LoginFailed => "login-failed",
             Self::SettingsChanged => "settings-changed",
@@ -215,6 +229,15 @@ impl Entry {
         self
     }
 
+    /// By garth itself, unless it is for a request.
+    pub fn or_garth(self) -> Self {
+        if self.record.request_id.is_none() && self.record.who.is_none() {
+            self.by(GARTH)
+        } else {
+            self
+        }
+    }
+
     /// A name that somebody gives themselves.
     pub fn by_claim(mut self, name: &str) -> Self {
         self = self.by(name);
@@ -248,7 +271,7 @@ impl Entry {
     }
 
     pub fn versions(mut self, versions: Option<&str>) -> Self {
-        self.record.versions = versions.map(|versions| clean(versions, SUBJECT));
+        self.record.versions = versions.map(|versions| clean(versions, VERSIONS));
         self
     }
 
@@ -272,6 +295,14 @@ impl Entry {
             Some(text) => self.detail(name, text),
             None => self,
         }
+    }
+
+    /// The same for entries that differ in nothing but their time and their words.
+    pub(super) fn kind_of(&self) -> String {
+        let AuditRecord { action, who, token, from, packages, versions, details, .. } =
+            &self.record;
+        let rule = details.get("rule");
+        format!("{action} {who:?} {token:?} {from:?} {packages:?} {versions:?} {rule:?}")
     }
 
     pub(super) fn into_record(self, at: Timestamp) -> AuditRecord {

@@ -15,8 +15,8 @@ use tlog_tiles::tlog::record_hash;
 use tokio::sync::{Notify, watch};
 
 use super::entry::{Action, Entry, GARTH};
-use super::index;
 use super::tree::{Edge, TreeError, encode_root};
+use super::{Trouble, index};
 use crate::clock::Clock;
 use crate::metadata::records::{
     self, AuditHead, AuditIndex, AuditRecord, Prefix, Stored, WaitingRecord, decode,
@@ -42,6 +42,7 @@ pub struct Sequencer {
     clock: Clock,
     wake: Arc<Notify>,
     size: watch::Sender<u64>,
+    trouble: Trouble,
     edge: Option<Edge>,
 }
 
@@ -51,23 +52,23 @@ impl Sequencer {
         clock: Clock,
         wake: Arc<Notify>,
         size: watch::Sender<u64>,
+        trouble: Trouble,
     ) -> Self {
-        Self { metadata, clock, wake, size, edge: None }
+        Self { metadata, clock, wake, size, trouble, edge: None }
     }
 
     /// Until it is dropped.
     pub async fn run(mut self) {
-        let mut failing = false;
         loop {
             match self.step().await {
                 Ok(0) => {
-                    failing = false;
+                    *self.trouble.lock() = None;
                     if tokio::time::timeout(LOOK, self.wake.notified()).await.is_ok() {
                         tokio::time::sleep(GATHER).await;
                     }
                 }
                 Ok(moved) => {
-                    failing = false;
+                    *self.trouble.lock() = None;
                     if moved < AT_ONCE / 2 {
                         tokio::time::sleep(GATHER).await;
                     }
@@ -76,10 +77,10 @@ impl Sequencer {
                 Err(TreeError::Metadata(MetadataError::Conflict { .. })) => self.edge = None,
                 Err(fault) => {
                     self.edge = None;
-                    if !failing {
+                    let why = format!("entries of the audit log wait for their numbers: {fault}");
+                    if self.trouble.lock().replace(why).is_none() {
                         tracing::error!(%fault, "entries of the audit log wait: they are kept, and are not in its tree yet");
                     }
-                    failing = true;
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -89,6 +89,11 @@ impl Known {
         }
     }
 
+    /// The root of the tree as it was at that size.
+    pub async fn root_at(mut self, metadata: &dyn Metadata, size: u64) -> Result<Hash, TreeError> {
+        self.ask(metadata, |reader| tree_hash(size, reader)).await
+    }
+
     async fn load(&mut self, metadata: &dyn Metadata, chunk: u64) -> Result<(), MetadataError> {
         let key = AuditHashes::key(chunk);
         let Some(record) = records::read(metadata, &key).await? else { return Ok(()) };

@@ -1,10 +1,12 @@
 //! `garth log`: who did what, when, from where and why.
 
+mod export;
 mod shown;
+mod verify;
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::value::RawValue;
 
 use self::shown::{Shown, shown};
@@ -22,7 +24,10 @@ const LOOK: Duration = Duration::from_secs(1);
 ///
 /// The latest entries, the newest at the end. Needs a token that may administer.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct LogCommand {
+    #[command(subcommand)]
+    action: Option<Action>,
     #[command(flatten)]
     filter: Filter,
     /// How many of the latest entries to show
@@ -36,6 +41,12 @@ pub struct LogCommand {
     json: bool,
     #[command(flatten)]
     server: ServerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Export(export::Export),
+    Verify(verify::Verify),
 }
 
 #[derive(Args, Debug, Default)]
@@ -76,6 +87,11 @@ impl Filter {
 
 impl LogCommand {
     pub fn run(self, env: &EnvSnapshot) -> Exit {
+        match self.action {
+            Some(Action::Export(export)) => return export.run(env),
+            Some(Action::Verify(verify)) => return verify.run(env),
+            None => {}
+        }
         let colours = colours(env);
         with_server(&self.server, env, async |client: Client| {
             let (latest, size) = latest(&client, &self.filter, self.limit).await?;

@@ -38,6 +38,10 @@ pub struct Serve {
     /// "enforce" refuses what no rule allows, "observe" only records it [default: enforce] [env: GARTH_MODE]
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
+    /// Start though the audit log is not the one that was signed here, as after restoring a backup; the
+    /// reason is in the log then
+    #[arg(long, value_name = "REASON")]
+    accept_log: Option<String>,
 }
 
 impl Serve {
@@ -66,6 +70,7 @@ impl Serve {
             data: self.data,
             listen: self.listen,
             mode: self.mode,
+            accept_log: self.accept_log,
             env,
             ..LoadOptions::default()
         };
@@ -161,7 +166,9 @@ mod tests {
         let all = [("PATH", root_text.as_str()), ("HOME", root_text.as_str())];
         let env = all.iter().chain(variables).copied().collect();
         let data = Some(root.join("data"));
-        Serve { config: None, data, listen: None, mode: None }.configuration(env).unwrap()
+        Serve { config: None, data, listen: None, mode: None, accept_log: None }
+            .configuration(env)
+            .unwrap()
     }
 
     fn upstream(config: &Config) -> Option<&str> {

@@ -38,8 +38,11 @@ fn start(data: &Path) {
             let metadata = Sled::open(&data.join("store"), SledOptions::default()).unwrap();
             let clock = Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap());
             let config = RulesConfig { dir: None };
-            let (log, metadata, _logging) =
-                crate::audit::Log::open(Arc::new(metadata), clock.clone());
+            let (log, metadata, _logging) = crate::audit::Log::open(
+                Arc::new(metadata),
+                clock.clone(),
+                crate::audit::checkpoint::LogKey::make("log"),
+            );
             let metadata: Arc<dyn Metadata> = metadata;
             let rules = Rules::open(config, Arc::clone(&metadata), clock.clone()).await.unwrap();
             let advisories =

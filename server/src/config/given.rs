@@ -8,6 +8,7 @@ use super::faults::{ConfigFault, Place, nearest};
 use super::parse::WrongUrl;
 use super::setting::Kind;
 use super::source::{Node, Value};
+use crate::audit::redacted;
 
 /// A value as given. From the file it has a type; from elsewhere all is text.
 pub(super) struct Given {
@@ -33,6 +34,23 @@ pub(super) enum Wrong {
 impl Given {
     pub fn untyped(place: Place, text: &str) -> Self {
         Self { node: Node { place, value: Value::Text(text.to_owned()) }, typed: false }
+    }
+
+    /// As the audit log may have it.
+    pub fn shown(&self) -> String {
+        fn shown(value: &Value) -> String {
+            match value {
+                Value::Text(text) => redacted(text).into_owned(),
+                Value::List(items) => {
+                    let items: Vec<String> = items.iter().map(|item| shown(&item.value)).collect();
+                    items.join(", ")
+                }
+                Value::Integer(number) => number.to_string(),
+                Value::Flag(flag) => flag.to_string(),
+                other => other.described().to_owned(),
+            }
+        }
+        shown(&self.node.value)
     }
 
     pub fn text(&self) -> Result<&str, Wrong> {

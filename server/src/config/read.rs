@@ -2,7 +2,7 @@
 //! default of its row. What is wrong with it is noted and the default stands in, so that reading goes on
 //! and the rest is looked at too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(super) struct Reader<'a> {
     pub incomplete: bool,
     /// Variables that hold secrets by a `{ env = "NAME" }`, so they are known.
     pub secret_variables: BTreeSet<String>,
+    /// What is set, by its key, as it may be shown.
+    pub shown: BTreeMap<String, String>,
 }
 
 /// A setting given on the command line.
@@ -53,6 +55,7 @@ impl<'a> Reader<'a> {
             faults: Vec::new(),
             incomplete: false,
             secret_variables: BTreeSet::new(),
+            shown: BTreeMap::new(),
         }
     }
 }
@@ -197,7 +200,10 @@ impl Reader<'_> {
             _ => Err(Wrong::Kind),
         };
         match found {
-            Ok(secret) => Some(secret),
+            Ok(secret) => {
+                self.shown.insert(self.path_of(key), "(a secret)".to_owned());
+                Some(secret)
+            }
             Err(wrong) => {
                 self.faults.push(wrong.at(&place, &given, Kind::Secret));
                 None
@@ -251,7 +257,10 @@ impl Reader<'_> {
         let row = row(key);
         if let Some(given) = self.given(key) {
             match take(&given, row.kind) {
-                Ok(value) => return Some(value),
+                Ok(value) => {
+                    self.shown.insert(self.path_of(key), given.shown());
+                    return Some(value);
+                }
                 Err(wrong) => self.faults.push(wrong.at(&given.node.place, &given, row.kind)),
             }
         }

@@ -6,7 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{advisories, limits, log, recorded, registry, requests, root, store, tls, upstream};
+use super::{
+    advisories, audit, limits, log, recorded, registry, requests, root, store, tls, upstream,
+};
 
 #[derive(Clone, Copy, Debug)]
 pub struct SettingDoc {
@@ -46,6 +48,7 @@ pub fn settings() -> &'static [SettingDoc] {
             advisories::SETTINGS,
             recorded::SETTINGS,
             requests::SETTINGS,
+            audit::SETTINGS,
             tls::SETTINGS,
             log::SETTINGS,
         ]

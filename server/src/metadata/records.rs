@@ -27,6 +27,7 @@
 //! audit-by/{kind}/{value}/{inverted n:020}   AuditIndex       which entries are about this value
 //! audit-hashes/{chunk:020}                   AuditHashes      hashes of the log's tree
 //! audit-head/state                           AuditHead        how far the log is, and its root
+//! setting/{name}                             SettingRecord    a setting as it was at the last start
 //! meta/...                                   single values (the store's format, its identity)
 //! ```
 //!
@@ -57,7 +58,9 @@ pub use self::access::{
     RevokedRecord, RoleRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord,
 };
 pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord};
-pub use self::audit::{AuditHashes, AuditHead, AuditIndex, AuditRecord, WaitingRecord};
+pub use self::audit::{
+    AuditHashes, AuditHead, AuditIndex, AuditRecord, SettingRecord, WaitingRecord,
+};
 pub use self::keys::{Key, Prefix, parse_key, show_key};
 pub use self::parts::{Parts, commit_in_parts};
 pub use self::recorded::{RecordedPlace, RecordedRecord};
@@ -440,6 +443,7 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(AuditIndex::KIND) => typed::<AuditIndex>(key, value),
         Some(AuditHashes::KIND) => typed::<AuditHashes>(key, value),
         Some(AuditHead::KIND) => typed::<AuditHead>(key, value),
+        Some(SettingRecord::KIND) => typed::<SettingRecord>(key, value),
         Some("meta") => Ok(()),
         _ => Err(unknown_key(key)),
     }

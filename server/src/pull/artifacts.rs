@@ -21,6 +21,7 @@ use super::comparing::WhenHeld;
 use super::observe::broken_promise;
 use super::store::PullStore;
 use super::{CacheOutcome, PullError, Source};
+use crate::audit::{Action, Entry};
 use crate::blobs::{BlobReader, Digests, Stage, StageReader};
 use crate::gate::Admitted;
 use crate::metadata::records::ArtifactRecord;
@@ -155,6 +156,7 @@ impl Artifacts {
             upstream,
             target,
             wanted: wanted.clone(),
+            entry: admission(admitted, source, &wanted.file),
         });
         self.follow(flight, joined, &key, &wanted).await
     }
@@ -414,7 +416,12 @@ impl Artifacts {
             own: false,
         };
         let (registry, package, file) = &fetch.key;
-        self.store.keep_artifact(registry, package, file, stage, &record).await?;
+        let entry = fetch
+            .entry
+            .clone()
+            .detail("digest", &record.blob)
+            .detail_if("source", record.source.as_ref());
+        self.store.keep_artifact((registry, package, file), stage, &record, entry).await?;
         let held = Held::new(record);
         if let Some(when_held) = &fetch.wanted.when_held {
             when_held.tell(&held.record);
@@ -432,6 +439,8 @@ struct Fetch {
     upstream: Upstream,
     target: ArtifactTarget,
     wanted: Wanted,
+    /// What the audit log says once it is held, by whoever asked first.
+    entry: Entry,
 }
 
 struct Landing {
@@ -443,6 +452,21 @@ impl Drop for Landing {
     fn drop(&mut self) {
         self.artifacts.flights.lock().remove(&self.key);
     }
+}
+
+/// That this version comes here, and what let it in.
+fn admission(admitted: &Admitted, source: &Source, file: &str) -> Entry {
+    let (subject, decision) = (admitted.subject(), admitted.decision());
+    Entry::new(Action::Admitted)
+        .package(&subject.package)
+        .versions(Some(subject.version.as_str()))
+        .why(Some(&decision.reason))
+        .revision(&decision.revision)
+        .detail("registry", &source.registry)
+        .detail("file", &file)
+        .detail("effect", &decision.effect)
+        .detail_if("rule", decision.rule.as_ref())
+        .detail_if("waiver", decision.waiver.as_ref())
 }
 
 fn etag(digest: &Digest) -> Bytes {

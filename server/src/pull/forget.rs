@@ -18,6 +18,7 @@ use super::format::DocumentFormat;
 use super::plain::PlainDocuments;
 use super::store::PullStore;
 use super::{PullError, Source};
+use crate::audit::{Action, Entry};
 use crate::metadata::records::{
     self, ArtifactRecord, DocumentRecord, Prefix, Record, SummaryRecord, VersionRecord,
     VersionsRecord,
@@ -72,6 +73,13 @@ impl<F: DocumentFormat> Documents<F> {
         let last = keys_below(store, &DocumentRecord::of_package(registry, package.name())).await?;
         let mut last = Batch { changes: last, ..Batch::default() };
         last = last.remove_record(&SummaryRecord::key(registry, package.name()));
+        let entry = Entry::new(Action::Forgotten)
+            .package(package)
+            .detail("registry", registry)
+            .detail("documents", &forgotten.documents)
+            .detail("versions", &forgotten.versions)
+            .detail("files", &forgotten.files);
+        last = last.note(entry, store.clock.now());
         let first = Batch { changes, ..Batch::default() };
         records::commit_in_parts(store.metadata.as_ref(), first, last)
             .await

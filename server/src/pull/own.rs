@@ -18,6 +18,7 @@
 
 mod arrivals;
 mod before;
+mod telling;
 mod unpublishing;
 mod writing;
 
@@ -36,7 +37,9 @@ use super::documents::Documents;
 use super::format::{DocumentFormat, VersionClaim};
 use super::store::NEWEST;
 use super::{PullError, Source};
+use crate::audit::Action;
 use crate::blobs::{Digests, Stage};
+use crate::edge;
 use crate::metadata::records::{
     ArtifactRecord, DocumentRecord, Key, OwnRecord, UnpublishingRecord, VersionRecord,
 };
@@ -99,6 +102,17 @@ pub struct Edit {
     /// Versions that go, with all their files. They stay remembered: nothing else is ever published
     /// under them.
     pub unpublished: Vec<Version>,
+    /// What else is changed.
+    pub told: Vec<Told>,
+}
+
+/// A change for the audit log.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub action: Action,
+    pub versions: Vec<String>,
+    /// A tag, or what is said of the versions.
+    pub text: Option<String>,
 }
 
 impl<F: DocumentFormat> Documents<F> {
@@ -141,6 +155,7 @@ impl<F: DocumentFormat> Documents<F> {
             arrivals.give_up(this.store()).await;
             Err(OwnError::from(PullError::Busy).into())
         };
+        let changing = edge::on_behalf_of(edge::current(), changing);
         let task = self.store().runtime.spawn(changing);
         task.await.map_err(|_| OwnError::from(PullError::Internal).into()).and_then(|done| done)
     }

@@ -6,14 +6,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use policies::decision::{Decision, DecisionCode, Effect};
-use policies::package::Ecosystem;
+use policies::package::{Ecosystem, Version};
 
+use crate::audit::{Action, Entry};
 use crate::blobs::BlobError;
 use crate::gate::Refused;
 use crate::metadata::MetadataError;
 use crate::pull::{PullError, Source};
 use crate::registries::Registry;
-use crate::requests::{Known, Wanted};
+use crate::requests::{Known, Wanted, Who, asker};
 
 pub const DECISION_HEADER: HeaderName = HeaderName::from_static("garth-decision");
 
@@ -197,4 +198,16 @@ pub fn retry_after(fault: &PullError) -> Option<u64> {
         PullError::Crowded { .. } | PullError::Outdated | PullError::Busy => Some(5),
         _ => None,
     }
+}
+
+/// That somebody was refused this, for the audit log.
+pub fn refused_entry(refused: &Refused, wanted: &Wanted, who: &Who) -> Entry {
+    let decision = &refused.decision;
+    asker(Entry::new(Action::Refused), who)
+        .package(&wanted.package)
+        .versions(wanted.version.as_ref().map(Version::as_str))
+        .why(Some(&decision.reason))
+        .revision(&decision.revision)
+        .detail("effect", &decision.effect)
+        .detail_if("rule", decision.rule.as_ref())
 }

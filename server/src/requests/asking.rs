@@ -12,6 +12,7 @@ use super::pending::Refusals;
 use super::who::Who;
 use super::wish::{AskError, read_reason, read_wish};
 use super::{ATTEMPTS, MAX_COMMENTS, Numbered, Requests, TOO_MANY_COMMENTS};
+use crate::audit::{Action, Entry};
 use crate::metadata::records::{
     self, Key, RequestComment, RequestRecord, RequestsRecord, Stage, Stored,
 };
@@ -150,7 +151,9 @@ impl Requests {
             record.comments += 1;
         }
         batch = batch.put_record(&key, &record).put_record(&RequestsRecord::key(), &next);
-        self.0.metadata.commit(batch).await?;
+        let entry = asker(self.entry(Action::RequestMade, number, &record), who);
+        let entry = entry.why(reason).detail_if("joined", is_joined.then_some(&"yes"));
+        self.0.metadata.commit(batch.note(entry, now)).await?;
         let posted = record.clone();
         self.post(|board| {
             board.put_record(number, Stage::Open, &posted);
@@ -214,6 +217,19 @@ impl Requests {
         let stored = records::read_stored(self.0.metadata.as_ref(), key).await?;
         stored.ok_or_else(|| MetadataError::Conflict { key: records::show_key(key.as_bytes()) })
     }
+}
+
+/// With whoever asks, as far as they are known.
+pub fn asker(entry: Entry, who: &Who) -> Entry {
+    let entry = match &who.name {
+        Some(name) if who.verified => entry.by(name),
+        Some(name) => entry.by_claim(name),
+        None => entry,
+    };
+    entry
+        .team(who.team.as_deref().filter(|_| who.team_verified))
+        .detail_if("team-claimed", who.team.as_ref().filter(|_| !who.team_verified))
+        .detail_if("build", who.build.as_ref())
 }
 
 /// The record of all requests as it was read.

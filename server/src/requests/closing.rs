@@ -10,6 +10,7 @@ use policies::rules::{Draft, MAX_RULE_NAME};
 use super::judging::{Judged, Standing};
 use super::wish::{AskError, read_range, read_reason};
 use super::{ATTEMPTS, Numbered, Requests};
+use crate::audit::{Action, Entry};
 use crate::metadata::records::{
     self, ClosedRecord, RequestComment, RequestRecord, RequestsRecord, Stage, Stored,
 };
@@ -176,10 +177,16 @@ impl Requests {
         };
         let next = state.next();
         let beside = |rules: &[String]| {
-            let closed = ClosedRecord { rules: rules.to_vec(), ..closed.clone() };
-            let record = RequestRecord { closed: Some(closed), ..stored.record.clone() };
+            let ended = ClosedRecord { rules: rules.to_vec(), ..closed.clone() };
+            let record = RequestRecord { closed: Some(ended), ..stored.record.clone() };
+            let entry = self.entry(Action::RequestApproved, number, &record).by(by);
+            let entry = entry
+                .why(closed.reason.as_deref())
+                .detail("rules", &rules.join(", "))
+                .detail_if("by-policy", automatic.then_some(&"yes"));
             let batch = moving(number, &stored, Stage::Approved, &record);
-            state.expect(batch).put_record(&RequestsRecord::key(), &next)
+            let batch = state.expect(batch).put_record(&RequestsRecord::key(), &next);
+            batch.note(entry, closed.at)
         };
         let made = self.0.rules.add_beside(drafts, by, beside).await?;
         let rules: Vec<String> = made.iter().map(|rule| rule.name.to_string()).collect();
@@ -264,8 +271,10 @@ impl Requests {
             let record = RequestRecord { closed: Some(closed), ..stored.record.clone() };
             let next = state.next();
             let batch = moving(number, &stored, Stage::Rejected, &record);
+            let entry = self.entry(Action::RequestRejected, number, &record).by(by);
+            let entry = entry.why(Some(&reason));
             let batch = state.expect(batch).put_record(&RequestsRecord::key(), &next);
-            match self.0.metadata.commit(batch).await {
+            match self.0.metadata.commit(batch.note(entry, self.0.clock.now())).await {
                 Err(MetadataError::Conflict { .. }) => self.forget_board(),
                 done => {
                     done?;
@@ -275,6 +284,15 @@ impl Requests {
             }
         }
         Err(contended().into())
+    }
+
+    /// What was done with a request.
+    pub(super) fn entry(&self, action: Action, number: u64, record: &RequestRecord) -> Entry {
+        Entry::new(action)
+            .subject(&format!("request {number}"))
+            .package(&record.package)
+            .versions(record.versions.as_deref())
+            .revision(self.0.rules.current().revision())
     }
 
     /// The open one, or what became of it.

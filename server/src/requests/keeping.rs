@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval};
 
 use super::{MAX_COMMENTS, PAGE, Requests};
+use crate::audit::{Action, GARTH};
 use crate::metadata::records::{Key, RequestComment, RequestRecord, Stage};
 use crate::metadata::{Batch, MetadataError};
 
@@ -112,7 +113,9 @@ impl Requests {
         for n in 0..record.comments.min(MAX_COMMENTS) {
             batch = batch.remove_record(&RequestComment::key(number, n));
         }
-        self.0.metadata.commit(batch).await?;
+        let entry = self.entry(Action::RequestDropped, number, record).by(GARTH);
+        let entry = entry.why(Some("it was closed long ago"));
+        self.0.metadata.commit(batch.note(entry, self.0.clock.now())).await?;
         tracing::info!(request = number, package = %record.package, "a request that was closed long ago is kept no longer");
         if let Ok(package) = record.package.parse() {
             self.post(|board| board.take(&package, number));

@@ -3,6 +3,7 @@
 use super::closing::{CloseError, contended};
 use super::wish::read_reason;
 use super::{ATTEMPTS, MAX_COMMENTS, Numbered, Requests, TOO_MANY_COMMENTS};
+use crate::audit::Action;
 use crate::metadata::records::{self, RequestComment, RequestRecord, RequestsRecord};
 use crate::metadata::{Batch, MetadataError};
 
@@ -39,6 +40,8 @@ impl Requests {
                 .put_record(&key, &record)
                 .put_record(&place, &comment)
                 .put_record(&RequestsRecord::key(), &next);
+            let entry = self.entry(Action::RequestCommented, number, &record).by(by);
+            let batch = batch.note(entry.why(Some(&text)), comment.at);
             match self.0.metadata.commit(batch).await {
                 Err(MetadataError::Conflict { .. }) => self.forget_board(),
                 done => {

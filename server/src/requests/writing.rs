@@ -12,6 +12,7 @@ use super::board::Board;
 use super::listed::{count, new_record};
 use super::pending::{Tally, Wanted};
 use super::{ATTEMPTS, Requests};
+use crate::audit::{Action, GARTH};
 use crate::metadata::records::{self, RequestRecord, RequestsRecord, Stage};
 use crate::metadata::{Batch, MAX_BATCH_BYTES, MetadataError};
 
@@ -96,6 +97,14 @@ impl Requests {
         }
         if adds {
             batch = state.expect(batch).put_record(&RequestsRecord::key(), &writing.next);
+        }
+        for (number, change) in &writing.changed {
+            let is_new = change.before.is_none() && gone.iter().all(|(_, gone)| gone != number);
+            if is_new {
+                let entry = self.entry(Action::RequestMade, *number, &change.record).by(GARTH);
+                let refused = "a client was refused it";
+                batch = batch.note(entry.why(Some(refused)), change.record.last);
+            }
         }
         if let Err(fault) = self.0.metadata.commit(batch).await {
             // It shows what was not written.

@@ -13,6 +13,7 @@ use policies::rules::Rule;
 use tokio::task::JoinHandle;
 
 use super::{Inner, Rules};
+use crate::audit::{Action, GARTH};
 use crate::metadata::records::{self, EndingsRecord};
 use crate::metadata::{Batch, MetadataError};
 
@@ -58,7 +59,11 @@ impl Rules {
         }
         let telling = EndingsRecord { ended: now, soon: after(now, SOON) };
         let batch = Batch::default().expect_unchanged(&key, stored.as_ref());
-        metadata.commit(batch.put_record(&key, &telling)).await?;
+        let told = ended.iter().fold(Batch::default(), |told, rule| {
+            let entry = self.entry(Action::RuleExpired, rule, GARTH);
+            told.note(entry, rule.expires.unwrap_or(now))
+        });
+        records::commit_in_parts(metadata, told, batch.put_record(&key, &telling)).await?;
         for rule in ended {
             let (kind, reason) = (kind(rule), rule.reason.as_deref().unwrap_or_default());
             let owner = rule.owner.as_deref().unwrap_or_default();

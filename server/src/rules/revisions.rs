@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use policies::decision::Revision;
-use policies::rules::RuleSet;
+use policies::rules::{Origin, RuleSet};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use super::Rules;
+use crate::audit::{Action, Entry};
 use crate::clock::Clock;
 use crate::metadata::records::{
     self, Key, Prefix, RevisionRecord, RevisionRules, RulesBlock, commit_in_parts,
@@ -171,11 +172,30 @@ impl Revisions {
             until: None,
         };
         let mut last = Batch::default().put_record(&key, &record);
+        let mut was = None;
+        let mut is_in_force = false;
         for (other, mut record) in self.all().await? {
-            if record.until.is_none() && other != key {
+            if record.until.is_some() {
+                continue;
+            }
+            if other == key {
+                is_in_force = true;
+            } else {
                 record.until = Some(now);
                 last = last.put_record(&other, &record);
+                was = Some(other.parts().concat());
             }
+        }
+        if !is_in_force {
+            let advisories = set.advisories().revision();
+            let entry = Entry::by_garth(Action::RevisionInForce)
+                .revision(set.revision())
+                .detail("rules", &set.rules().len())
+                .detail("rules-of-files", &of_files(set))
+                .detail("advisories", &advisories)
+                .detail_if("before", was.as_ref())
+                .why(set.unavailable_reason().map(ToString::to_string).as_deref());
+            last = last.note(entry, now);
         }
         commit_in_parts(metadata, first, last).await
     }
@@ -240,6 +260,10 @@ impl Revisions {
         }
         RuleSet::compile(all).map_err(|faults| damaged(super::told(&faults)))
     }
+}
+
+fn of_files(set: &RuleSet) -> usize {
+    set.rules().iter().filter(|rule| matches!(rule.origin, Origin::File { .. })).count()
 }
 
 async fn read_all<R: records::Record>(

@@ -146,6 +146,9 @@ impl Line {
         let status = response.status();
         match status.as_u16() {
             200 | 203 => Ok(Answer::Found { response: Box::new(response), url }),
+            201 | 202 | 204 if ask.body.is_some() => {
+                Ok(Answer::Found { response: Box::new(response), url })
+            }
             304 if ask.is_conditional() => Ok(Answer::NotModified),
             404 | 410 => Err(self.absent()),
             // Where nothing takes a POST there is nobody to ask this.

@@ -11,6 +11,7 @@ use crate::access::rights::{Grant, Right, Rights};
 use crate::access::secret::{Secret, TokenKind};
 use crate::access::table::Token;
 use crate::access::{ADMIN, Person};
+use crate::audit::{Action, Entry};
 use crate::metadata::Batch;
 use crate::metadata::records::{
     RevokedRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord, read_stored,
@@ -114,7 +115,8 @@ impl Register {
             };
             batch = batch.expect_unchanged(&key, Some(&stored));
         }
-        store.commit(batch).await?;
+        let entry = entry(Action::TokenMade, by, &new.name, &record);
+        store.commit(batch.note(entry, now)).await?;
         let token = self.0.table.write().put(Token::new(&new.name, record, None));
         let record = &token.record;
         tracing::info!(token = %token.name, owner = %record.owner, team = record.team.as_deref(), rights = %token.rights(), roles = record.roles.join(" "), by = %by.name, "token made");
@@ -168,7 +170,9 @@ impl Register {
         record.secrets.insert(0, secret_record(&secret, now));
         let batch =
             Batch::default().expect_unchanged(&key, Some(&stored)).put_record(&key, &record);
-        self.0.metadata.commit(batch).await?;
+        let entry = entry(Action::TokenRotated, by, name, &record);
+        let entry = entry.detail("before-until", &until);
+        self.0.metadata.commit(batch.note(entry, now)).await?;
         let token = self.0.table.write().change(name, record);
         tracing::info!(token = name, by = %by.name, %until, "token rotated");
         Ok(Created { token, secret, before_until: Some(until) })
@@ -189,7 +193,8 @@ impl Register {
                 Some(RevokedRecord { at: self.0.clock.now(), by: by.name.to_string() });
             let batch =
                 Batch::default().expect_unchanged(&key, Some(&stored)).put_record(&key, &record);
-            self.0.metadata.commit(batch).await?;
+            let entry = entry(Action::TokenRevoked, by, name, &record);
+            self.0.metadata.commit(batch.note(entry, self.0.clock.now())).await?;
             tracing::info!(token = name, by = %by.name, "token revoked");
         }
         Ok(self.0.table.write().change(name, record))
@@ -213,6 +218,22 @@ impl Register {
         check_other_team(by, team)?;
         Ok(team.map(str::to_owned))
     }
+}
+
+/// What was done to a token. What it is made of is in no entry.
+fn entry(action: Action, by: &Person, name: &str, record: &TokenRecord) -> Entry {
+    Entry::new(action)
+        .by_person(by)
+        .subject(name)
+        .detail("kind", &record.kind)
+        .detail("owner", &record.owner)
+        .detail_if("token-team", record.team.as_ref())
+        .detail("rights", &record.rights.join(", "))
+        .detail_if(
+            "roles",
+            Some(record.roles.join(", ")).filter(|roles| !roles.is_empty()).as_ref(),
+        )
+        .detail_if("expires", record.expires.as_ref())
 }
 
 fn check_other_team(by: &Person, team: Option<&str>) -> Result<(), RegisterError> {

@@ -10,6 +10,7 @@ use crate::access::Person;
 use crate::access::rights::{Right, Rights};
 use crate::access::roles::{BUILT_IN, built_in};
 use crate::access::table::Token;
+use crate::audit::{Action, Entry};
 use crate::metadata::Batch;
 use crate::metadata::records::{RoleRecord, read_stored};
 
@@ -97,8 +98,9 @@ impl Register {
             changed_by: None,
         };
         let key = RoleRecord::key(&new.name);
+        let entry = entry(Action::RoleMade, by, &new.name, &record);
         let batch = Batch::default().expect_absent(&key).put_record(&key, &record);
-        self.0.metadata.commit(batch).await?;
+        self.0.metadata.commit(batch.note(entry, record.created)).await?;
         self.0.table.write().put_role(&new.name, record);
         tracing::info!(role = new.name, %rights, by = %by.name, "role made");
         self.role(&new.name)
@@ -131,7 +133,9 @@ impl Register {
         };
         let batch =
             Batch::default().expect_unchanged(&key, Some(&stored)).put_record(&key, &record);
-        self.0.metadata.commit(batch).await?;
+        let before = stored.record.rights.join(", ");
+        let entry = entry(Action::RoleChanged, by, name, &record).detail("before", &before);
+        self.0.metadata.commit(batch.note(entry, self.0.clock.now())).await?;
         self.0.table.write().put_role(name, record);
         tracing::info!(role = name, %rights, by = %by.name, "role changed");
         self.role(name)
@@ -149,16 +153,16 @@ impl Register {
         let _turn = self.0.turn.lock().await;
         let key = RoleRecord::key(name);
         let stored = read_stored(self.0.metadata.as_ref(), &key).await?;
-        if stored.is_none() {
-            return Err(self.no_such_role(name));
-        }
+        let Some(role) = &stored else { return Err(self.no_such_role(name)) };
+        let entry = entry(Action::RoleRemoved, by, name, &role.record);
         if !from_all {
             let remedy =
                 "garth role remove --from-all takes it from all of them, at their next request";
             self.check_unheld(name, remedy)?;
         }
         let batch = Batch::default().expect_unchanged(&key, stored.as_ref()).remove_record(&key);
-        self.0.metadata.commit(batch).await?;
+        let entry = entry.detail_if("from-all", from_all.then_some(&"yes"));
+        self.0.metadata.commit(batch.note(entry, self.0.clock.now())).await?;
         self.0.table.write().remove_role(name);
         tracing::info!(role = name, by = %by.name, from_all, "role removed");
         Ok(())
@@ -183,6 +187,15 @@ impl Register {
 
     pub(super) fn rights_of(&self, token: &Token) -> Rights {
         self.0.table.read().rights_of(token)
+    }
+
+    /// What was done to a role.
+    fn entry(action: Action, by: &Person, name: &str, record: &RoleRecord) -> Entry {
+        Entry::new(action)
+            .by_person(by)
+            .subject(name)
+            .detail("rights", &record.rights.join(", "))
+            .detail_if("description", record.description.as_ref())
     }
 
     fn check_unheld(&self, name: &str, remedy: &str) -> Result<(), RegisterError> {

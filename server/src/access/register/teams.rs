@@ -5,6 +5,7 @@ use policies::rules::nearest;
 
 use super::{MAX_TEAMS, Register, RegisterError, check_administers};
 use crate::access::Person;
+use crate::audit::{Action, Entry};
 use crate::metadata::Batch;
 use crate::metadata::records::{TeamRecord, read_stored};
 
@@ -49,10 +50,10 @@ impl Register {
             created_by: by.name.to_string(),
         };
         let key = TeamRecord::key(unit, team);
-        self.0
-            .metadata
-            .commit(Batch::default().expect_absent(&key).put_record(&key, &record))
-            .await?;
+        let entry = Entry::new(Action::TeamMade).by_person(by).subject(name);
+        let entry = entry.detail_if("description", record.description.as_ref());
+        let batch = Batch::default().expect_absent(&key).put_record(&key, &record);
+        self.0.metadata.commit(batch.note(entry, record.created)).await?;
         self.0.table.write().put_team(name, record.clone());
         tracing::info!(team = name, by = %by.name, "team made");
         Ok(CreatedTeam { team: record, is_new_unit })
@@ -85,7 +86,8 @@ impl Register {
             return Err(self.no_such_team(name));
         }
         let batch = Batch::default().expect_unchanged(&key, stored.as_ref()).remove_record(&key);
-        self.0.metadata.commit(batch).await?;
+        let entry = Entry::new(Action::TeamRemoved).by_person(by).subject(name);
+        self.0.metadata.commit(batch.note(entry, now)).await?;
         self.0.table.write().remove_team(name);
         tracing::info!(team = name, by = %by.name, "team removed");
         Ok(())

@@ -89,3 +89,42 @@ fn colour(action: &str) -> u8 {
         32
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_one_line_that_says_who_did_what_and_why() {
+        let lines = [
+            r#"{"n":0,"at":"2026-05-30T10:00:00.25Z","action":"rule-made","who":"ann","team":"web/shop","from":"10.0.0.7","subject":"allow-x","packages":["npm:x"],"versions":"^1","why":"ADR-12","details":{"effect":"allow"}}"#,
+            r#"{"n":1,"at":"2026-05-30T10:00:01Z","action":"refused","from":"10.0.0.8","packages":["npm:evil"],"versions":"1.0.0","details":{"count":"40","effect":"deny","rule":"no-evil"}}"#,
+            r#"{"n":2,"at":"2026-05-30T10:00:02Z","action":"request-made","who":"bob","claimed":true,"subject":"request 12","packages":["npm:a","npm:b","npm:c","npm:d"]}"#,
+        ];
+        let text: String = lines.iter().map(|line| shown(line, false).to_string()).collect();
+        insta::assert_snapshot!(text, @r#""#);
+        let coloured = shown(lines[1], true).to_string();
+        assert!(coloured.contains("\u{1b}[31mrefused\u{1b}[0m"), "{coloured:?}");
+    }
+
+    #[test]
+    fn whatever_a_server_sends_is_one_line_of_the_terminal() {
+        let hostile = "x\r\ny\u{1b}[31m\u{202e}";
+        let fields = ["who", "team", "from", "subject", "versions", "why", "action"];
+        let all = fields.iter().map(|name| (*name, serde_json::Value::from(hostile)));
+        let mut entry: serde_json::Map<String, serde_json::Value> =
+            all.map(|(name, value)| (name.to_owned(), value)).collect();
+        entry.insert("n".to_owned(), 1.into());
+        entry.insert("at".to_owned(), "2026-05-30T10:00:00Z".into());
+        entry.insert("packages".to_owned(), serde_json::json!([hostile]));
+        entry
+            .insert("details".to_owned(), serde_json::json!({ "rule": hostile, "count": hostile }));
+        for text in [serde_json::Value::from(entry).to_string(), hostile.to_owned()] {
+            let line = shown(&text, false).to_string();
+            let (line, end) = line.split_at(line.len() - 1);
+            assert_eq!(end, "\n");
+            assert!(!line.chars().any(crate::observability::escape::is_deceptive), "{line:?}");
+        }
+    }
+}

@@ -88,6 +88,12 @@ pub struct AuditHead {
     pub key: Option<String>,
 }
 
+/// A setting as it was at the last start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingRecord {
+    pub value: String,
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
 fn is_false(it: &bool) -> bool {
     !*it
@@ -116,6 +122,17 @@ impl Record for AuditHashes {
 impl Record for AuditHead {
     const KIND: &'static str = "audit-head";
     const PARTS: usize = 1;
+}
+
+impl Record for SettingRecord {
+    const KIND: &'static str = "setting";
+    const PARTS: usize = 1;
+}
+
+impl SettingRecord {
+    pub fn key(name: &str) -> Key<Self> {
+        Key::of(&[name])
+    }
 }
 
 impl AuditRecord {

@@ -153,7 +153,7 @@ impl Garden {
         let change = move |_: &OwnState| {
             let document = versions.join("\n").into();
             let (published, unpublished) = (published.clone(), unpublished.clone());
-            Ok(Edit { document, published, unpublished })
+            Ok(Edit { document, published, unpublished, told: Vec::new() })
         };
         self.documents.change_own(&self.artifacts, target, arrivals, change).await
     }

@@ -8,6 +8,7 @@ use policies::package::{Digest, Version};
 
 use super::arrivals::Arrivals;
 use super::before::Before;
+use super::telling::told;
 use super::{Edit, OwnError, Target, complete, remembered};
 use crate::metadata::records::{
     self, ArtifactRecord, OwnRecord, SummaryRecord, UnpublishingRecord, VersionRecord,
@@ -65,6 +66,7 @@ pub(super) async fn write(
     (claims, summary): (&[VersionClaim], &SummaryRecord),
 ) -> Result<Option<Written>, OwnError> {
     let now = before.state.now;
+    let told = told(target, &edit, now);
     let mut versions = HashMap::clone(&before.state.versions);
     let mut places = before.places.clone();
     let mut published = Vec::with_capacity(edit.published.len());
@@ -122,6 +124,7 @@ pub(super) async fn write(
     batch = batch.expect_unchanged(&key, before.document.as_ref()).put_record(&key, &record);
     let key_of_summary = SummaryRecord::key(&target.source.registry, target.package.name());
     batch = batch.put_record(&key_of_summary, summary);
+    batch.changes.extend(told);
     // The document says what there is; what it names no more may go a moment later.
     let fits = batch.changes.len() + gone.batch.changes.len() <= MAX_BATCH_CHANGES
         && batch.bytes() + gone.batch.bytes() <= MAX_BATCH_BYTES;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use policies::package::{Algorithm, Digest};
 
 use super::PullStore;
+use crate::audit::Entry;
 use crate::blobs::{Side, Stage};
 use crate::metadata::Batch;
 use crate::metadata::records::{self, ArtifactRecord, DocumentRecord, Key};
@@ -77,18 +78,19 @@ impl PullStore {
         Ok(self.blobs.put_with_sides(stage, &record.blob, &[side]).await?)
     }
 
-    /// Publishes a staged file whose digests were checked, then writes its record.
+    /// Publishes a staged file whose digests were checked, then writes its record, and the entry that
+    /// tells of it.
     pub async fn keep_artifact(
         &self,
-        registry: &str,
-        package: &str,
-        file: &str,
+        (registry, package, file): (&str, &str, &str),
         stage: Stage,
         record: &ArtifactRecord,
+        entry: Entry,
     ) -> Result<(), PullError> {
         let key = ArtifactRecord::key(registry, package, file);
         self.put_artifact(&key, stage, record).await?;
-        Ok(self.metadata.commit(Batch::default().put_record(&key, record)).await?)
+        let batch = Batch::default().put_record(&key, record).note(entry, record.fetched);
+        Ok(self.metadata.commit(batch).await?)
     }
 
     /// Hashes what is held by the algorithms that are promised now, and remembers what came out.

@@ -84,7 +84,7 @@ async fn publish(
         document.publish(new.clone(), state.now).map_err(fault)?;
         let document = document.to_bytes(package.name()).map_err(fault)?;
         let published = vec![(version.clone(), digests.clone())];
-        Ok(Edit { document, published, unpublished: Vec::new() })
+        Ok(Edit { document, published, unpublished: Vec::new(), told: Vec::new() })
     };
     garden.npm_documents.change_own(&garden.artifacts, target, arrivals, change).await?;
     garden.gate.learn_own_name(&spec.package).await;

@@ -19,7 +19,7 @@ use crate::edge::{self, Problem};
 use crate::gate::Refused;
 use crate::pull::{PullError, Source};
 use crate::registries::refusal::{
-    DECISION_HEADER, decision_header, fault_line, fault_status, refused_line,
+    DECISION_HEADER, decision_header, fault_line, fault_status, refused_entry, refused_line,
     refused_line_with_way, refused_status, retry_after, status_of, unknown,
 };
 use crate::registries::{Garden, Registry};
@@ -237,10 +237,11 @@ fn refusal(
     refused: &Refused,
     wanted: &Wanted,
 ) -> HttpResponse {
-    let Garden { requests, access, .. } = registry.garden.as_ref();
+    let Garden { requests, access, often, .. } = registry.garden.as_ref();
     edge::access(req).set_decision(refused.decision.effect);
-    let known =
-        requests.refused(refused, wanted, Who::of_request(&access.caller(req.headers()), req));
+    let who = Who::of_request(&access.caller(req.headers()), req);
+    often.note(refused_entry(refused, wanted, &who));
+    let known = requests.refused(refused, wanted, who);
     let line = refused_line_with_way(refused, wanted, &known);
     let mut response = error(StatusCode::FORBIDDEN, &line);
     response.headers_mut().insert(DECISION_HEADER, decision_header(&refused.decision));

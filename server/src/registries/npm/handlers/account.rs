@@ -20,8 +20,10 @@ use super::body::{JsonBound, receive};
 use crate::access::rights::{Place, Right};
 use crate::access::table::Whose;
 use crate::access::{Caller, Person};
+use crate::audit::{Action, Entry};
 use crate::config::Anonymous;
 use crate::gate::Asking;
+use crate::metadata::Batch;
 use crate::registries::Registry;
 
 /// A name, a password and some fields that nobody reads.
@@ -133,12 +135,22 @@ pub async fn login(
 ) -> Result<HttpResponse, Refusal> {
     let received = receive(req, body, LOGIN_AT_MOST, &registry.garden.login_room).await?;
     let Login { password } = received.read_json(LOGIN)?;
-    let token = password.trim();
+    let (token, garden) = (password.trim(), registry.garden.as_ref());
     let person = match registry.garden.access.whose_token(token.as_bytes()) {
         Whose::Of(person) => person,
-        Whose::Gone(gone) => return Err(Refusal::WrongPassword(Some(gone))),
-        Whose::Nobodys => return Err(Refusal::WrongPassword(None)),
+        Whose::Gone(gone) => {
+            let why = gone.to_string();
+            garden.often.note(Entry::new(Action::LoginFailed).by_claim(name).why(Some(&why)));
+            return Err(Refusal::WrongPassword(Some(gone)));
+        }
+        Whose::Nobodys => {
+            garden.often.note(Entry::new(Action::LoginFailed).by_claim(name));
+            return Err(Refusal::WrongPassword(None));
+        }
     };
+    let entry = Entry::new(Action::Login).by_person(&person).detail("by", &"npm login");
+    let told = Batch::default().note(entry, garden.store.clock.now());
+    garden.store.metadata.commit(told).await.map_err(|fault| Refusal::pull(fault.into()))?;
     Ok(HttpResponse::build(StatusCode::CREATED)
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .json(json!({

@@ -4,7 +4,7 @@
 //! versions that they are not shown, and its tags may be moved ones. So nothing of it is taken over:
 //! each change is read out of it, and made on the document as it is stored.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
@@ -20,8 +20,9 @@ use super::document::{LATEST, OwnPackument};
 use super::spelling::{tag_fault, version_fault};
 use super::{change_refusal, own_target};
 use crate::access::Person;
+use crate::audit::Action;
 use crate::pull::documents::Need;
-use crate::pull::own::{Edit, OwnState, Target};
+use crate::pull::own::{Edit, OwnState, Target, Told};
 use crate::registries::Registry;
 
 /// A longer text is no reason; clients print it at each install.
@@ -29,11 +30,26 @@ const DEPRECATION_AT_MOST: usize = 4096;
 /// A version as JSON.
 const TAG_BODY_AT_MOST: usize = 4096;
 
+/// What one change comes to.
+#[derive(Default)]
+struct Done {
+    unpublished: Vec<Version>,
+    told: Vec<Told>,
+}
+
+impl Done {
+    fn of_tag(action: Action, tag: &str, version: Option<&str>) -> Self {
+        let versions = vec![version.unwrap_or_default().to_owned()];
+        let told = Told { action, versions, text: Some(format!("the tag {tag}")) };
+        Self { unpublished: Vec::new(), told: vec![told] }
+    }
+}
+
 /// Makes one change of an own document that is there.
 async fn change(
     registry: &Registry,
     target: Target,
-    edit: impl Fn(&mut OwnPackument) -> Result<Vec<Version>, Refusal> + Send + Sync + 'static,
+    edit: impl Fn(&mut OwnPackument) -> Result<Done, Refusal> + Send + Sync + 'static,
 ) -> Result<(), Refusal> {
     let package = target.package.clone();
     let make = move |state: &OwnState| {
@@ -42,10 +58,10 @@ async fn change(
             return Err(Refusal::NotPublished(format!("{package} is not published here")));
         }
         let mut document = OwnPackument::parse(state.document.as_ref()).map_err(fault)?;
-        let unpublished = edit(&mut document)?;
+        let Done { unpublished, told } = edit(&mut document)?;
         document.touch(state.now);
         let document = document.to_bytes(package.name()).map_err(fault)?;
-        Ok(Edit { document, published: Vec::new(), unpublished })
+        Ok(Edit { document, published: Vec::new(), unpublished, told })
     };
     let garden = &registry.garden;
     garden.npm_documents.change_own(&garden.artifacts, target, Vec::new(), make).await
@@ -78,13 +94,20 @@ pub async fn deprecate(
         if revision.as_ref().is_some_and(|seen| *seen != document.revision) {
             return Err(changed_meanwhile(&package));
         }
+        let mut changed: BTreeMap<Option<&str>, Vec<String>> = BTreeMap::new();
         for (version, text) in &texts {
             let fault = |fault| change_refusal(&package, version, fault);
             if document.deprecation(version).map_err(fault)? != *text {
                 document.deprecate(version, text.as_deref()).map_err(fault)?;
+                changed.entry(text.as_deref()).or_default().push(version.clone());
             }
         }
-        Ok(Vec::new())
+        let told = changed.into_iter().map(|(text, versions)| Told {
+            action: Action::Deprecated,
+            versions,
+            text: Some(text.unwrap_or("no longer deprecated").to_owned()),
+        });
+        Ok(Done { unpublished: Vec::new(), told: told.collect() })
     })
     .await?;
     tracing::info!(registry = %registry.name, package = %spec, versions = count, by = %person.name, "deprecations changed");
@@ -137,7 +160,7 @@ pub async fn set_tag(
     let (of, name, to) = (package.clone(), tag.to_owned(), version.clone());
     change(registry, target, move |document| {
         document.set_tag(&name, &to).map_err(|fault| change_refusal(&of, &to, fault))?;
-        Ok(Vec::new())
+        Ok(Done::of_tag(Action::TagMoved, &name, Some(&to)))
     })
     .await?;
     tracing::info!(registry = %registry.name, %package, tag, version, by = %person.name, "tag set");
@@ -178,7 +201,7 @@ pub async fn remove_tag(
     let (of, name) = (package.clone(), tag.to_owned());
     change(registry, target, move |document| {
         document.remove_tag(&name).map_err(|fault| change_refusal(&of, &name, fault))?;
-        Ok(Vec::new())
+        Ok(Done::of_tag(Action::TagRemoved, &name, None))
     })
     .await?;
     tracing::info!(registry = %registry.name, %package, tag, by = %person.name, "tag removed");
@@ -349,7 +372,7 @@ async fn unpublish(
             let fault = |fault| change_refusal(&package, version.as_str(), fault);
             document.unpublish(version.as_str()).map_err(fault)?;
         }
-        Ok(gone)
+        Ok(Done { unpublished: gone, told: Vec::new() })
     })
     .await
 }

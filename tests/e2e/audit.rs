@@ -1,0 +1,233 @@
+//! The audit log of a running garth: what is in it, and that a copy can be held against it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::client::Client;
+use support::server::{Setup, TestServer};
+use support::upstream::ScriptedUpstream;
+
+use super::pull::eventually;
+
+async fn garden() -> (ScriptedUpstream, TestServer) {
+    let up = ScriptedUpstream::start().await;
+    for name in ["good", "evil"] {
+        up.npm(name).plain_version("1.0.0").publish();
+    }
+    let setup = Setup::npm(up.url().as_str());
+    setup.write_policy(
+        "good",
+        "[[rule]]\nname = 'good'\neffect = 'allow'\npackages = ['npm:good']\n",
+    );
+    (up, setup.start())
+}
+
+fn log(server: &TestServer, more: &[&str]) -> Vec<Value> {
+    let arguments: Vec<&str> = ["log", "--json"].iter().chain(more).copied().collect();
+    let lines = server.run(&arguments);
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn of_kind<'l>(lines: &'l [Value], action: &str) -> &'l Value {
+    let found = lines.iter().find(|line| line["action"] == action);
+    found.unwrap_or_else(|| panic!("no {action} in {lines:#?}"))
+}
+
+fn said(server: &TestServer, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = server.garth(arguments);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_is_in_the_log_with_who_from_where_and_why() {
+    let (_up, server) = garden().await;
+    let client = Client::of(&server);
+    assert!(client.get("/npm/good/-/good-1.0.0.tgz").await.is_whole());
+    for _ in 0..3 {
+        assert_eq!(client.get("/npm/evil/-/evil-1.0.0.tgz").await.status, 403);
+    }
+    server.run(&[
+        "deny",
+        "npm:evil",
+        "--reason",
+        "INC-7\u{202e}\n\u{1b}[31m https://ann:s3cret@x.example/",
+    ]);
+    server.run(&["team", "create", "web/shop"]);
+    server.run(&["token", "create", "ci", "--team", "web/shop"]);
+    server.run(&["token", "revoke", "ci"]);
+    server.run(&["rules", "remove", "deny-evil"]);
+    eventually("the refusal is told", Duration::from_secs(10), async || {
+        !log(&server, &["--action", "refused"]).is_empty()
+    })
+    .await;
+
+    let lines = log(&server, &["--limit", "1000"]);
+    let numbers: Vec<u64> = lines.iter().map(|line| line["n"].as_u64().unwrap()).collect();
+    assert!(numbers.iter().copied().eq(0..lines.len() as u64), "{numbers:?}");
+    let admitted = of_kind(&lines, "admitted");
+    assert_eq!(admitted["packages"], json!(["npm:good"]));
+    assert_eq!((&admitted["versions"], &admitted["from"]), (&json!("1.0.0"), &json!("127.0.0.1")));
+    assert_eq!(admitted["details"]["rule"], "good");
+    assert!(admitted["request_id"].is_string() && admitted["revision"].is_string(), "{admitted}");
+    let refused = of_kind(&lines, "refused");
+    assert_eq!(refused["packages"], json!(["npm:evil"]));
+    assert_eq!(refused["details"]["count"], "3");
+    let made = of_kind(&lines, "rule-made");
+    assert_eq!((&made["who"], &made["subject"]), (&json!("admin"), &json!("deny-evil")));
+    assert_eq!(made["from"], "127.0.0.1");
+    let why = made["why"].as_str().unwrap();
+    assert!(why.is_ascii() && why.contains("\\u{202e}") && !why.contains("s3cret"), "{why:?}");
+    for action in [
+        "rule-removed",
+        "team-made",
+        "token-made",
+        "token-revoked",
+        "revision-in-force",
+        "settings-changed",
+    ] {
+        of_kind(&lines, action);
+    }
+    let text = server.run(&["log", "--limit", "1000"]);
+    assert_eq!(text.lines().count(), lines.len(), "one line an entry:\n{text}");
+    let token = server.admin_token();
+    assert!(!text.contains(&token) && !lines.iter().any(|line| line.to_string().contains(&token)));
+
+    // By person, package, subject and kind.
+    let by = |filter: [&str; 2]| log(&server, &filter).len();
+    assert_eq!((by(["--package", "npm:good"]), by(["--subject", "ci"])), (1, 2));
+    assert_eq!((by(["--person", "nobody"]), by(["--action", "rule-made,rule-removed"])), (0, 2));
+    let (code, told) = said(&server, &["log", "--action", "rule-maed"]);
+    assert!(code == Some(2) && told.contains("did you mean rule-made"), "{told}");
+}
+
+fn edit(path: &Path, change: impl Fn(Vec<String>) -> Vec<String>) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = change(text.lines().map(str::to_owned).collect());
+    std::fs::write(path, lines.join("\n") + "\n").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_is_verified_without_a_server_and_what_was_done_to_it_is_found() {
+    let (_up, server) = garden().await;
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    for n in 0..5 {
+        server.run(&["deny", &format!("npm:x{n}")]);
+    }
+    let (copy, kept) = (path("audit.jsonl"), path("kept"));
+    server.run(&["log", "export", "--output", &copy]);
+    std::fs::rename(format!("{copy}.checkpoint"), &kept).unwrap();
+    for n in 5..9 {
+        server.run(&["deny", &format!("npm:x{n}")]);
+    }
+    server.run(&["log", "export", "--output", &copy]);
+    let key = server.setup().data().join("audit-key");
+    let public = path("key");
+    let text = std::fs::read_to_string(key).unwrap();
+    std::fs::write(&public, text.lines().last().unwrap()).unwrap();
+    let verify = |copy: &str| {
+        said(&server, &["log", "verify", copy, "--key", &public, "--checkpoint", &kept])
+    };
+    let (code, told) = verify(&copy);
+    assert!(code == Some(0) && told.contains("held against 2 checkpoints"), "{told}");
+
+    type Change = fn(Vec<String>) -> Vec<String>;
+    let rows: [(&str, Change, &str); 4] = [
+        (
+            "edited",
+            |mut lines| {
+                lines[2] = lines[2].replacen("garth", "eve", 1);
+                lines
+            },
+            "not those that",
+        ),
+        (
+            "removed",
+            |mut lines| {
+                lines.remove(2);
+                lines
+            },
+            "line 3 is entry 3 and should be entry 2",
+        ),
+        (
+            "moved",
+            |mut lines| {
+                lines.swap(2, 3);
+                lines
+            },
+            "line 3 is entry 3 and should be entry 2",
+        ),
+        (
+            "cut",
+            |mut lines| {
+                lines.pop();
+                lines
+            },
+            "the end is cut off",
+        ),
+    ];
+    for (name, change, expected) in rows {
+        let other = path(name);
+        std::fs::copy(&copy, &other).unwrap();
+        std::fs::copy(format!("{copy}.checkpoint"), format!("{other}.checkpoint")).unwrap();
+        edit(Path::new(&other), change);
+        let (code, told) = verify(&other);
+        assert!(code == Some(1) && told.contains(expected), "{name}: {told}");
+    }
+    let (code, told) = said(&server, &["log", "verify", "--key", &public, "--checkpoint", &kept]);
+    assert!(code == Some(0) && told.contains("held against 2 checkpoints"), "{told}");
+    // Another garth's log is not this one.
+    let (_up, other) = garden().await;
+    let (code, told) = said(&other, &["log", "verify", "--key", &public]);
+    assert!(code == Some(1) && told.contains("not believed"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_an_older_backup_is_refused_until_somebody_says_why() {
+    let (_up, server) = garden().await;
+    let data = server.setup().data();
+    server.run(&["deny", "npm:x"]);
+    server.run(&["log"]);
+    let (setup, _) = server.stop();
+    let backup = setup.directory().join("backup");
+    let copy = |from: &Path, to: &Path| {
+        let status = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+        assert!(status.success());
+    };
+    copy(&data.join("metadata"), &backup);
+    let server = setup.start();
+    server.run(&["deny", "npm:y"]);
+    let size = log(&server, &["--limit", "1000"]).len();
+    eventually("it is signed", Duration::from_secs(10), async || {
+        let note = std::fs::read_to_string(data.join("audit-checkpoint")).unwrap();
+        note.lines().nth(1).unwrap().parse::<usize>().unwrap() >= size
+    })
+    .await;
+    let (setup, _) = server.stop();
+    std::fs::remove_dir_all(data.join("metadata")).unwrap();
+    copy(&backup, &data.join("metadata"));
+    let told = setup.start_in_vain();
+    assert!(told.contains("were signed") && told.contains("--accept-log"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checkpoints_are_put_into_a_file_and_sent_to_a_url() {
+    let up = ScriptedUpstream::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("anchor");
+    let setup = Setup::npm(up.url().as_str());
+    let checkpoints = format!(
+        "[audit]\ncheckpoints = [\"{}\"]\nevery = \"1s\"\norigin = \"garth.example.com/log\"\n",
+        file.display()
+    );
+    let server = setup.with_settings(&checkpoints).start();
+    server.run(&["deny", "npm:x"]);
+    let size = log(&server, &["--limit", "1000"]).len().to_string();
+    eventually("it is anchored", Duration::from_secs(10), async || {
+        let note = std::fs::read_to_string(&file).unwrap_or_default();
+        note.starts_with("garth.example.com/log\n") && note.lines().nth(1) == Some(&size)
+    })
+    .await;
+}
