@@ -113,6 +113,15 @@ impl Versions {
         self.ranges.iter().all(|(_, range)| range.is_empty())
     }
 
+    /// Whether it takes in all that the other one does in each of its ecosystems; certain where it
+    /// says so.
+    fn contains(&self, other: &Self) -> bool {
+        let contains = |(ecosystem, theirs): &(Ecosystem, Range)| {
+            self.range(*ecosystem).is_some_and(|ours| ours.contains(theirs))
+        };
+        self.text.trim() == other.text.trim() || other.ranges.iter().all(contains)
+    }
+
     fn range(&self, ecosystem: Ecosystem) -> Option<&Range> {
         self.ranges.iter().find(|(of, _)| *of == ecosystem).map(|(_, range)| range)
     }
@@ -188,6 +197,20 @@ impl Rule {
 }
 
 impl Rule {
+    /// Whether it speaks of all versions of this package that a range takes in, or of all there are;
+    /// certain where it says so.
+    pub fn includes_all(&self, package: &Package, range: Option<&Range>) -> bool {
+        let contains = |ours: &Range| range.is_some_and(|range| ours.contains(range));
+        let (some, is_named_otherwise) = match self.ranges.of(package, &self.patterns) {
+            Some(of_package) => {
+                (of_package.ranges().any(contains), of_package.is_named_otherwise())
+            }
+            None => (false, self.names(package)),
+        };
+        let all = |versions: &Versions| versions.range(package.ecosystem()).is_some_and(contains);
+        some || (is_named_otherwise && self.versions.as_ref().is_none_or(all))
+    }
+
     /// Which versions of this package it speaks of, as it was written; `None` is all of them.
     pub(crate) fn versions_of(&self, package: &Package) -> Option<Cow<'_, str>> {
         let all = self.versions.as_ref().map(|versions| Cow::Borrowed(&*versions.text));
@@ -289,6 +312,11 @@ impl RuleSet {
             self.revision = revision::beside(&self.revision, &own.join("\n"));
         }
         Self { own, trusted: OnceLock::new(), ..self }
+    }
+
+    /// The names that are published here, sorted, where a rule goes by what resembles them.
+    pub fn own_names_that_matter(&self) -> Option<&[String]> {
+        self.asks_for(Fact::SimilarTo).then_some(&*self.own)
     }
 
     pub fn has_own_name(&self, name: &str) -> bool {

@@ -133,6 +133,15 @@ impl Range {
         }
     }
 
+    /// Whether this range allows and covers all that the other one does. Certain where it says so;
+    /// of other ecosystems than npm nobody can tell.
+    pub fn contains(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Npm(range), Self::Npm(other)) => range.contains(other),
+            _ => false,
+        }
+    }
+
     /// Whether denying or holding this range stops the version. A range of another ecosystem than
     /// the version's stops nothing; the caller picks the right one.
     pub fn covers(&self, version: &Parsed<'_>) -> bool {

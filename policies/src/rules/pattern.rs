@@ -115,7 +115,10 @@ impl Pattern {
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Everything, _) => true,
-            (Self::In(..), other) => self == other,
+            (Self::In(package, ours), Self::In(other, theirs)) => {
+                package == other && (ours == theirs || ours.range.contains(&theirs.range))
+            }
+            (Self::In(..), _) => false,
             (_, Self::One(package) | Self::In(package, _)) => self.matches(package),
             (Self::Every(ecosystem), other) => other.ecosystem() == Some(*ecosystem),
             // A star of theirs is in no name, so only a star of ours takes it in.

@@ -33,11 +33,6 @@ impl Ranges {
         ranges
     }
 
-    /// No pattern says which versions it means.
-    pub(super) fn is_empty(&self) -> bool {
-        self.some.is_empty()
-    }
-
     /// What the rule says of this package's versions; `None` where it leaves them to `versions`.
     pub(super) fn of<'r>(
         &'r self,
@@ -69,6 +64,10 @@ impl<'r> OfPackage<'r> {
             pattern @ Pattern::In(_, versions) if pattern.matches(self.package) => Some(versions),
             _ => None,
         })
+    }
+
+    pub(super) fn ranges(&self) -> impl Iterator<Item = &'r crate::versions::Range> + '_ {
+        self.some().map(|versions| &versions.range)
     }
 
     /// `stops` reads the ranges widely, as denying and holding do.

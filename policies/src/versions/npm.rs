@@ -66,6 +66,10 @@ impl Range {
     pub(super) fn covers(&self, version: &Version) -> bool {
         self.0.iter().any(|alternative| alternative.covers(version))
     }
+
+    pub(super) fn contains(&self, other: &Self) -> bool {
+        other.0.iter().all(|theirs| self.0.iter().any(|ours| ours.contains(theirs)))
+    }
 }
 
 impl Alternative {
@@ -82,6 +86,14 @@ impl Alternative {
             .map(|version| release_of(&version))
             .collect();
         Ok(Self { range, exact, named })
+    }
+
+    /// Where a text sorts out pre-releases by itself, nothing is certain.
+    fn contains(&self, other: &Self) -> bool {
+        self.named.is_empty()
+            && other.named.is_empty()
+            && (!self.exact || other.exact)
+            && self.range.allows_all(&other.range)
     }
 
     fn covers(&self, version: &Version) -> bool {

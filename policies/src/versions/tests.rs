@@ -265,3 +265,73 @@ proptest! {
         prop_assert_eq!(range.covers(&other), compare(Nuget, &a, &b) == Some(Ordering::Equal));
     }
 }
+
+#[test]
+fn a_range_of_npm_that_holds_another_is_told_where_that_is_certain() {
+    let rows = [
+        (">=1", "^1.2", true),
+        ("*", "1.2.3", true),
+        ("^1.2.0", "1.2 - 1.4", true),
+        ("1.x || 3.x", "~3.1 || 1.0.0", true),
+        ("1.2.3", "=1.2.3", true),
+        ("^1.2", ">=1", false),
+        ("1.2.3", ">=1.2.3 <=1.2.3", false),
+        (">=1", "2.0.0-rc.1", false),
+        (">=1.0.0-beta.2", ">=1.0.0", false),
+        ("<2", ">=1", false),
+    ];
+    for (wide, narrow, expected) in rows {
+        let range = |text: &str| Range::parse(Npm, text).unwrap();
+        assert_eq!(range(wide).contains(&range(narrow)), expected, "{wide} and {narrow}");
+    }
+    let cargo = |text: &str| Range::parse(Cargo, text).unwrap();
+    assert!(!cargo(">=1").contains(&cargo("^1.2")), "nobody can tell");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #[test]
+    fn a_range_that_holds_another_allows_and_covers_all_that_it_does(
+        ours in npm_range(), theirs in npm_range(), versions in prop::collection::vec(npm_version(), 12),
+    ) {
+        let (Ok(ours), Ok(theirs)) = (Range::parse(Npm, &ours), Range::parse(Npm, &theirs)) else {
+            return Ok(());
+        };
+        if !ours.contains(&theirs) {
+            return Ok(());
+        }
+        for version in versions {
+            let version = Parsed::new(Npm, &version).unwrap();
+            prop_assert!(!theirs.allows(&version) || ours.allows(&version), "{version:?}");
+            prop_assert!(!theirs.covers(&version) || ours.covers(&version), "{version:?}");
+        }
+    }
+}
+
+fn npm_version() -> impl Strategy<Value = String> {
+    (0..3u8, 0..3u8, 0..3u8, prop_oneof![Just(""), Just("-0"), Just("-a"), Just("-rc.1")])
+        .prop_map(|(major, minor, patch, pre)| format!("{major}.{minor}.{patch}{pre}"))
+}
+
+fn npm_range() -> impl Strategy<Value = String> {
+    let partial = prop_oneof![
+        npm_version(),
+        (0..3u8, 0..3u8).prop_map(|(major, minor)| format!("{major}.{minor}")),
+        (0..3u8).prop_map(|major| format!("{major}.x")),
+        Just("*".to_owned()),
+    ];
+    let operator = prop_oneof![
+        Just(""),
+        Just("^"),
+        Just("~"),
+        Just(">="),
+        Just("<="),
+        Just(">"),
+        Just("<"),
+        Just("=")
+    ];
+    let comparator =
+        (operator, partial).prop_map(|(operator, version)| operator.to_owned() + &version);
+    let alternative = prop::collection::vec(comparator, 1..3).prop_map(|all| all.join(" "));
+    prop::collection::vec(alternative, 1..3).prop_map(|all| all.join(" || "))
+}

@@ -149,11 +149,18 @@ impl<'s> Company<'s> {
     fn covers(&self, other: &Rule, rule: &Rule) -> bool {
         let lasts = |rule: &Rule| rule.expires.unwrap_or(Timestamp::MAX);
         let starts = |rule: &Rule| rule.starts.unwrap_or(self.now).max(self.now);
-        let same_versions = other.versions.as_ref().is_none_or(|range| {
-            // An allow reads its range more narrowly than a deny.
-            rule.ranges.is_empty()
-                && rule.versions.as_ref().is_some_and(|ours| ours.text.trim() == range.text.trim())
-        });
+        let all_versions = other
+            .versions
+            .as_ref()
+            .is_none_or(|range| rule.versions.as_ref().is_some_and(|ours| range.contains(ours)));
+        // What stands behind a name goes before the versions of the whole rule.
+        let includes = |wider: &Pattern, pattern: &Pattern| match (wider, pattern) {
+            (Pattern::In(..), _) => true,
+            (_, Pattern::In(package, versions)) => other.versions.as_ref().is_none_or(|range| {
+                range.range(package.ecosystem()).is_some_and(|of| of.contains(&versions.range))
+            }),
+            _ => all_versions,
+        };
         let same_condition = other.when.as_ref().is_none_or(|when| {
             rule.when.as_ref().is_some_and(|ours| ours.text().trim() == when.text().trim())
         });
@@ -170,12 +177,12 @@ impl<'s> Company<'s> {
                         || rule.environments.iter().all(|ours| named.contains(&**ours)))
         };
         let patterns = || {
-            rule.patterns
-                .iter()
-                .all(|pattern| other.patterns.iter().any(|wider| wider.covers(pattern)))
+            rule.patterns.iter().all(|pattern| {
+                let covers = |of: &Pattern| of.covers(pattern) && includes(of, pattern);
+                other.patterns.iter().any(covers)
+            })
         };
-        same_versions
-            && same_condition
+        same_condition
             && lasts(other) >= lasts(rule)
             && starts(other) <= starts(rule)
             && teams()

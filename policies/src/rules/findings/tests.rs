@@ -126,3 +126,26 @@ shadowed a.toml:11:1: the rule w-other decides nothing: all that it speaks of is
 shadowed a.toml:6:1: the rule w-same decides nothing: all that it speaks of is denied by w-all (a.toml:1); narrow w-all, or write a [[waiver]] with waives = "w-all"
 "#);
 }
+
+#[test]
+fn a_range_within_another_is_shadowed_however_it_is_written() {
+    insta::assert_snapshot!(findings(&[
+        ("wide", "deny", "'npm:a'", "versions = '>=1'"),
+        ("within", "allow", "'npm:a'", "versions = '^1.2'"),
+        ("behind-its-name", "allow", "'npm:a@2.1.0'", ""),
+        ("beyond", "allow", "'npm:a'", "versions = '>=0.9'"),
+        ("a-candidate", "allow", "'npm:a@2.0.0-rc.1'", ""),
+        ("alternatives", "allow", "'npm:b'", "versions = '1.x || 3.x'"),
+        ("one-of-them", "allow", "'npm:b@3.1.0', 'npm:b@^1.4'", ""),
+        ("between", "allow", "'npm:b@2.0.0'", ""),
+        ("other-name", "allow", "'npm:c@^1.2'", ""),
+        ("mixed", "deny", "'npm:d', 'cargo:d'", "versions = '>=1'"),
+        ("of-npm", "allow", "'npm:d'", "versions = '^1.2'"),
+        ("of-cargo", "allow", "'cargo:d'", "versions = '^1.2'"),
+    ]), @r#"
+shadowed a.toml:11:1: the rule behind-its-name decides nothing: all that it speaks of is denied by wide (a.toml:1); narrow wide, or write a [[waiver]] with waives = "wide"
+shadowed a.toml:51:1: the rule of-npm decides nothing: all that it speaks of is denied by mixed (a.toml:46); narrow mixed, or write a [[waiver]] with waives = "mixed"
+duplicate a.toml:31:1: the rule one-of-them adds nothing to alternatives (a.toml:26), which says the same of more; remove it, or narrow the wider one
+shadowed a.toml:6:1: the rule within decides nothing: all that it speaks of is denied by wide (a.toml:1); narrow wide, or write a [[waiver]] with waives = "wide"
+"#);
+}
