@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::asker::Asker;
 use crate::decide::{Considered, Explanation, explain};
 use crate::decision::{Decision, Effect};
-use crate::facts::{Comparison, Fact, Facts, KnownAdvisory};
+use crate::facts::{Fact, FactSheet, Facts};
 use crate::licence::Licence;
 use crate::package::PackageVersion;
 use crate::rules::RuleSet;
@@ -45,52 +45,20 @@ pub struct Expectation {
 pub struct Given {
     pub age: Option<SignedDuration>,
     pub age_here: Option<SignedDuration>,
-    pub published: Option<Timestamp>,
-    pub first_seen: Option<Timestamp>,
-    pub own: bool,
-    pub registry: Option<String>,
     pub licence: Option<Licence>,
-    pub advisories: Option<Vec<KnownAdvisory>>,
-    pub fixes_advisory: Option<bool>,
-    pub deprecated: Option<bool>,
-    pub yanked: Option<bool>,
-    pub unlisted: Option<bool>,
-    pub install_scripts: Option<bool>,
-    pub provenance: Option<bool>,
-    pub publisher: Option<String>,
-    pub publisher_changed: Option<bool>,
-    pub dependencies: Option<u32>,
-    pub size: Option<u64>,
-    pub similar_to: Option<String>,
-    pub contradicts: Option<bool>,
+    /// All others; its licence is not looked at.
+    pub sheet: FactSheet,
 }
 
 impl Given {
     fn at(&self, now: Timestamp) -> Facts<'_> {
         // An age beyond all time is as old as time.
         let aged = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+        let facts = self.sheet.facts(self.licence.as_ref(), now);
         Facts {
-            published: self.published.or(self.age.map(aged)),
-            first_seen: self.first_seen.or(self.age_here.map(aged)),
-            own: self.own,
-            registry: self.registry.as_deref(),
-            licence: self.licence.as_ref(),
-            advisories: self.advisories.as_deref(),
-            fixes_advisory: self.fixes_advisory,
-            deprecated: self.deprecated,
-            yanked: self.yanked,
-            unlisted: self.unlisted,
-            install_scripts: self.install_scripts,
-            provenance: self.provenance,
-            publisher: self.publisher.as_deref(),
-            publisher_changed: self.publisher_changed,
-            dependencies: self.dependencies,
-            size: self.size,
-            similar_to: self.similar_to.as_deref(),
-            compared: self.contradicts.map(|contradicts| {
-                if contradicts { Comparison::Contradicts } else { Comparison::Agrees }
-            }),
-            ..Facts::at(now)
+            published: facts.published.or(self.age.map(aged)),
+            first_seen: facts.first_seen.or(self.age_here.map(aged)),
+            ..facts
         }
     }
 }

@@ -146,7 +146,7 @@ a.toml:17:9: `facts` is a table, this is a number; write facts = { age = "10d" }
 fn facts_may_be_a_table_of_their_own() {
     let file = parse_file("a.toml", "[[expect]]\npackage = 'npm:x@1'\neffect = 'deny'\n[expect.facts]\nage = '240h'\nsimilar_to = 'y'\nsize = 0x10\n").unwrap();
     let facts = &file.expectations[0].facts;
-    assert_eq!((facts.age.unwrap().as_hours(), facts.size), (240, Some(16)));
+    assert_eq!((facts.age.unwrap().as_hours(), facts.sheet.size), (240, Some(16)));
 }
 
 #[test]

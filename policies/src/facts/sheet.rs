@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Comparison, Facts, KnownAdvisory};
+use crate::licence::Licence;
 
 /// What was known of a version at a moment. Each name is that which conditions use; `null` is what
 /// was not known.
@@ -31,6 +32,36 @@ pub struct FactSheet {
     pub contradicts: Option<bool>,
     /// What came of opening its artifact, which says why `contradicts` may not be known.
     pub compared: Option<Comparison>,
+}
+
+impl FactSheet {
+    /// The facts that are written here, with the licence read.
+    pub fn facts<'s>(&'s self, licence: Option<&'s Licence>, now: Timestamp) -> Facts<'s> {
+        let compared = |contradicts: bool| {
+            if contradicts { Comparison::Contradicts } else { Comparison::Agrees }
+        };
+        Facts {
+            registry: self.registry.as_deref(),
+            published: self.published,
+            first_seen: self.first_seen,
+            own: self.own,
+            licence,
+            advisories: self.advisories.as_deref(),
+            fixes_advisory: self.fixes_advisory,
+            deprecated: self.deprecated,
+            yanked: self.yanked,
+            unlisted: self.unlisted,
+            install_scripts: self.install_scripts,
+            provenance: self.provenance,
+            publisher: self.publisher.as_deref(),
+            publisher_changed: self.publisher_changed,
+            dependencies: self.dependencies,
+            size: self.size,
+            similar_to: self.similar_to.as_deref(),
+            compared: self.compared.or(self.contradicts.map(compared)),
+            ..Facts::at(now)
+        }
+    }
 }
 
 impl From<&Facts<'_>> for FactSheet {
@@ -79,5 +110,22 @@ mod tests {
             assert!(json[fact.name()].is_null(), "{fact:?}");
         }
         assert_eq!(serde_json::from_value::<FactSheet>(json).unwrap(), FactSheet::from(&facts));
+    }
+    #[test]
+    fn what_is_written_is_what_is_read_again() {
+        let licence = Licence::new(crate::package::Ecosystem::Npm, "MIT");
+        let none: [KnownAdvisory; 0] = [];
+        let facts = Facts {
+            published: Some(Timestamp::UNIX_EPOCH),
+            licence: Some(&licence),
+            advisories: Some(&none),
+            publisher: Some("ann"),
+            size: Some(7),
+            compared: Some(Comparison::Contradicts),
+            ..Facts::at(Timestamp::UNIX_EPOCH)
+        };
+        let sheet = FactSheet::from(&facts);
+        let again = sheet.facts(Some(&licence), Timestamp::UNIX_EPOCH);
+        assert_eq!(FactSheet::from(&again), sheet);
     }
 }

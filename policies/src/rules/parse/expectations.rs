@@ -79,32 +79,32 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "age" => given.age = self.read(value, "10d", span_of_time),
                 "age_here" => given.age_here = self.read(value, "10d", span_of_time),
-                "published" => given.published = self.moment(value),
-                "first_seen" => given.first_seen = self.moment(value),
-                "own" => given.own = self.flag(value).unwrap_or_default(),
-                "registry" => given.registry = self.read(value, "npm", text),
+                "published" => given.sheet.published = self.moment(value),
+                "first_seen" => given.sheet.first_seen = self.moment(value),
+                "own" => given.sheet.own = self.flag(value).unwrap_or_default(),
+                "registry" => given.sheet.registry = self.read(value, "npm", text),
                 "licence" => {
                     let ecosystem = ecosystem.unwrap_or(Ecosystem::Npm);
                     let licence = |text: &str| Some(Licence::new(ecosystem, text));
                     given.licence = self.read(value, "MIT", licence);
                 }
-                "advisories" => given.advisories = self.advisories(value),
-                "fixes_advisory" => given.fixes_advisory = self.flag(value),
-                "deprecated" => given.deprecated = self.flag(value),
-                "yanked" => given.yanked = self.flag(value),
-                "unlisted" => given.unlisted = self.flag(value),
-                "install_scripts" => given.install_scripts = self.flag(value),
-                "provenance" => given.provenance = self.flag(value),
-                "publisher" => given.publisher = self.read(value, "ann", text),
-                "publisher_changed" => given.publisher_changed = self.flag(value),
+                "advisories" => given.sheet.advisories = self.advisories(value),
+                "fixes_advisory" => given.sheet.fixes_advisory = self.flag(value),
+                "deprecated" => given.sheet.deprecated = self.flag(value),
+                "yanked" => given.sheet.yanked = self.flag(value),
+                "unlisted" => given.sheet.unlisted = self.flag(value),
+                "install_scripts" => given.sheet.install_scripts = self.flag(value),
+                "provenance" => given.sheet.provenance = self.flag(value),
+                "publisher" => given.sheet.publisher = self.read(value, "ann", text),
+                "publisher_changed" => given.sheet.publisher_changed = self.flag(value),
                 "dependencies" => {
                     // More than a u32 counts are as good as that many.
-                    given.dependencies =
+                    given.sheet.dependencies =
                         self.number(value).map(|number| number.try_into().unwrap_or(u32::MAX));
                 }
-                "size" => given.size = self.number(value),
-                "similar_to" => given.similar_to = self.read(value, "react", text),
-                "contradicts" => given.contradicts = self.flag(value),
+                "size" => given.sheet.size = self.number(value),
+                "similar_to" => given.sheet.similar_to = self.read(value, "react", text),
+                "contradicts" => given.sheet.contradicts = self.flag(value),
                 unknown => {
                     // The package that is asked for tells the rest.
                     let told = ["name", "version", "ecosystem"];
