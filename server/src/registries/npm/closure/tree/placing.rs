@@ -46,6 +46,21 @@ struct Guest<'a> {
     is_companion: bool,
 }
 
+/// A version that is to be placed for a need, with all that has to be beside it.
+#[derive(Clone, Copy)]
+struct Party<'a> {
+    /// Where it began, which stays the same for the peers that are brought along.
+    start: Place,
+    peers: &'a Peers,
+}
+
+/// A look at one place for a guest.
+struct Look<'a> {
+    target: Place,
+    guest: Guest<'a>,
+    party: Party<'a>,
+}
+
 impl Layout<'_> {
     /// The peers that come with a version for somebody at `from`, and theirs.
     pub(super) fn peers_of(&mut self, from: Place, name: &str, id: Id) -> Peers {
@@ -103,20 +118,18 @@ impl Layout<'_> {
 
     /// Places a version for a need, with its peers.
     pub(super) fn place(&mut self, from: Place, need: usize, id: Id, peers: &Peers) {
-        self.place_guest(from, from, need, id, peers, false);
+        self.place_guest(Party { start: from, peers }, (from, need), id, false);
     }
 
     fn place_guest(
         &mut self,
-        start: Place,
-        user: Place,
-        need: usize,
+        party: Party<'_>,
+        (user, need): (Place, usize),
         id: Id,
-        peers: &Peers,
         is_companion: bool,
     ) {
         let Need { name, kind, .. } = self.needs(user)[need].clone();
-        let deepest = self.deepest(start, &name);
+        let deepest = self.deepest(party.start, &name);
         let guest = Guest {
             name: &name,
             id,
@@ -133,7 +146,7 @@ impl Layout<'_> {
             if target != ROOT && self.wants_beside(target, &name) {
                 continue;
             }
-            let fits = self.fits(target, guest, start, peers, &mut HashSet::new());
+            let fits = self.fits(&Look { target, guest, party }, &mut HashSet::new());
             if fits.own != Fit::Conflict {
                 alone = Some((target, fits.own));
             }
@@ -164,7 +177,7 @@ impl Layout<'_> {
             }
         };
         self.tidy_below(target, &name, placed);
-        self.bring_along(start, placed, peers);
+        self.bring_along(party, placed);
         if !self.nodes[placed].is_there {
             return;
         }
@@ -182,15 +195,15 @@ impl Layout<'_> {
         self.enqueue(placed);
     }
 
-    fn bring_along(&mut self, start: Place, placed: Place, peers: &Peers) {
+    fn bring_along(&mut self, party: Party<'_>, placed: Place) {
         for need in 0..self.needs(placed).len() {
             let Need { name, kind, .. } = self.needs(placed)[need].clone();
             if kind != NeedKind::Peer || self.is_met(placed, need) {
                 continue;
             }
-            let Some(&peer) = peers.get(&name) else { continue };
+            let Some(&peer) = party.peers.get(&name) else { continue };
             if self.suits(self.nodes[placed].id, need, peer) && self.nodes[placed].is_there {
-                self.place_guest(start, placed, need, peer, peers, true);
+                self.place_guest(party, (placed, need), peer, true);
             }
         }
     }
@@ -205,14 +218,8 @@ impl Layout<'_> {
         self.need_named(place, name).is_some_and(|need| self.needs(place)[need].kind.is_peer())
     }
 
-    fn fits(
-        &mut self,
-        target: Place,
-        guest: Guest<'_>,
-        entry: Place,
-        peers: &Peers,
-        checked: &mut HashSet<Id>,
-    ) -> Fits {
+    fn fits(&mut self, look: &Look<'_>, checked: &mut HashSet<Id>) -> Fits {
+        let &Look { target, guest, .. } = look;
         self.looks += 1;
         let conflict = Fits { own: Fit::Conflict, whole: Fit::Conflict };
         let wanted_here = self.need_named(target, guest.name);
@@ -227,22 +234,16 @@ impl Layout<'_> {
                 if !is_same && !self.suits(of, need, guest.id) {
                     return conflict;
                 }
-                self.fits_free(target, guest, entry, peers, checked)
+                self.fits_free(look, checked)
             }
-            (None, None) => self.fits_free(target, guest, entry, peers, checked),
-            (Some(there), _) => self.fits_over(target, there, guest, entry, peers, checked),
+            (None, None) => self.fits_free(look, checked),
+            (Some(there), _) => self.fits_over(there, look, checked),
         }
     }
 
-    fn fits_free(
-        &mut self,
-        target: Place,
-        guest: Guest<'_>,
-        entry: Place,
-        peers: &Peers,
-        checked: &mut HashSet<Id>,
-    ) -> Fits {
-        let shadowed = (target != entry).then(|| self.resolve(target, guest.name)).flatten();
+    fn fits_free(&mut self, look: &Look<'_>, checked: &mut HashSet<Id>) -> Fits {
+        let &Look { target, guest, party } = look;
+        let shadowed = (target != party.start).then(|| self.resolve(target, guest.name)).flatten();
         if let Some(shadowed) = shadowed {
             for (user, need) in self.users(shadowed) {
                 if self.is_below(user, target)
@@ -253,18 +254,11 @@ impl Layout<'_> {
                 }
             }
         }
-        self.with_peers(Fit::Free, target, guest, entry, peers, checked)
+        self.with_peers(Fit::Free, look, checked)
     }
 
-    fn fits_over(
-        &mut self,
-        target: Place,
-        there: Place,
-        guest: Guest<'_>,
-        entry: Place,
-        peers: &Peers,
-        checked: &mut HashSet<Id>,
-    ) -> Fits {
+    fn fits_over(&mut self, there: Place, look: &Look<'_>, checked: &mut HashSet<Id>) -> Fits {
+        let &Look { target, guest, .. } = look;
         let keep = Fits { own: Fit::Keep, whole: Fit::Keep };
         let Some(current) = self.nodes[there].id else { return keep };
         if current == guest.id {
@@ -276,7 +270,7 @@ impl Layout<'_> {
         let can_replace = self.can_replace(guest.id, there, current);
         let may = |is_meant: bool| is_meant && can_replace;
         if may(is_newer) {
-            let fits = self.with_peers(Fit::Replace, target, guest, entry, peers, checked);
+            let fits = self.with_peers(Fit::Replace, look, checked);
             if fits.whole != Fit::Conflict {
                 return fits;
             }
@@ -285,13 +279,13 @@ impl Layout<'_> {
             return keep;
         }
         if may((guest.is_peer || guest.is_companion) && !is_newer) {
-            let fits = self.with_peers(Fit::Replace, target, guest, entry, peers, checked);
+            let fits = self.with_peers(Fit::Replace, look, checked);
             if fits.whole != Fit::Conflict {
                 return fits;
             }
         }
         if target == guest.deepest && !guest.is_peer && guest.from == Some(target) {
-            return self.with_peers(Fit::Replace, target, guest, entry, peers, checked);
+            return self.with_peers(Fit::Replace, look, checked);
         }
         Fits { own: Fit::Conflict, whole: Fit::Conflict }
     }
@@ -308,19 +302,12 @@ impl Layout<'_> {
         })
     }
 
-    fn with_peers(
-        &mut self,
-        own: Fit,
-        target: Place,
-        guest: Guest<'_>,
-        entry: Place,
-        peers: &Peers,
-        checked: &mut HashSet<Id>,
-    ) -> Fits {
+    fn with_peers(&mut self, own: Fit, look: &Look<'_>, checked: &mut HashSet<Id>) -> Fits {
+        let &Look { target, guest, party } = look;
         checked.insert(guest.id);
         let mut whole = own;
         for (need, said) in self.needs_of(guest.id).iter().enumerate() {
-            let Some(&peer) = peers.get(&said.name).filter(|_| said.kind.is_peer()) else {
+            let Some(&peer) = party.peers.get(&said.name).filter(|_| said.kind.is_peer()) else {
                 continue;
             };
             // Peers need each other in circles; once is enough.
@@ -337,8 +324,9 @@ impl Layout<'_> {
                 deepest: self.deepest(guest.deepest, &said.name),
                 is_companion: true,
             };
-            let beside = self.deepest(target, &said.name);
-            if self.fits(beside, companion, entry, peers, checked).whole == Fit::Conflict {
+            let target = self.deepest(target, &said.name);
+            let beside = Look { target, guest: companion, party };
+            if self.fits(&beside, checked).whole == Fit::Conflict {
                 whole = Fit::Conflict;
             }
         }
