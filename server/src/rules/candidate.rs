@@ -69,7 +69,11 @@ impl BesideFiles {
 
     /// The same rules with what is beside them now.
     pub fn put_beside(&self, rules: RuleSet) -> RuleSet {
-        let set = rules.with_advisories(Arc::clone(&self.advisories));
-        set.with_own_names(Arc::clone(&self.own))
+        self.put_beside_with(rules, Arc::clone(&self.own))
+    }
+
+    /// The same with other names that are published here; they are sorted.
+    pub fn put_beside_with(&self, rules: RuleSet, own: Arc<[String]>) -> RuleSet {
+        rules.with_advisories(Arc::clone(&self.advisories)).with_own_names(own)
     }
 }

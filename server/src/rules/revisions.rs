@@ -139,32 +139,26 @@ impl Revisions {
         let metadata = self.0.metadata.as_ref();
         let cutting = {
             let set = Arc::clone(set);
-            tokio::task::spawn_blocking(move || blocks::cut(set.rules()))
+            tokio::task::spawn_blocking(move || {
+                (blocks::cut(set.rules()), set.own_names_that_matter().map(blocks::cut_names))
+            })
         };
         let failed = |fault| MetadataError::Unavailable(format!("cutting the rules: {fault}"));
-        let blocks = cutting.await.map_err(failed)?;
-        let names: Vec<String> = blocks.iter().map(|block| block.name.clone()).collect();
-        let rules = blocks::name_of(&names.join(" "));
-        let mut first = Batch::default();
-        for block in blocks {
-            let key = RulesBlock::key(&block.name, 0);
-            if metadata.get(key.as_bytes()).await?.is_some() {
-                continue;
+        let (rules, own) = cutting.await.map_err(failed)?;
+        let (rules, mut first) = self.put_list(Batch::default(), rules).await?;
+        let own = match own {
+            Some(own) => {
+                let (own, more) = self.put_list(first, own).await?;
+                first = more;
+                Some(own)
             }
-            // Who finds the first part finds all: it is written last.
-            let numbered: Vec<(u32, &RulesBlock)> = (0..).zip(&block.parts).collect();
-            for (n, part) in numbered.into_iter().rev() {
-                first = first.put_record(&RulesBlock::key(&block.name, n), part);
-            }
-        }
-        for (n, names) in (0..).zip(names.chunks(BLOCKS)) {
-            let record = RevisionRules { blocks: names.to_vec() };
-            first = first.put_record(&RevisionRules::key(&rules, n), &record);
-        }
+            None => None,
+        };
         let key = RevisionRecord::key(set.revision().as_str());
         let before = records::read(metadata, &key).await?;
         let record = RevisionRecord {
             rules,
+            own,
             count: set.rules().len() as u64,
             advisories: set.advisories().revision().to_string(),
             unavailable: set.unavailable_reason().map(ToString::to_string),
@@ -200,6 +194,32 @@ impl Revisions {
         commit_in_parts(metadata, first, last).await
     }
 
+    /// The name of a list of these blocks, and what has to be written so that it is there.
+    async fn put_list(
+        &self,
+        mut batch: Batch,
+        blocks: Vec<blocks::Block>,
+    ) -> Result<(String, Batch), MetadataError> {
+        let names: Vec<String> = blocks.iter().map(|block| block.name.clone()).collect();
+        let list = blocks::name_of(&names.join(" "));
+        for block in blocks {
+            let key = RulesBlock::key(&block.name, 0);
+            if self.0.metadata.get(key.as_bytes()).await?.is_some() {
+                continue;
+            }
+            // Who finds the first part finds all: it is written last.
+            let numbered: Vec<(u32, &RulesBlock)> = (0..).zip(&block.parts).collect();
+            for (n, part) in numbered.into_iter().rev() {
+                batch = batch.put_record(&RulesBlock::key(&block.name, n), part);
+            }
+        }
+        for (n, names) in (0..).zip(names.chunks(BLOCKS)) {
+            let record = RevisionRules { blocks: names.to_vec() };
+            batch = batch.put_record(&RevisionRules::key(&list, n), &record);
+        }
+        Ok((list, batch))
+    }
+
     async fn all(&self) -> Result<Vec<(Key<RevisionRecord>, RevisionRecord)>, MetadataError> {
         let mut all = Vec::new();
         loop {
@@ -230,40 +250,59 @@ impl Revisions {
         };
         let set = match &record.unavailable {
             Some(reason) => RuleSet::unavailable(reason),
-            None => self.load(&record.rules).await?,
+            None => self.load_rules(&record.rules).await?,
         };
         let beside = self.0.rules.beside_files().await;
         let beside = beside.map_err(MetadataError::Unavailable)?;
         let advisories_of_now = **beside.advisories().revision() != *record.advisories;
-        let set = beside.put_beside(set);
+        let set = match &record.own {
+            Some(own) => {
+                let texts = self.load(own).await?;
+                let names = texts.iter().flat_map(|(_, text)| text.lines()).map(str::to_owned);
+                beside.put_beside_with(set, names.collect())
+            }
+            None => beside.put_beside(set),
+        };
         let (since, until) = (record.since, record.until);
         Ok(Past { set, since, until, advisories_of_now })
     }
 
-    async fn load(&self, rules: &str) -> Result<RuleSet, MetadataError> {
+    async fn load_rules(&self, list: &str) -> Result<RuleSet, MetadataError> {
+        let mut all = Vec::new();
+        for (name, text) in self.load(list).await? {
+            let rules = blocks::read_rules(&text);
+            all.extend(rules.map_err(|cause| damaged(list, format!("the block {name}: {cause}")))?);
+        }
+        RuleSet::compile(all).map_err(|faults| damaged(list, super::told(&faults)))
+    }
+
+    /// The texts of the blocks of this list, by their names.
+    async fn load(&self, list: &str) -> Result<Vec<(String, String)>, MetadataError> {
         let metadata = self.0.metadata.as_ref();
-        let damaged = |cause: String| {
-            let key = RevisionRules::key(rules, 0);
-            MetadataError::Damaged { key: records::show_key(key.as_bytes()), cause }
-        };
-        let lists = read_all(metadata, &RevisionRules::of(rules)).await?;
+        let lists = read_all(metadata, &RevisionRules::of(list)).await?;
         let names: Vec<String> = lists.into_iter().flat_map(|(_, list)| list.blocks).collect();
-        if blocks::name_of(&names.join(" ")) != rules {
-            return Err(damaged("some of its blocks are missing".to_owned()));
+        if blocks::name_of(&names.join(" ")) != list {
+            return Err(damaged(list, "some of its blocks are missing".to_owned()));
         }
         let mut all = Vec::new();
         for name in names {
             let parts = read_all(metadata, &RulesBlock::of(&name)).await?;
             let parts = parts.into_iter().map(|(_, part)| part).collect();
-            let rules = blocks::join(&name, parts);
-            all.extend(rules.map_err(|cause| damaged(format!("the block {name}: {cause}")))?);
+            let text = blocks::join(&name, parts);
+            let text = text.map_err(|cause| damaged(list, format!("the block {name}: {cause}")))?;
+            all.push((name, text));
         }
-        RuleSet::compile(all).map_err(|faults| damaged(super::told(&faults)))
+        Ok(all)
     }
 }
 
 fn of_files(set: &RuleSet) -> usize {
     set.rules().iter().filter(|rule| matches!(rule.origin, Origin::File { .. })).count()
+}
+
+fn damaged(list: &str, cause: String) -> MetadataError {
+    let key = RevisionRules::key(list, 0);
+    MetadataError::Damaged { key: records::show_key(key.as_bytes()), cause }
 }
 
 async fn read_all<R: records::Record>(

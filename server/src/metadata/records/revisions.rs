@@ -3,7 +3,7 @@
 //! ```text
 //! revision/{revision}                 RevisionRecord  when it was in force, and what it was made of
 //! revision-rules/{rules}/{n:06}       RevisionRules   the blocks that a set of rules is made of
-//! rules-block/{block}/{n:06}          RulesBlock      some rules, in parts
+//! rules-block/{block}/{n:06}          RulesBlock      some rules or names, in parts
 //! ```
 //!
 //! Rules and blocks are named by what is in them, so most of a set is that of the set before.
@@ -17,6 +17,10 @@ use super::{Key, Prefix, Record};
 pub struct RevisionRecord {
     /// Names the [`RevisionRules`].
     pub rules: String,
+    /// Names the [`RevisionRules`] of the names that were published here, where a rule went by what
+    /// resembles them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
     /// How many rules there were.
     pub count: u64,
     /// The revision of the advisories beside them; empty where there were none.

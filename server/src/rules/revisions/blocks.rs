@@ -1,4 +1,4 @@
-//! Rules ⇄ blocks of them. Pure.
+//! Rules, or names, ⇄ blocks of them. Pure.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,13 +38,24 @@ pub(super) struct Block {
 
 /// The rules, which are sorted by name, in blocks.
 pub(super) fn cut(rules: &[Rule]) -> Vec<Block> {
+    let line = |rule: &Rule| {
+        serde_json::to_string(&Kept::of(rule)).expect("rules are plain structs with string keys")
+    };
+    cut_lines(rules.iter().map(|rule| (&*rule.name, line(rule))))
+}
+
+/// Names, which are sorted, in blocks.
+pub(super) fn cut_names(names: &[String]) -> Vec<Block> {
+    cut_lines(names.iter().map(|name| (name.as_str(), name.clone())))
+}
+
+fn cut_lines<'n>(lines: impl Iterator<Item = (&'n str, String)>) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut text = String::new();
-    for rule in rules {
-        text += &serde_json::to_string(&Kept::of(rule))
-            .expect("rules are plain structs with string keys");
+    for (name, line) in lines {
+        text += &line;
         text.push('\n');
-        let ends = Digest::sha256_of(rule.name.as_bytes()).bytes()[0].is_multiple_of(RULES);
+        let ends = Digest::sha256_of(name.as_bytes()).bytes()[0].is_multiple_of(RULES);
         if ends || text.len() >= LONG {
             blocks.push(block(&std::mem::take(&mut text)));
         }
@@ -72,8 +83,8 @@ fn block(text: &str) -> Block {
     Block { name: name_of(text), parts: pieces.iter().map(part).collect() }
 }
 
-/// The rules of a block, or why they can not be had.
-pub(super) fn join(name: &str, parts: Vec<RulesBlock>) -> Result<Vec<Rule>, String> {
+/// The text of a block, or why it can not be had.
+pub(super) fn join(name: &str, parts: Vec<RulesBlock>) -> Result<String, String> {
     let expected = parts.first().map_or(1, |part| part.parts);
     if parts.len() != expected as usize {
         return Err(format!("{} of its {expected} parts are there", parts.len()));
@@ -85,6 +96,11 @@ pub(super) fn join(name: &str, parts: Vec<RulesBlock>) -> Result<Vec<Rule>, Stri
     if name_of(&text) != name {
         return Err("it holds something else".to_owned());
     }
+    Ok(text)
+}
+
+/// The rules of a block.
+pub(super) fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
     text.lines()
         .map(|line| serde_json::from_str(line).map_err(|fault| fault.to_string()))
         .map(|kept| kept.and_then(Kept::into_rule))

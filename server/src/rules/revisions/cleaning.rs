@@ -35,6 +35,7 @@ impl Revisions {
                 }
             } else {
                 rules.insert(record.rules);
+                rules.extend(record.own);
             }
         }
         let nothing_went = batch.changes.is_empty();

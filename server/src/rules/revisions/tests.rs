@@ -173,3 +173,36 @@ async fn who_follows_hears_of_each_set_that_comes_into_force() {
     assert_eq!(sets.recv().await.unwrap().revision(), &second);
     assert_eq!(sets.recv().await.unwrap().revision(), &third);
 }
+
+#[tokio::test]
+async fn what_resembled_own_names_goes_by_those_of_then() {
+    use crate::metadata::records::OwnRecord;
+
+    let kept = Kept::new().await;
+    let look_alike = policies::package::Package::new(policies::package::Ecosystem::Npm, "acme-uii");
+    let look_alike = look_alike.unwrap();
+    let draft = Draft {
+        effect: Some("deny".to_owned()),
+        packages: vec!["npm:*".to_owned()],
+        when: Some("similar_to != ''".to_owned()),
+        ..Draft::default()
+    };
+    kept.rules.add(draft, "ann").await.unwrap();
+    let publish = async |name: &str| {
+        let record = OwnRecord { package: name.to_owned(), since: *kept.now.lock() };
+        let key = OwnRecord::key("npm", name);
+        kept.metadata.commit(Batch::default().put_record(&key, &record)).await.unwrap();
+        kept.rules.learn_own_name(name).await;
+        let set = kept.rules.current();
+        kept.revisions.keep(&set).await.unwrap();
+        set.revision().clone()
+    };
+    let before = publish("acme-tools").await;
+    let after = publish("acme-ui").await;
+    assert_ne!(before, after);
+    let past = kept.revisions.find(&before).await.unwrap().set;
+    assert_eq!(past.revision(), &before);
+    assert_eq!(past.similar_to(&look_alike), Some(""), "nothing of the name was there");
+    let past = kept.revisions.find(&after).await.unwrap().set;
+    assert_eq!(past.similar_to(&look_alike), Some("acme-ui"));
+}
