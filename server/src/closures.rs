@@ -168,6 +168,15 @@ pub struct Unmet {
     pub optional: bool,
 }
 
+impl Unmet {
+    /// In one line.
+    pub fn told(&self) -> String {
+        let Self { by, name, wanted, why, optional, .. } = self;
+        let optional = if *optional { ", which is optional" } else { "" };
+        format!("not to be had: {name} {wanted}, for {by}{optional}: {why}")
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnmetCode {

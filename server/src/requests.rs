@@ -13,6 +13,7 @@ mod asking;
 mod automatic;
 mod board;
 mod closing;
+mod closures;
 mod judging;
 mod keeping;
 mod listed;
@@ -45,6 +46,7 @@ use pending::Pending;
 
 pub use asking::{Ask, Asked, asker};
 pub use closing::{Approval, Approved, CloseError, Obstacle};
+pub use closures::{AskClosure, AskedClosure, Meant};
 pub use judging::{Judged, Standing};
 pub use keeping::Keeping;
 pub use pending::Wanted;
@@ -77,6 +79,8 @@ struct Inner {
     board: RwLock<Board>,
     /// Held by whoever writes, so that writers of one process do not undo each other's work.
     turn: tokio::sync::Mutex<()>,
+    /// Held while it is worked out what is asked for with all that it needs.
+    closure_turn: tokio::sync::Semaphore,
 }
 
 /// What the requests are made of.
@@ -141,6 +145,7 @@ impl Requests {
             pending: Mutex::default(),
             board: RwLock::default(),
             turn: tokio::sync::Mutex::default(),
+            closure_turn: tokio::sync::Semaphore::new(1),
         }));
         if let Err(fault) = requests.refresh().await {
             tracing::error!(%fault, "the requests can not be read yet");
@@ -176,8 +181,8 @@ impl Requests {
             }
         }
         let board = self.0.board.read();
-        if let Some(open) = board.open_for(wanted) {
-            return Known::Open(open.number);
+        if let Some(number) = board.open_for(wanted) {
+            return Known::Open(number);
         }
         match board.rejected_for(wanted) {
             Some(posted) => {

@@ -33,6 +33,7 @@ pub use candidate::{BesideFiles, PolicyText};
 pub use change::{Added, ChangeError};
 pub use files::MAX_TOTAL;
 pub(crate) use files::read_texts;
+pub use made::MAX_MADE;
 
 /// Where rules come from besides the store.
 #[derive(Clone, Debug, Default)]

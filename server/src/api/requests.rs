@@ -5,22 +5,28 @@ mod views;
 use actix_web::http::header::LOCATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use policies::package::{Package, Version};
+use policies::package::{Package, PackageVersion, Version};
+use policies::rules::Pattern;
 use serde::Deserialize;
 
 use super::advisories::KnownView;
-use super::decisions::{Asked, decision_of};
+use super::decisions::{self, decision_of};
 use super::problem::Problem;
 use super::rules::{json_body, query};
 use super::{Api, BASES, By, wrong_method};
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
+use crate::closures::{self, Unmet, Verdict};
 use crate::metadata::records::{RequestRecord, Stage};
-use crate::requests::{Approval, Ask, AskError, CloseError, Requests, Who, is_team};
+use crate::requests::{
+    Approval, Ask, AskClosure, AskError, Asked, AskedClosure, CloseError, Meant, Numbered,
+    Requests, Who, is_team,
+};
 
 pub use views::{
-    ApproveBody, AskBody, AskedView, CommentBody, Outcome, Outcomes, RejectBody, RejectedView,
-    RequestDetail, RequestList, RequestRecordView, RequestView, StandingView,
+    ApproveBody, AskBody, AskedView, ClosureView, CommentBody, LockfileBody, Outcome, Outcomes,
+    RejectBody, RejectedView, RequestDetail, RequestList, RequestRecordView, RequestView,
+    StandingView, VersionView,
 };
 
 const MAX_PAGE: usize = 500;
@@ -61,8 +67,12 @@ pub fn is_open_to_all(method: &Method, path: &str) -> bool {
 pub struct ListQuery {
     /// `open`, where it is left out.
     state: Option<Stage>,
+    /// `npm:left-pad` or a pattern: `npm:@types/*`
     package: Option<String>,
     team: Option<String>,
+    /// Those alone that the one who lists them asks for, or was refused.
+    #[serde(default)]
+    mine: bool,
     /// Begin behind this number.
     after: Option<u64>,
     limit: Option<u64>,
@@ -70,15 +80,19 @@ pub struct ListQuery {
 
 pub async fn list(
     api: web::Data<Api>,
+    by: By,
     request: HttpRequest,
 ) -> Result<web::Json<RequestList>, Problem> {
     let query: ListQuery = query(&request)?;
-    let package: Option<Package> = query.package.as_deref().map(str::parse).transpose()?;
-    let package = package.map(|package| package.to_string());
+    let pattern = query.package.as_deref().map(Pattern::parse).transpose()?;
     let limit =
         usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let wanted = |record: &RequestRecord| {
-        package.as_ref().is_none_or(|package| record.package == *package)
+        let is_meant = |pattern: &Pattern| {
+            record.package.parse().is_ok_and(|package: Package| pattern.matches(&package))
+        };
+        pattern.as_ref().is_none_or(is_meant)
+            && (!query.mine || is_asked_by(record, &by.name))
             && query.team.as_deref().is_none_or(|team| {
                 record.askers.iter().any(|asker| asker.team.as_deref() == Some(team))
             })
@@ -87,6 +101,10 @@ pub async fn list(
     let page = api.requests.list(stage, query.after, limit, wanted).await?;
     let requests = page.requests.into_iter().map(RequestView::from).collect();
     Ok(web::Json(RequestList { requests, next: page.next }))
+}
+
+fn is_asked_by(record: &RequestRecord, name: &str) -> bool {
+    record.askers.iter().any(|asker| asker.verified && asker.name.as_deref() == Some(name))
 }
 
 /// 201 with the request; 200 where it joined one that was open.
@@ -111,12 +129,31 @@ pub async fn create(
         who.team.get_or_insert_with(|| team.clone());
     }
     who.build = body.build.as_deref().and_then(Who::self_given).or(who.build);
-    let asked = api.requests.ask(&Ask { package: body.package, reason: body.reason, who }).await?;
+    let (asked, unmet) = ask(&api, body, who).await?;
     let rejected = asked.rejected.map(|(number, at, reason)| RejectedView { number, at, reason });
-    let view = AskedView { request: asked.request.into(), rejected };
+    let view = AskedView { request: asked.request.into(), rejected, unmet };
     let mut response = if asked.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     let location = format!("/api/v1/requests/{}", view.request.number);
     Ok(response.insert_header((LOCATION, location)).json(view))
+}
+
+/// One wish, or many versions as one.
+async fn ask(api: &Api, body: AskBody, who: Who) -> Result<(Asked, Vec<Unmet>), Problem> {
+    let AskBody { package, with_dependencies, lockfile, registry, reason, .. } = body;
+    let meant = match (package, lockfile, with_dependencies) {
+        (Some(package), None, false) => {
+            return Ok((api.requests.ask(&Ask { package, reason, who }).await?, Vec::new()));
+        }
+        (Some(package), None, true) => Meant::Dependencies(package),
+        (None, Some(LockfileBody { name, versions }), false) => Meant::Lockfile { name, versions },
+        _ => {
+            let detail = "say what is asked for: `package`, alone or with `with_dependencies`, or `lockfile`";
+            return Err(Problem::bad_request("what-is-asked-for", detail));
+        }
+    };
+    let ask = AskClosure { meant, registry, reason, who };
+    let AskedClosure { asked, closure } = api.requests.ask_closure(&api.closures, &ask).await?;
+    Ok((asked, closure.map(|closure| closure.unmet).unwrap_or_default()))
 }
 
 pub async fn show(
@@ -132,16 +169,36 @@ pub async fn show(
         advisories: None,
         standing: Vec::new(),
         request: found.clone().into(),
+        versions: Vec::new(),
+        versions_problem: None,
     };
+    let team = the_only_team(&found.record);
+    match api.requests.decided(&api.closures, &found, team.as_deref()).await {
+        Ok(Some(decided)) => {
+            detail.versions = decided.verdicts.into_iter().map(|one| version(&api, one)).collect();
+            return Ok(web::Json(detail));
+        }
+        // Everything else of it is known all the same.
+        Err(fault) => {
+            detail.versions_problem = Some(fault.into());
+            return Ok(web::Json(detail));
+        }
+        Ok(None) => {}
+    }
     if let Some((package, version)) = Requests::example(&found.record) {
-        let team = the_only_team(&found.record);
         let judged = api.requests.judge(&package, &version, team.as_deref()).await?;
         detail.standing = judged.standing.into_iter().map(StandingView::from).collect();
         detail.advisories = advisories(&api, &package, &version);
-        let asked = Asked { package, version: Some(version), team };
+        let asked = decisions::Asked { package, version: Some(version), team };
         detail.decision = Some(decision_of(&api, asked, None).await?);
     }
     Ok(web::Json(detail))
+}
+
+fn version(api: &Api, verdict: Verdict) -> VersionView {
+    let PackageVersion { package, version } = &verdict.subject;
+    let advisories = advisories(api, package, version);
+    VersionView { standing: closures::Standing::of(&verdict.decision), advisories, verdict }
 }
 
 /// Where all who ask are of one team, it is asked for that team.
@@ -181,6 +238,7 @@ pub async fn approve(
         };
         outcomes.push(match api.requests.approve(number, &approval, &by.name).await {
             Ok(approved) => Outcome {
+                refused: still_refused(&api, &approved.request, approval.team()).await,
                 decision: approved.now.map(|judged| judged.decision),
                 ..Outcome::done(approved.request)
             },
@@ -196,8 +254,28 @@ async fn check_approver(api: &Api, by: &Person, number: u64) -> Result<(), Probl
         return Ok(());
     }
     let found = api.requests.get(number).await?.ok_or(CloseError::NoSuchRequest(number))?;
-    let package: Package = found.record.package.parse()?;
-    by.check(Right::Approve, &Place::package(&package)).map_err(Problem::forbidden)
+    let mut packages: Vec<Package> = vec![found.record.package.parse()?];
+    let versions = api.requests.versions_of(number, &found.record).await?;
+    packages.extend(versions.into_iter().map(|version| version.package));
+    for package in &packages {
+        by.check(Right::Approve, &Place::package(package)).map_err(Problem::forbidden)?;
+    }
+    Ok(())
+}
+
+/// Of many versions that were approved: those that a rule keeps refusing.
+async fn still_refused(api: &Api, request: &Numbered, team: Option<&str>) -> Vec<Verdict> {
+    match api.requests.decided(&api.closures, request, team).await {
+        Ok(Some(decided)) => {
+            let verdicts = decided.verdicts.into_iter();
+            verdicts.filter(|verdict| !verdict.decision.is_allowed()).collect()
+        }
+        Ok(None) => Vec::new(),
+        Err(fault) => {
+            tracing::warn!(request = request.number, %fault, "what stays refused of it is not known now");
+            Vec::new()
+        }
+    }
 }
 
 pub async fn reject(
@@ -271,6 +349,10 @@ impl From<AskError> for Problem {
             AskError::Metadata(fault) => fault.into(),
             AskError::Range(_) => Self::bad_request("invalid-range", detail),
             AskError::Reason(_) => Self::bad_request("invalid-reason", detail),
+            AskError::Closure(fault) => fault.into(),
+            AskError::Incomplete(..) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "closure-incomplete", detail)
+            }
             AskError::Allowed(..) => Self::new(StatusCode::CONFLICT, "allowed-already", detail),
             AskError::TooMany(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail)

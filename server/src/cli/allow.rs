@@ -4,8 +4,8 @@
 //! names by [`lockfile`].
 
 mod closure;
-mod lockfile;
-mod many;
+pub(super) mod lockfile;
+pub(super) mod many;
 
 use std::fmt::Write as _;
 

@@ -152,11 +152,20 @@ impl Client {
         path: &[&str],
         question: &B,
     ) -> Result<A, ClientError> {
+        self.ask_to_make(path, question).await.map(|(answer, _)| answer)
+    }
+
+    /// As [`Self::post`], of what is worked on for a while.
+    pub async fn ask_to_make<B: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        question: &B,
+    ) -> Result<(A, bool), ClientError> {
         let json = serde_json::to_vec(question).unwrap_or_default();
         let request = self.http.request(Method::POST, self.url(path, &[])).timeout(UPLOAD);
         let request = request.header("content-type", "application/json").body(json);
-        let (_, body) = self.answer_to(request).await?;
-        self.read(&body)
+        let (status, body) = self.answer_to(request).await?;
+        Ok((self.read(&body)?, status == StatusCode::CREATED))
     }
 
     /// Sends bytes as they come, for as long as it takes.

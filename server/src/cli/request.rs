@@ -1,25 +1,40 @@
 //! `garth request`: asks for what is refused.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use clap::Args;
 use policies::package::Spelling;
 
 use super::Exit;
+use super::allow::lockfile;
 use super::client::{Client, ClientError, ServerArgs};
+use super::requests::shown;
 use super::talk::{print, print_json, tell, with_client};
-use crate::api::requests::{AskBody, AskedView};
+use crate::api::requests::{AskBody, AskedView, LockfileBody};
 use crate::config::EnvSnapshot;
+
+const MOST_UNMET: usize = 20;
 
 /// Ask for packages that are refused
 ///
 /// Joins the request that is open, or opens one; an approver sees who asks, how often it was refused, and
-/// what is known of it. Ends with 0 if all of them are asked for, or allowed already.
+/// what is known of it. Ends with 0 if all of them are asked for, or allowed already; with 3 if not all of
+/// what is needed is to be had.
 #[derive(Args, Debug)]
 pub struct Request {
     /// What is asked for: npm:left-pad@1.3.0, npm:left-pad@^1 or npm:left-pad
-    #[arg(required = true, value_name = "PACKAGE[@VERSION|RANGE]")]
+    #[arg(required_unless_present = "from", value_name = "PACKAGE[@VERSION|RANGE]")]
     packages: Vec<String>,
+    /// Ask for what it needs, too: all that a client would install with it, as one request
+    #[arg(long, conflicts_with = "from")]
+    with_dependencies: bool,
+    /// Ask for every version that a lockfile names, as one request: package-lock.json, Cargo.lock
+    #[arg(long, value_name = "LOCKFILE", conflicts_with = "packages")]
+    from: Option<PathBuf>,
+    /// Of those two: the registry that is asked, where there are several
+    #[arg(long, value_name = "NAME")]
+    registry: Option<String>,
     /// Why, in one line, for whoever approves it
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -41,30 +56,28 @@ pub struct Request {
 
 impl Request {
     pub fn run(self, env: &EnvSnapshot) -> Exit {
-        // Told at once, without a server.
-        for package in &self.packages {
-            if let Err(error) = Spelling::parse(package) {
-                eprintln!("garth: {error}");
+        let wishes = match self.wishes() {
+            Ok(wishes) => wishes,
+            Err(told) => {
+                eprintln!("garth: {told}");
                 return Exit::Failed;
             }
-        }
+        };
         let find = || match &self.name {
             Some(_) => Client::without_token(&self.server, env),
             None => Client::find(&self.server, env),
         };
         with_client(find, async |client: Client| {
-            let (mut asked, mut failed) = (Vec::new(), 0);
-            for package in &self.packages {
-                let body = AskBody {
-                    package: package.clone(),
-                    reason: self.reason.clone(),
-                    team: self.team.clone(),
-                    name: self.name.clone(),
-                    build: self.build.clone(),
+            let (mut asked, mut failed, mut lacking) = (Vec::new(), 0, false);
+            for (what, body) in &wishes {
+                let is_long = body.with_dependencies || body.lockfile.is_some();
+                let answer: Result<(AskedView, bool), _> = match is_long {
+                    true => client.ask_to_make(&["requests"], body).await,
+                    false => client.post(&["requests"], body).await,
                 };
-                let answer: Result<(AskedView, bool), _> = client.post(&["requests"], &body).await;
                 match answer {
                     Ok((view, created)) => {
+                        lacking |= view.unmet.iter().any(|unmet| !unmet.optional);
                         if !self.json {
                             print(&told(&view, created));
                         }
@@ -76,8 +89,8 @@ impl Request {
                             print(&format!("{problem}\n"));
                         }
                     }
-                    Err(error @ ClientError::Refused(_)) if self.packages.len() > 1 => {
-                        eprint!("{package}: ");
+                    Err(error @ ClientError::Refused(_)) if wishes.len() > 1 => {
+                        eprint!("{what}: ");
                         tell(&error);
                         failed += 1;
                     }
@@ -88,20 +101,44 @@ impl Request {
                 print_json(&asked);
             }
             Ok(match failed {
+                0 if lacking => Exit::Partial,
                 0 => Exit::Done,
-                failed if failed == self.packages.len() => Exit::Failed,
+                failed if failed == wishes.len() => Exit::Failed,
                 _ => Exit::Partial,
             })
         })
+    }
+
+    /// What is asked for, by what it is called in a message. What can be told without a server is
+    /// told at once.
+    fn wishes(&self) -> Result<Vec<(String, AskBody)>, String> {
+        let body = AskBody {
+            registry: self.registry.clone(),
+            reason: self.reason.clone(),
+            team: self.team.clone(),
+            name: self.name.clone(),
+            build: self.build.clone(),
+            ..AskBody::default()
+        };
+        if let Some(path) = &self.from {
+            let lockfile = lockfile::read(path)?.without_nameless();
+            eprint!("{}", lockfile.left_out());
+            let (name, versions) = lockfile.named();
+            let lockfile = Some(LockfileBody { name: name.clone(), versions });
+            return Ok(vec![(name, AskBody { lockfile, ..body })]);
+        }
+        let wish = |package: &String| {
+            Spelling::parse(package).map_err(|error| error.to_string())?;
+            let (with_dependencies, asked) = (self.with_dependencies, Some(package.clone()));
+            Ok((package.clone(), AskBody { package: asked, with_dependencies, ..body.clone() }))
+        };
+        self.packages.iter().map(wish).collect()
     }
 }
 
 fn told(view: &AskedView, created: bool) -> String {
     let (number, record) = (view.request.number, &view.request.record);
-    let mut what = record.package.clone();
-    if let Some(versions) = &record.versions {
-        let _ = write!(what, " in {versions}");
-    }
+    let what = shown::what(&view.request);
     let mut text = if created {
         format!("request {number}: {what} is asked for\n")
     } else {
@@ -118,6 +155,13 @@ fn told(view: &AskedView, created: bool) -> String {
             "  it was rejected on {day} (request {}): {}",
             rejected.number, rejected.reason
         );
+    }
+    for unmet in view.unmet.iter().take(MOST_UNMET) {
+        let _ = writeln!(text, "  {}", unmet.told());
+    }
+    if view.unmet.len() > MOST_UNMET {
+        let more = view.unmet.len() - MOST_UNMET;
+        let _ = writeln!(text, "  and {more} more that are not to be had");
     }
     match &record.closed {
         Some(closed) => {

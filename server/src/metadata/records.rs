@@ -20,6 +20,7 @@
 //! revision/{revision}, revision-rules/…      RevisionRecord   rules that were in force, and when
 //! request/{stage}/{n:020}                    RequestRecord    who asks for a package, and what became of it
 //! request-comment/{n:020}/{m:06}             RequestComment   what was said of it
+//! request-versions/{n:020}/{m:06}            RequestVersions  what one asks for, where that is much
 //! requests/state                             RequestsRecord   the last number
 //! endings/state                              EndingsRecord    up to when ends of rules were told
 //! audit-waiting/{micros:020}-{writer}        WaitingRecord    an entry of the audit log without a number
@@ -65,8 +66,8 @@ pub use self::keys::{Key, Prefix, parse_key, show_key};
 pub use self::parts::{Parts, commit_in_parts};
 pub use self::recorded::{RecordedPlace, RecordedRecord};
 pub use self::requests::{
-    AskerRecord, ClosedRecord, EndingsRecord, RefusedRecord, RequestComment, RequestRecord,
-    RequestsRecord, Stage,
+    AskerRecord, ClosedRecord, ClosureRecord, EndingsRecord, RefusedRecord, RequestComment,
+    RequestRecord, RequestVersions, RequestsRecord, Stage,
 };
 pub use self::revisions::{RevisionRecord, RevisionRules, RulesBlock};
 pub use self::terms::RuleTerms;
@@ -436,6 +437,7 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(RulesBlock::KIND) => typed::<RulesBlock>(key, value),
         Some(RequestRecord::KIND) => typed::<RequestRecord>(key, value),
         Some(RequestComment::KIND) => typed::<RequestComment>(key, value),
+        Some(RequestVersions::KIND) => typed::<RequestVersions>(key, value),
         Some(RequestsRecord::KIND) => typed::<RequestsRecord>(key, value),
         Some(EndingsRecord::KIND) => typed::<EndingsRecord>(key, value),
         Some(WaitingRecord::KIND) => typed::<WaitingRecord>(key, value),

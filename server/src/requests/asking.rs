@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use policies::package::{Package, Spelling, Version};
 use policies::versions::Parsed;
 
+use super::closures::Whole;
 use super::listed::{count, new_record};
 use super::pending::Refusals;
 use super::who::Who;
@@ -30,6 +31,17 @@ pub struct Ask {
     pub who: Who,
 }
 
+/// The same, read.
+#[derive(Debug)]
+pub(super) struct Wish<'a> {
+    pub package: Package,
+    pub versions: Option<String>,
+    /// Asked for as one with it.
+    pub closure: Option<Whole>,
+    pub reason: Option<String>,
+    pub who: &'a Who,
+}
+
 /// What became of it.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -46,8 +58,11 @@ impl Requests {
         let (package, versions) = read_wish(&ask.package)?;
         let reason = read_reason(ask.reason.as_deref())?;
         self.refuse_what_is_allowed(&package, ask).await?;
-        let mut asked =
-            self.ask_in_turn(&package, versions.as_deref(), reason.as_deref(), &ask.who).await?;
+        self.ask_for(Wish { package, versions, closure: None, reason, who: &ask.who }).await
+    }
+
+    pub(super) async fn ask_for(&self, wish: Wish<'_>) -> Result<Asked, AskError> {
+        let mut asked = self.ask_in_turn(&wish).await?;
         if self.approve_by_policy(asked.request.number).await
             && let Some(approved) = self.get(asked.request.number).await?
         {
@@ -56,16 +71,10 @@ impl Requests {
         Ok(asked)
     }
 
-    async fn ask_in_turn(
-        &self,
-        package: &Package,
-        versions: Option<&str>,
-        reason: Option<&str>,
-        who: &Who,
-    ) -> Result<Asked, AskError> {
+    async fn ask_in_turn(&self, wish: &Wish<'_>) -> Result<Asked, AskError> {
         let _turn = self.0.turn.lock().await;
         for _ in 0..ATTEMPTS {
-            match self.ask_once(package, versions, reason, who).await {
+            match self.ask_once(wish).await {
                 Err(AskError::Metadata(MetadataError::Conflict { .. })) => self.forget_board(),
                 done => return done,
             }
@@ -86,44 +95,37 @@ impl Requests {
         Ok(())
     }
 
-    async fn ask_once(
-        &self,
-        package: &Package,
-        versions: Option<&str>,
-        reason: Option<&str>,
-        who: &Who,
-    ) -> Result<Asked, AskError> {
+    async fn ask_once(&self, wish: &Wish<'_>) -> Result<Asked, AskError> {
+        let Wish { package, versions, closure, reason, who } = wish;
+        let (versions, reason) = (versions.as_deref(), reason.as_deref());
         let state = self.state_of_board().await?;
         let now = self.0.clock.now();
-        let (open, rejected) = {
-            let board = self.0.board.read();
-            let rejected = board.rejected_to(package, versions);
-            let rejected = rejected.and_then(|posted| {
-                posted.rejected.clone().map(|(at, why)| (posted.number, at, why))
-            });
-            (board.open_to(package, versions).map(|posted| posted.number), rejected)
-        };
+        let (open, rejected) = self.found(wish);
         let mut next = state.next();
         let mut batch = state.expect(Batch::default());
-        let refusals = Refusals { who: who.clone(), count: 0, first: now, last: now };
-        let mut created = None;
-        if open.is_none() {
-            self.check_room(who)?;
-            next.last += 1;
-            created = Some(new_record(package, versions, now));
-        }
-        let number = open.unwrap_or(next.last);
+        let refusals = Refusals { who: (*who).clone(), count: 0, first: now, last: now };
+        let is_joined = open.is_some();
+        let number = open.unwrap_or(next.last + 1);
         let key = RequestRecord::key(Stage::Open, number);
-        let mut record = if let Some(record) = created.take() {
-            batch = batch.expect_absent(&key);
-            record
-        } else {
+        let mut record = if is_joined {
             let stored = self.stored(&key).await?;
             batch = batch.expect_unchanged(&key, Some(&stored));
             stored.record
+        } else {
+            self.check_room(who)?;
+            next.last = number;
+            batch = batch.expect_absent(&key);
+            new_record(package, versions, now)
         };
-        let is_joined = open.is_some();
         record.last = now;
+        let mut added = None;
+        if let Some(whole) = closure.as_ref().filter(|_| record.closure.is_none()) {
+            self.check_room_for(whole, who)?;
+            batch = whole.put(batch, number);
+            record.closure = Some(whole.record());
+            record.versions = versions.map(str::to_owned);
+            added = Some(whole);
+        }
         if who.verified {
             // A refusal knew no version; whoever asks first says which.
             if !record.by_people && record.versions.is_none() {
@@ -154,9 +156,11 @@ impl Requests {
         let entry = asker(self.entry(Action::RequestMade, number, &record), who);
         let entry = entry.why(reason).detail_if("joined", is_joined.then_some(&"yes"));
         self.0.metadata.commit(batch.note(entry, now)).await?;
-        let posted = record.clone();
         self.post(|board| {
-            board.put_record(number, Stage::Open, &posted);
+            if let Some(whole) = added {
+                board.put_closure(number, &record, whole.versions.clone());
+            }
+            board.put_record(number, Stage::Open, &record);
             board.changed = Some(next.changed);
         });
         let by = who.name.as_deref().unwrap_or("nobody known");
@@ -164,6 +168,7 @@ impl Requests {
             request = number,
             package = %record.package,
             versions = record.versions.as_deref().unwrap_or("any"),
+            of_closure = record.closure.as_ref().map(|closure| closure.versions),
             by,
             verified = who.verified,
             joined = is_joined,
@@ -171,6 +176,28 @@ impl Requests {
         );
         let request = Numbered { number, stage: Stage::Open, record };
         Ok(Asked { request, created: !is_joined, rejected })
+    }
+
+    /// The open request that a wish joins, and what was answered to the same before.
+    fn found(&self, wish: &Wish<'_>) -> (Option<u64>, Option<(u64, Timestamp, String)>) {
+        let Wish { package, versions, closure, who, .. } = wish;
+        let board = self.0.board.read();
+        let open = match closure {
+            None => board.open_to(package, versions.as_deref()).map(|posted| posted.number),
+            Some(whole) => {
+                let lockfile = whole.lockfile.as_deref();
+                board.open_closure(package, lockfile, &whole.versions).or_else(|| {
+                    // Whoever was refused the package, and is known, says with what they want it.
+                    let any = board.open_to_any(package).filter(|_| lockfile.is_none());
+                    any.filter(|_| who.verified).map(|posted| posted.number)
+                })
+            }
+        };
+        let of_lockfile = closure.as_ref().is_some_and(|whole| whole.lockfile.is_some());
+        let rejected = board.rejected_to(package, versions.as_deref()).filter(|_| !of_lockfile);
+        let rejected = rejected
+            .and_then(|posted| posted.rejected.clone().map(|(at, why)| (posted.number, at, why)));
+        (open, rejected)
     }
 
     /// People of whom nobody knows anything have the room of refusals, of which the least asked

@@ -3,8 +3,8 @@
 //! A request is looked at when it comes and whenever somebody joins it. The rule that is made keeps
 //! the condition of the policy: it allows a version for as long as that is true of it.
 
-use policies::approval::Scope;
-use policies::package::Version;
+use policies::approval::{Approval as Policy, Scope};
+use policies::package::{PackageVersion, Version};
 use policies::versions::{Parsed, Range, exactly};
 
 use super::closing::CloseError;
@@ -42,13 +42,22 @@ impl Requests {
         let key = RequestRecord::key(Stage::Open, number);
         let record = records::read(self.0.metadata.as_ref(), &key).await?;
         let Some(record) = record else { return Ok(None) };
-        let Some((package, version)) = Self::example(&record) else { return Ok(None) };
-        let rules = self.0.rules.current();
         let teams = teams(&record);
-        let approving = self.with_facts(&rules, &package, &version, |facts| {
-            policies.iter().find(|policy| policy.approves(&package, &version, facts, &teams))
-        });
-        let Some(policy) = approving.await? else { return Ok(None) };
+        let found = if record.closure.is_some() {
+            let policy = self.policy_for_all(number, &record, &policies, &teams).await?;
+            policy.map(|policy| (policy, None))
+        } else {
+            let Some((package, version)) = Self::example(&record) else { return Ok(None) };
+            let rules = self.0.rules.current();
+            let approving = self.with_facts(&rules, &package, &version, |facts| {
+                policies.iter().find(|policy| policy.approves(&package, &version, facts, &teams))
+            });
+            let range =
+                |policy: &Policy| policy.rule.versions.as_ref().map(|range| range.text.clone());
+            let policy = approving.await?;
+            policy.map(|policy| (policy, versions(&record, range(policy).as_deref(), &version)))
+        };
+        let Some((policy, versions)) = found else { return Ok(None) };
         let rule = &policy.rule;
         let mut teams: Vec<String> = match &policy.scope {
             Scope::Everyone => Vec::new(),
@@ -58,10 +67,9 @@ impl Requests {
         teams.sort();
         teams.dedup();
         let expires = policy.lasts.and_then(|lasts| self.0.clock.now().checked_add(lasts).ok());
-        let range = rule.versions.as_ref().map(|versions| &*versions.text);
         let approval = Approval {
             teams,
-            versions: versions(&record, range, &version),
+            versions,
             when: rule.when.as_ref().map(|when| when.text().to_owned()),
             expires: expires.map(|expires| expires.to_string()),
             reason: rule.reason.as_deref().map(str::to_owned),
@@ -69,6 +77,39 @@ impl Requests {
             ..Approval::default()
         };
         Ok(Some((rule.name.to_string(), approval)))
+    }
+
+    /// The first policy that approves each version of a closure. Where anything denies or holds one
+    /// of them, a person has to look at it.
+    async fn policy_for_all<'p>(
+        &self,
+        number: u64,
+        record: &RequestRecord,
+        policies: &'p [Policy],
+        teams: &[Option<&str>],
+    ) -> Result<Option<&'p Policy>, MetadataError> {
+        let versions = self.versions_of(number, record).await?;
+        let names_all =
+            |policy: &&Policy| versions.iter().all(|version| policy.rule.names(&version.package));
+        let mut left: Vec<&Policy> = policies.iter().filter(names_all).collect();
+        let rules = self.0.rules.current();
+        for PackageVersion { package, version } in &versions {
+            if left.is_empty() {
+                return Ok(None);
+            }
+            let approving = self.with_facts(&rules, package, version, |facts| {
+                left.retain(|policy| policy.approves(package, version, facts, teams));
+            });
+            approving.await?;
+        }
+        let Some(policy) = left.first().copied() else { return Ok(None) };
+        let team = teams.first().copied().flatten();
+        for PackageVersion { package, version } in &versions {
+            if !self.judge(package, version, team).await?.standing.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(policy))
     }
 }
 

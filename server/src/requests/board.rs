@@ -1,10 +1,10 @@
 //! The requests that matter to a refusal, in memory: those that are open, and those that were
 //! rejected. Pure; the store says what is on it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use policies::package::{Package, Version};
+use policies::package::{Package, PackageVersion, Version};
 use policies::versions::{Parsed, Range};
 
 use super::pending::Wanted;
@@ -13,10 +13,25 @@ use crate::metadata::records::{RequestRecord, Stage};
 #[derive(Debug, Default)]
 pub(super) struct Board {
     by_package: HashMap<Package, Vec<Posted>>,
+    /// Open ones for many versions at once, by number.
+    closures: BTreeMap<u64, OpenClosure>,
+    /// Which of those speak of a package.
+    within: HashMap<Package, Vec<u64>>,
     /// Of the store, when it was last read or written.
     pub changed: Option<u64>,
     open: usize,
     automatic: usize,
+}
+
+/// An open request for many versions. Unlike others it never falls away.
+#[derive(Debug)]
+struct OpenClosure {
+    package: Package,
+    lockfile: Option<String>,
+    /// Sorted.
+    versions: Vec<PackageVersion>,
+    /// Who opened it, as far as a token says so.
+    by: Option<String>,
 }
 
 /// A request as far as it matters here.
@@ -96,6 +111,16 @@ impl Board {
     }
 
     pub fn put_record(&mut self, number: u64, stage: Stage, record: &RequestRecord) {
+        if let Some(closure) = &record.closure {
+            if stage == Stage::Open {
+                // It is there by `put_closure`; what is counted on it does not matter here.
+                return;
+            }
+            self.take_closure(number);
+            if closure.lockfile.is_some() {
+                return;
+            }
+        }
         if let Some((package, posted)) = Posted::new(number, stage, record) {
             self.put(package, posted);
         } else if let Ok(package) = record.package.parse() {
@@ -103,7 +128,44 @@ impl Board {
         }
     }
 
+    /// An open request for many versions, which are sorted.
+    pub fn put_closure(
+        &mut self,
+        number: u64,
+        record: &RequestRecord,
+        versions: Vec<PackageVersion>,
+    ) {
+        let (Some(closure), Ok(package)) = (&record.closure, record.package.parse::<Package>())
+        else {
+            return;
+        };
+        self.take(&package, number);
+        let mut last = None;
+        for PackageVersion { package, .. } in &versions {
+            if last.replace(package) != Some(package) {
+                self.within.entry(package.clone()).or_default().push(number);
+            }
+        }
+        let opener = record.askers.first().filter(|asker| asker.verified);
+        let by = opener.and_then(|asker| asker.name.clone());
+        let lockfile = closure.lockfile.clone();
+        self.closures.insert(number, OpenClosure { package, lockfile, versions, by });
+    }
+
+    fn take_closure(&mut self, number: u64) {
+        let Some(taken) = self.closures.remove(&number) else { return };
+        for PackageVersion { package, .. } in &taken.versions {
+            if let Some(numbers) = self.within.get_mut(package) {
+                numbers.retain(|other| *other != number);
+                if numbers.is_empty() {
+                    self.within.remove(package);
+                }
+            }
+        }
+    }
+
     pub fn take(&mut self, package: &Package, number: u64) {
+        self.take_closure(number);
         let Some(of_package) = self.by_package.get_mut(package) else { return };
         let Some(place) = of_package.iter().position(|posted| posted.number == number) else {
             return;
@@ -120,7 +182,17 @@ impl Board {
 
     /// How many are open, and how many of these nobody known asked for by name.
     pub fn counts(&self) -> (usize, usize) {
-        (self.open, self.automatic)
+        (self.open + self.closures.len(), self.automatic)
+    }
+
+    /// How many versions are asked for by open closures, and by how many of these that this person
+    /// opened; nobody known is one person.
+    pub fn versions_in_closures(&self, by: Option<&str>) -> (usize, usize) {
+        self.closures.values().fold((0, 0), |(all, theirs), closure| {
+            let count = closure.versions.len();
+            let is_theirs = closure.by.as_deref() == by;
+            (all + count, theirs + if is_theirs { count } else { 0 })
+        })
     }
 
     fn of(&self, package: &Package, stage: Stage) -> impl DoubleEndedIterator<Item = &Posted> {
@@ -128,15 +200,49 @@ impl Board {
         of_package.iter().filter(move |posted| posted.stage == stage)
     }
 
-    /// The open request that a refusal belongs to: the one that says most exactly what was asked.
-    pub fn open_for(&self, wanted: &Wanted) -> Option<&Posted> {
+    /// The number of the open request that a refusal belongs to: of the one that says most exactly
+    /// what was asked.
+    pub fn open_for(&self, wanted: &Wanted) -> Option<u64> {
         let asked = wanted.version.as_ref().map(Version::as_str);
-        let exact = self
-            .of(&wanted.package, Stage::Open)
-            .find(|posted| posted.versions.as_deref() == asked);
-        exact.or_else(|| {
-            self.of(&wanted.package, Stage::Open).find(|posted| posted.is_about(wanted))
-        })
+        let open = || self.of(&wanted.package, Stage::Open);
+        let exact = open().find(|posted| posted.versions.as_deref() == asked);
+        let exact = exact.map(|posted| posted.number);
+        exact
+            .or_else(|| self.closure_with(wanted))
+            .or_else(|| open().find(|posted| posted.is_about(wanted)).map(|posted| posted.number))
+    }
+
+    fn closure_with(&self, wanted: &Wanted) -> Option<u64> {
+        let Wanted { package, version } = wanted;
+        let numbers = self.within.get(package)?;
+        let Some(version) = version else { return numbers.first().copied() };
+        let wanted = PackageVersion { package: package.clone(), version: version.clone() };
+        let has = |closure: &OpenClosure| closure.versions.binary_search(&wanted).is_ok();
+        numbers.iter().copied().find(|number| self.closures.get(number).is_some_and(has))
+    }
+
+    /// The open request for the same closure, if all of these versions are in it: an approver
+    /// answers what they have seen, so nothing is ever added to one.
+    pub fn open_closure(
+        &self,
+        package: &Package,
+        lockfile: Option<&str>,
+        versions: &[PackageVersion],
+    ) -> Option<u64> {
+        let is_same = |closure: &OpenClosure| match lockfile {
+            None => closure.lockfile.is_none() && closure.package == *package,
+            lockfile => closure.lockfile.as_deref() == lockfile,
+        };
+        let has_all = |closure: &OpenClosure| {
+            versions.iter().all(|version| closure.versions.binary_search(version).is_ok())
+        };
+        let found = self.closures.iter().find(|(_, open)| is_same(open) && has_all(open));
+        found.map(|(number, _)| *number)
+    }
+
+    /// The open request that a client's refusal opened without knowing which versions are meant.
+    pub fn open_to_any(&self, package: &Package) -> Option<&Posted> {
+        self.of(package, Stage::Open).find(|posted| posted.versions.is_none() && !posted.by_people)
     }
 
     /// The newest rejection of what was refused.
@@ -149,10 +255,7 @@ impl Board {
     pub fn open_to(&self, package: &Package, versions: Option<&str>) -> Option<&Posted> {
         let same =
             self.of(package, Stage::Open).find(|posted| posted.versions.as_deref() == versions);
-        same.or_else(|| {
-            self.of(package, Stage::Open)
-                .find(|posted| posted.versions.is_none() && !posted.by_people)
-        })
+        same.or_else(|| self.open_to_any(package))
     }
 
     /// The newest rejection of just these versions.
@@ -209,6 +312,7 @@ mod tests {
             refused: None,
             comments: 0,
             closed: None,
+            closure: None,
         }
     }
 
@@ -221,7 +325,7 @@ mod tests {
         let mut board = Board::default();
         board.put_record(1, Stage::Open, &record(Some("^1"), true, 0));
         board.put_record(2, Stage::Open, &record(Some("1.3.0"), false, 0));
-        let number = |board: &Board, version| board.open_for(&wanted(version)).map(|p| p.number);
+        let number = |board: &Board, version| board.open_for(&wanted(version));
         assert_eq!(number(&board, Some("1.3.0")), Some(2), "the exact one");
         assert_eq!(number(&board, Some("1.2.0")), Some(1), "the one whose range has it");
         assert_eq!(number(&board, Some("2.0.0")), None);

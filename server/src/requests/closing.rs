@@ -37,7 +37,7 @@ pub struct Approval {
 
 impl Approval {
     /// The team as which it is looked at: one of those that it is for.
-    fn team(&self) -> Option<&str> {
+    pub fn team(&self) -> Option<&str> {
         self.teams.iter().map(String::as_str).find(|team| team.contains('/'))
     }
 }
@@ -203,6 +203,28 @@ impl Requests {
         approval: &Approval,
         by: &str,
     ) -> Result<Vec<Draft>, CloseError> {
+        let asked_for = record.reason.as_deref();
+        let reason = approval.reason.as_deref().or(asked_for);
+        let reason = reason.map_or_else(
+            || format!("request {number}"),
+            |reason| shortened(&format!("request {number}: {reason}")),
+        );
+        let draft = Draft {
+            name: Some(format!("request-{number}")),
+            effect: Some(Effect::Allow.to_string()),
+            packages: vec![record.package.clone()],
+            versions: record.versions.clone(),
+            teams: Some(approval.teams.clone()).filter(|teams| !teams.is_empty()),
+            when: approval.when.clone(),
+            reason: Some(reason),
+            owner: Some(approval.owner.clone().unwrap_or_else(|| by.to_owned())),
+            link: approval.link.clone(),
+            expires: approval.expires.clone(),
+            ..Draft::default()
+        };
+        if record.closure.is_some() {
+            return self.closure_drafts(number, record, approval, &draft).await;
+        }
         let team = approval.team();
         let versions = match &approval.versions {
             Some(text) => {
@@ -221,25 +243,7 @@ impl Requests {
             }
             standing = judged.standing;
         }
-        let asked_for = record.reason.as_deref();
-        let reason = approval.reason.as_deref().or(asked_for);
-        let reason = reason.map_or_else(
-            || format!("request {number}"),
-            |reason| shortened(&format!("request {number}: {reason}")),
-        );
-        let draft = Draft {
-            name: Some(format!("request-{number}")),
-            effect: Some(Effect::Allow.to_string()),
-            packages: vec![record.package.clone()],
-            versions,
-            teams: Some(approval.teams.clone()).filter(|teams| !teams.is_empty()),
-            when: approval.when.clone(),
-            reason: Some(reason),
-            owner: Some(approval.owner.clone().unwrap_or_else(|| by.to_owned())),
-            link: approval.link.clone(),
-            expires: approval.expires.clone(),
-            ..Draft::default()
-        };
+        let draft = Draft { versions, ..draft };
         if standing.is_empty() {
             return Ok(vec![draft]);
         }
@@ -364,7 +368,12 @@ pub(super) fn contended() -> MetadataError {
 }
 
 /// Moves the record to another stage, if nobody touched it.
-fn moving(number: u64, stored: &Stored<RequestRecord>, to: Stage, record: &RequestRecord) -> Batch {
+fn moving(
+    number: u64,
+    stored: &Stored<RequestRecord>,
+    to: Stage,
+    record: &RequestRecord,
+) -> Batch {
     let from = RequestRecord::key(Stage::Open, number);
     Batch::default()
         .expect_unchanged(&from, Some(stored))

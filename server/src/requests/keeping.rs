@@ -10,7 +10,7 @@ use tokio::time::{Instant, interval};
 
 use super::{MAX_COMMENTS, PAGE, Requests};
 use crate::audit::{Action, GARTH};
-use crate::metadata::records::{Key, RequestComment, RequestRecord, Stage};
+use crate::metadata::records::{Key, RequestComment, RequestRecord, RequestVersions, Stage};
 use crate::metadata::{Batch, MetadataError};
 
 /// How long a refusal may wait until it is written.
@@ -112,6 +112,9 @@ impl Requests {
         let mut batch = Batch::default().remove_record(key);
         for n in 0..record.comments.min(MAX_COMMENTS) {
             batch = batch.remove_record(&RequestComment::key(number, n));
+        }
+        for n in 0..record.closure.as_ref().map_or(0, |closure| closure.parts) {
+            batch = batch.remove_record(&RequestVersions::key(number, n));
         }
         let entry = self.entry(Action::RequestDropped, number, record).by(GARTH);
         let entry = entry.why(Some("it was closed long ago"));

@@ -30,6 +30,7 @@ pub(super) fn new_record(
         refused: None,
         comments: 0,
         closed: None,
+        closure: None,
     }
 }
 

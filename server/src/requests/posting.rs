@@ -28,6 +28,10 @@ impl Requests {
                 let last = page.len() < PAGE;
                 for (key, record) in page {
                     if let Some((stage, number)) = RequestRecord::place(&key) {
+                        if stage == Stage::Open && record.closure.is_some() {
+                            let versions = self.versions_of(number, &record).await?;
+                            board.put_closure(number, &record, versions);
+                        }
                         board.put_record(number, stage, &record);
                     }
                     after = Some(key);

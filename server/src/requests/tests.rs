@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod closing;
+mod closures;
+
+use std::time::Duration;
 
 use std::time::Duration;
 

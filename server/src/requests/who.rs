@@ -76,7 +76,7 @@ fn build_of(headers: &HeaderMap) -> Option<String> {
 }
 
 /// One short line without characters that mislead.
-fn short(text: &str, longest: usize) -> String {
+pub(super) fn short(text: &str, longest: usize) -> String {
     let plain = text.trim().chars().filter(|c| !c.is_control() && !is_deceptive(*c));
     let mut cut = String::new();
     for c in plain {

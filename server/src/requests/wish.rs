@@ -4,6 +4,7 @@ use policies::package::{Ecosystem, InvalidName, Package, Spelling};
 use policies::rules::MAX_REASON;
 use policies::versions::{InvalidRange, Parsed, Range, exactly};
 
+use crate::closures::ClosureError;
 use crate::metadata::MetadataError;
 use crate::observability::escape::is_deceptive;
 
@@ -21,6 +22,11 @@ pub enum AskError {
     Allowed(String, String),
     #[error("{0}")]
     TooMany(&'static str),
+    /// Nobody would know what they approve.
+    #[error("{0} is not asked for, since not all that it needs is known: {1}")]
+    Incomplete(String, String),
+    #[error(transparent)]
+    Closure(#[from] ClosureError),
     #[error(transparent)]
     Metadata(#[from] MetadataError),
 }

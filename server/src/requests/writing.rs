@@ -153,11 +153,10 @@ impl Requests {
         wanted: &Wanted,
         tally: &Tally,
     ) -> Result<(), MetadataError> {
-        let found = writing.fresh.open_for(wanted).map(|posted| (Stage::Open, posted.number));
-        let found = found.or_else(|| {
+        let found = writing.fresh.open_for(wanted).or_else(|| self.0.board.read().open_for(wanted));
+        let found = found.map(|number| (Stage::Open, number)).or_else(|| {
             let board = self.0.board.read();
-            let posted = board.open_for(wanted).or_else(|| board.rejected_for(wanted));
-            posted.map(|posted| (posted.stage, posted.number))
+            board.rejected_for(wanted).map(|posted| (posted.stage, posted.number))
         });
         let (stage, number) = found.unwrap_or_else(|| {
             writing.next.last += 1;
@@ -184,7 +183,10 @@ impl Requests {
         record.by_others += tally.others;
         record.refusals += tally.count();
         record.last = record.last.max(tally.refused.at);
-        record.refused = Some(tally.refused.clone());
+        // Of a closure it may be any package's.
+        if record.closure.is_none() {
+            record.refused = Some(tally.refused.clone());
+        }
         if found.is_none() {
             writing.fresh.put_record(number, Stage::Open, record);
         }

@@ -1,6 +1,7 @@
 //! What a package needs: as the real npm installs it, allowed as one, and within bounds.
 
 mod lockfiles;
+mod requested;
 mod trees;
 
 use std::collections::BTreeSet;

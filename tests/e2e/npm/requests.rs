@@ -295,3 +295,36 @@ async fn a_policy_approves_a_refused_install_without_a_person() {
     let shown = garth.run(&["requests", "show", "1"]);
     assert!(shown.contains("approved by the policy agreed"), "{shown}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_are_listed_by_what_they_are_and_answered_when_somebody_says_yes() {
+    let up = upstream().await;
+    let garth = setup(&up).start();
+    for package in ["npm:@types/a", "npm:@types/b", "npm:left-pad"] {
+        garth.run(&["request", package, "--as", "ann", "--team", "web/shop"]);
+    }
+    garth.run(&["request", "npm:mine"]);
+    let count = |arguments: &[&str]| {
+        let text = garth.run(&[&["requests", "list", "--json"], arguments].concat());
+        let all: Vec<Value> = serde_json::from_str(&text).unwrap();
+        all.len()
+    };
+    assert_eq!(count(&["--package", "npm:@types/*"]), 2);
+    assert_eq!(count(&["--team", "web/shop"]), 3);
+    assert_eq!(count(&["--mine"]), 1);
+
+    let approve = ["requests", "approve", "--package", "npm:@types/*"];
+    let output = garth.garth(&approve);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("npm:@types/a") && errors.contains("say --yes"), "{errors}");
+    assert_eq!(count(&[]), 4, "nothing was changed");
+    let text = garth.run(&[&approve[..], &["--yes", "--json"]].concat());
+    let done: Vec<Value> = serde_json::from_str(&text).unwrap();
+    assert_eq!(done.len(), 2, "{text}");
+    let output = garth.garth(&["requests", "reject", "1", "--all", "--reason", "no"]);
+    assert!(!output.status.success(), "numbers or all of them");
+    garth.run(&["requests", "reject", "--all", "--yes", "--reason", "no"]);
+    assert_eq!(count(&["--state", "rejected"]), 2);
+    assert_eq!(garth.run(&["requests", "reject", "--all", "--yes", "--reason", "no"]), "");
+}

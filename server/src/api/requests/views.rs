@@ -2,13 +2,15 @@
 
 use jiff::Timestamp;
 use policies::decision::{Decision, Effect};
+use policies::package::PackageVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::api::advisories::KnownView;
 use crate::api::decisions::DecisionView;
 use crate::api::problem::Problem;
+use crate::closures::{Unmet, Verdict};
 use crate::metadata::records::{
-    AskerRecord, ClosedRecord, RefusedRecord, RequestComment, RequestRecord, Stage,
+    AskerRecord, ClosedRecord, ClosureRecord, RefusedRecord, RequestComment, RequestRecord, Stage,
 };
 use crate::requests::{CloseError, Numbered, Obstacle, Standing};
 
@@ -40,6 +42,26 @@ pub struct RequestRecordView {
     pub refused: Option<RefusedRecord>,
     pub comments: u32,
     pub closed: Option<ClosedRecord>,
+    /// Many versions are asked for as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closure: Option<ClosureView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosureView {
+    /// The lockfile that names them; absent: `package` needs them.
+    pub lockfile: Option<String>,
+    /// So many are asked for.
+    pub versions: u32,
+    /// So many more belong to it, and were allowed already.
+    pub allowed: u32,
+}
+
+impl From<ClosureRecord> for ClosureView {
+    fn from(record: ClosureRecord) -> Self {
+        let ClosureRecord { lockfile, versions, allowed, .. } = record;
+        Self { lockfile, versions, allowed }
+    }
 }
 
 impl From<Numbered> for RequestView {
@@ -57,6 +79,7 @@ impl From<Numbered> for RequestView {
             refused,
             comments,
             closed,
+            closure,
         } = found.record;
         let record = RequestRecordView {
             package,
@@ -71,6 +94,7 @@ impl From<Numbered> for RequestView {
             refused,
             comments,
             closed,
+            closure: closure.map(ClosureView::from),
         };
         Self { number: found.number, state: found.stage, record }
     }
@@ -87,7 +111,18 @@ pub struct RequestList {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AskBody {
-    pub package: String,
+    /// `npm:left-pad`, `npm:left-pad@1.3.0` or `npm:left-pad@^1`; left out with `lockfile`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// All that a client would install with it, as one request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_dependencies: bool,
+    /// All that a lockfile names, as one request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lockfile: Option<LockfileBody>,
+    /// Of those two: the registry that is asked, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,10 +136,22 @@ pub struct AskBody {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockfileBody {
+    /// As an approver should see it: `package-lock.json of shop`
+    pub name: String,
+    /// `npm:left-pad@1.3.0`
+    pub versions: Vec<PackageVersion>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AskedView {
     pub request: RequestView,
     /// It was asked for before, and rejected.
     pub rejected: Option<RejectedView>,
+    /// What is needed with it and is not to be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<Unmet>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -124,6 +171,22 @@ pub struct RequestDetail {
     pub advisories: Option<Vec<KnownView>>,
     /// What stands in the way of an allow.
     pub standing: Vec<StandingView>,
+    /// Where many versions are asked for: each of them, as it is decided now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<VersionView>,
+    /// Why `versions` are not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions_problem: Option<Problem>,
+}
+
+/// One of many versions that are asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VersionView {
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    pub standing: crate::closures::Standing,
+    /// Absent where none were imported.
+    pub advisories: Option<Vec<KnownView>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,6 +245,9 @@ pub struct Outcome {
     /// What stands in the way of an allow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standing: Vec<StandingView>,
+    /// Of many versions that were asked for: those that stay refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Verdict>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -194,7 +260,8 @@ impl Outcome {
     pub(super) fn done(request: Numbered) -> Self {
         let number = request.number;
         let request = Some(request.into());
-        Self { number, request, decision: None, problem: None, standing: Vec::new() }
+        let (standing, refused) = (Vec::new(), Vec::new());
+        Self { number, request, decision: None, problem: None, standing, refused }
     }
 
     pub(super) fn refused(number: u64, problem: Problem) -> Self {
@@ -210,6 +277,6 @@ impl Outcome {
             _ => Vec::new(),
         };
         let problem = Some(fault.into());
-        Self { number, request: None, decision: None, problem, standing }
+        Self { number, request: None, decision: None, problem, standing, refused: Vec::new() }
     }
 }

@@ -15,7 +15,7 @@ use crate::api::rules::RuleView;
 use crate::cli::Exit;
 use crate::cli::client::{Client, ClientError};
 use crate::cli::talk::{print, print_json};
-use crate::closures::{Among, Closure, Member, Standing, Unmet};
+use crate::closures::{Among, Closure, Member, Standing};
 
 #[derive(Serialize)]
 struct Allowed {
@@ -146,12 +146,7 @@ fn told(closure: &Closure, colours: bool) -> String {
         .collect();
     let of_refused = refused.iter().map(|(subject, member)| (subject, &member.decision));
     text.push_str(&many::refusals(of_refused, colours));
-    let shown = |unmet: &&Unmet| {
-        let optional = if unmet.optional { ", which is optional" } else { "" };
-        let Unmet { by, name, wanted, why, .. } = *unmet;
-        format!("not to be had: {name} {wanted}, for {by}{optional}: {why}\n")
-    };
-    text.extend(unmet.iter().take(many::MAX_LINES).map(|unmet| shown(&unmet)));
+    text.extend(unmet.iter().take(many::MAX_LINES).map(|unmet| unmet.told() + "\n"));
     if unmet.len() > many::MAX_LINES {
         let _ = writeln!(text, "and {} more that are not to be had", unmet.len() - many::MAX_LINES);
     }

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 5000;
 
 /// What a lockfile names.
 #[derive(Debug, Default)]
-pub(super) struct Lockfile {
+pub(in crate::cli) struct Lockfile {
     name: String,
     /// Of the project that it belongs to.
     project: Option<String>,
@@ -58,7 +58,7 @@ struct LeftOut {
     problems: Vec<String>,
 }
 
-pub(super) fn read(path: &Path) -> Result<Lockfile, String> {
+pub(in crate::cli) fn read(path: &Path) -> Result<Lockfile, String> {
     let shown = path.display();
     let cannot = |fault: std::io::Error| format!("{shown} cannot be read: {fault}");
     #[allow(clippy::disallowed_methods, reason = "a command, before it has an executor")]
@@ -76,6 +76,59 @@ pub(super) fn read(path: &Path) -> Result<Lockfile, String> {
         return Err(format!("{shown} {why}"));
     }
     Ok(lockfile(scan))
+}
+
+impl Lockfile {
+    /// What it is called for people, and all that it names out of registries.
+    pub(in crate::cli) fn named(self) -> (String, Vec<PackageVersion>) {
+        let name = match &self.project {
+            Some(project) => format!("{} of {project}", self.name),
+            None => self.name,
+        };
+        (name, self.versions.into_iter().collect())
+    }
+
+    /// What is in it and is not asked about, what is wrong first.
+    pub(in crate::cli) fn left_out(&self) -> String {
+        unread(&self.problems) + &without_registry(&self.elsewhere, self.bundled)
+    }
+
+    /// Leaves out what no rule can name, and says so.
+    pub(in crate::cli) fn without_nameless(mut self) -> Self {
+        let can_be_named = |of: &PackageVersion| Pattern::parse(&of.to_string()).is_ok();
+        let (named, nameless) = self.versions.into_iter().partition(can_be_named);
+        let nameless: BTreeSet<PackageVersion> = nameless;
+        self.problems.extend(nameless.iter().map(told_nameless));
+        Self { versions: named, ..self }
+    }
+}
+
+fn told_nameless(subject: &PackageVersion) -> String {
+    format!("{subject} is no version that a rule can name")
+}
+
+fn unread(problems: &[String]) -> String {
+    let mut text = String::new();
+    for problem in problems.iter().take(many::MAX_LINES) {
+        let _ = writeln!(text, "not read: {problem}");
+    }
+    if problems.len() > many::MAX_LINES {
+        let _ = writeln!(text, "and {} more that were not read", problems.len() - many::MAX_LINES);
+    }
+    text
+}
+
+fn without_registry(elsewhere: &BTreeSet<String>, bundled: usize) -> String {
+    let mut text = String::new();
+    if !elsewhere.is_empty() {
+        let named: Vec<String> = elsewhere.iter().cloned().collect();
+        let _ = writeln!(text, "left out, since no registry has them: {}", listed(&named));
+    }
+    if bundled > 0 {
+        let inside = counted(bundled, "package");
+        let _ = writeln!(text, "left out: {inside} inside the archives of others");
+    }
+    text
 }
 
 fn lockfile(scan: Scan) -> Lockfile {
@@ -179,8 +232,7 @@ fn sorted(effect: Effect, lockfile: &Lockfile, verdicts: Vec<Verdict>) -> Made {
         }
         let text = entry(&verdict.subject, Ranges::Exact);
         if Pattern::parse(&text).is_err() {
-            let told = format!("{} is no version that a rule can name", verdict.subject);
-            made.left_out.problems.push(told);
+            made.left_out.problems.push(told_nameless(&verdict.subject));
             continue;
         }
         if effect == Effect::Allow && is_malicious(&verdict.decision) {
@@ -212,14 +264,8 @@ fn is_already(effect: Effect, decision: &Decision) -> bool {
 
 /// What is wrong comes first.
 fn told(effect: Effect, lockfile: &Lockfile, made: &Made, colours: bool) -> String {
-    let mut text = String::new();
     let LeftOut { already, bundled, elsewhere, problems, .. } = &made.left_out;
-    for problem in problems.iter().take(many::MAX_LINES) {
-        let _ = writeln!(text, "not read: {problem}");
-    }
-    if problems.len() > many::MAX_LINES {
-        let _ = writeln!(text, "and {} more that were not read", problems.len() - many::MAX_LINES);
-    }
+    let mut text = unread(problems);
     if effect == Effect::Allow {
         let refused = made.refused.iter().map(|verdict| (&verdict.subject, &verdict.decision));
         text.push_str(&many::refusals(refused, colours));
@@ -232,14 +278,7 @@ fn told(effect: Effect, lockfile: &Lockfile, made: &Made, colours: bool) -> Stri
         let more = made.unknown.len() - many::MAX_LINES;
         let _ = writeln!(text, "and {more} more that were not looked up");
     }
-    if !elsewhere.is_empty() {
-        let named: Vec<String> = elsewhere.iter().cloned().collect();
-        let _ = writeln!(text, "left out, since no registry has them: {}", listed(&named));
-    }
-    if *bundled > 0 {
-        let inside = counted(*bundled, "package");
-        let _ = writeln!(text, "left out: {inside} inside the archives of others");
-    }
+    text.push_str(&without_registry(elsewhere, *bundled));
     let _ = writeln!(
         text,
         "{} names {}: {already} {} already, {} to {effect}",

@@ -102,7 +102,7 @@ pub(super) fn is_malicious(decision: &Decision) -> bool {
 }
 
 /// What stays refused, by the rule that refuses it.
-pub(super) fn refusals<'a>(
+pub(in crate::cli) fn refusals<'a>(
     refused: impl Iterator<Item = (&'a PackageVersion, &'a Decision)>,
     colours: bool,
 ) -> String {
@@ -150,7 +150,7 @@ pub(super) fn made(rule: &RuleView, colours: bool) -> String {
     text
 }
 
-pub(super) fn counted(count: usize, what: &str) -> String {
+pub(in crate::cli) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

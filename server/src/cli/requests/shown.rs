@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use policies::decision::Effect;
 
-use crate::api::requests::{Outcome, RequestDetail, RequestView};
+use crate::api::advisories::KnownView;
+use crate::api::requests::{ClosureView, Outcome, RequestDetail, RequestView, VersionView};
+use crate::cli::allow::many::{self, counted};
 use crate::cli::talk::painted;
+use crate::closures::Standing;
 use crate::metadata::records::{AskerRecord, Stage};
 
 pub(super) fn list(requests: &[RequestView], state: &str) -> String {
@@ -92,6 +95,9 @@ pub(super) fn detail(detail: &RequestDetail, colours: bool) -> String {
 
 /// What is known of the version that stands for what is asked.
 fn facts(detail: &RequestDetail, colours: bool) -> String {
+    if detail.request.record.closure.is_some() {
+        return versions(detail, colours);
+    }
     let mut text = String::new();
     let Some(view) = &detail.decision else {
         return "No version of it was asked for yet, so nothing is known of one.\n".to_owned();
@@ -123,15 +129,7 @@ fn facts(detail: &RequestDetail, colours: bool) -> String {
         Some([]) => text.push_str("  advisories: none\n"),
         Some(known) => {
             for one in known {
-                let score =
-                    one.severity.map_or_else(|| "no score".to_owned(), |score| score.to_string());
-                let malicious = if one.malicious { ", MALICIOUS" } else { "" };
-                let fixed = if one.fixed.is_empty() {
-                    "no fix".to_owned()
-                } else {
-                    format!("fixed in {}", one.fixed.join(", "))
-                };
-                let _ = writeln!(text, "  advisory {}: {score}{malicious}, {fixed}", one.id);
+                let _ = writeln!(text, "  advisory {}", advisory(one));
             }
         }
     }
@@ -143,9 +141,89 @@ fn facts(detail: &RequestDetail, colours: bool) -> String {
     text
 }
 
+fn advisory(one: &KnownView) -> String {
+    let score = one.severity.map_or_else(|| "no score".to_owned(), |score| score.to_string());
+    let malicious = if one.malicious { ", MALICIOUS" } else { "" };
+    let fixed = if one.fixed.is_empty() {
+        "no fix".to_owned()
+    } else {
+        format!("fixed in {}", one.fixed.join(", "))
+    };
+    format!("{}: {score}{malicious}, {fixed}", one.id)
+}
+
+/// All versions that are asked for as one: what stays refused and what is known to be bad of them
+/// first, and then each of the others by its name.
+fn versions(detail: &RequestDetail, colours: bool) -> String {
+    let mut text = String::new();
+    if let Some(problem) = &detail.versions_problem {
+        let _ = writeln!(text, "how they are decided is not known now: {problem}");
+    }
+    let of =
+        |standing: Standing| detail.versions.iter().filter(move |one| one.standing == standing);
+    let refused = of(Standing::Refused).map(|one| (&one.verdict.subject, &one.verdict.decision));
+    text.push_str(&many::refusals(refused, colours));
+    for one in &detail.versions {
+        for known in one.advisories.iter().flatten() {
+            let _ = writeln!(text, "advisory of {}: {}", one.verdict.subject, advisory(known));
+        }
+    }
+    if detail.versions.iter().any(|one| one.advisories.is_none()) {
+        text.push_str("advisories: of some of them nobody knows\n");
+    }
+    for one in
+        detail.versions.iter().filter_map(|one| one.verdict.unknown.as_ref().map(|why| (one, why)))
+    {
+        let _ = writeln!(text, "not looked up: {}: {}", one.0.verdict.subject, one.1);
+    }
+    for (standing, said) in [(Standing::Open, "to allow"), (Standing::Allowed, "allowed meanwhile")]
+    {
+        let found: Vec<&VersionView> = of(standing).collect();
+        if !found.is_empty() {
+            let _ = writeln!(text, "{} {said}:", counted(found.len(), "version"));
+            text.push_str(&wrapped(found.iter().map(|one| one.verdict.subject.to_string())));
+        }
+    }
+    if let Some(closure) = &detail.request.record.closure
+        && closure.allowed > 0
+    {
+        let others = counted(closure.allowed as usize, "other version");
+        let _ = writeln!(text, "{others} of it had been allowed before");
+    }
+    text
+}
+
+/// Names one after the other, in lines that fit a terminal.
+fn wrapped(names: impl Iterator<Item = String>) -> String {
+    const WIDTH: usize = 100;
+    let (mut text, mut line) = (String::new(), String::from(" "));
+    for name in names {
+        if line.len() + 1 + name.len() > WIDTH && line.len() > 1 {
+            let _ = writeln!(text, "{line}");
+            line = String::from(" ");
+        }
+        line.push(' ');
+        line.push_str(&name);
+    }
+    let _ = writeln!(text, "{line}");
+    text
+}
+
 /// What an approval would do, and the command for it.
 fn what_to_do(detail: &RequestDetail) -> String {
     let number = detail.request.number;
+    if detail.request.record.closure.is_some() {
+        let refused = detail.versions.iter().any(|one| one.standing == Standing::Refused);
+        let waive = if refused {
+            "What stays refused is lifted by waivers alone: --waive --expires DATE --reason TEXT\n"
+        } else {
+            ""
+        };
+        return format!(
+            "One rule for all of them: garth requests approve {number}\n{waive}\
+             Or answer no: garth requests reject {number} --reason TEXT\n"
+        );
+    }
     if detail.standing.is_empty() {
         return format!(
             "An allow is all it needs: garth requests approve {number}\n\
@@ -174,7 +252,10 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         let _ = write!(text, " (rule {})", closed.rules.join(", "));
     }
     text.push('\n');
+    let refused = outcome.refused.iter().map(|verdict| (&verdict.subject, &verdict.decision));
+    text.push_str(&many::refusals(refused, false));
     if let Some(decision) = &outcome.decision
+        && outcome.refused.is_empty()
         && !decision.is_allowed()
     {
         let _ = writeln!(
@@ -187,10 +268,21 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
     text
 }
 
-fn what(view: &RequestView) -> String {
-    match &view.record.versions {
-        Some(versions) => format!("{} in {versions}", view.record.package),
-        None => view.record.package.clone(),
+/// What is asked for.
+pub(in crate::cli) fn what(view: &RequestView) -> String {
+    let record = &view.record;
+    let named = match &record.versions {
+        Some(versions) => format!("{} in {versions}", record.package),
+        None => record.package.clone(),
+    };
+    match &record.closure {
+        None => named,
+        Some(ClosureView { lockfile: Some(lockfile), versions, .. }) => {
+            format!("{} of {lockfile}", counted(*versions as usize, "version"))
+        }
+        Some(ClosureView { versions, .. }) => {
+            format!("{named} with all that it needs, {}", counted(*versions as usize, "version"))
+        }
     }
 }
 

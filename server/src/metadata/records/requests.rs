@@ -7,6 +7,7 @@
 
 use jiff::Timestamp;
 use policies::decision::Effect;
+use policies::package::PackageVersion;
 use serde::{Deserialize, Serialize};
 
 use super::{Key, Prefix, Record};
@@ -63,6 +64,30 @@ pub struct RequestRecord {
     /// How many [`RequestComment`]s it has, numbered from 0.
     pub comments: u32,
     pub closed: Option<ClosedRecord>,
+    /// Many versions are asked for as one; absent: those of `versions` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closure: Option<ClosureRecord>,
+}
+
+/// A package with all that it needs, or all that a lockfile names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosureRecord {
+    /// The lockfile that names them; absent: `package` needs them.
+    pub lockfile: Option<String>,
+    /// The registry that was asked about them; absent: the only one that can be meant.
+    pub registry: Option<String>,
+    /// So many versions are asked for,
+    pub versions: u32,
+    /// which lie in so many [`RequestVersions`], numbered from 0.
+    pub parts: u32,
+    /// So many more belong to it, and were allowed already.
+    pub allowed: u32,
+}
+
+/// Some of the versions of a closure that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestVersions {
+    pub versions: Vec<PackageVersion>,
 }
 
 /// Somebody who asks, or a machine that was refused.
@@ -148,6 +173,11 @@ impl Record for RequestComment {
     const PARTS: usize = 2;
 }
 
+impl Record for RequestVersions {
+    const KIND: &'static str = "request-versions";
+    const PARTS: usize = 2;
+}
+
 impl Record for RequestsRecord {
     const KIND: &'static str = "requests";
     const PARTS: usize = 1;
@@ -177,6 +207,16 @@ impl RequestRecord {
 }
 
 impl RequestComment {
+    pub fn key(request: u64, n: u32) -> Key<Self> {
+        Key::of(&[&format!("{request:020}"), &format!("{n:06}")])
+    }
+
+    pub fn of_request(request: u64) -> Prefix<Self> {
+        Prefix::of(&[&format!("{request:020}")])
+    }
+}
+
+impl RequestVersions {
     pub fn key(request: u64, n: u32) -> Key<Self> {
         Key::of(&[&format!("{request:020}"), &format!("{n:06}")])
     }
