@@ -9,6 +9,7 @@
 //! No decision is made here. The gate goes by the rules alone, so a request that is lost, late or
 //! wrong lets nothing in.
 
+mod answering;
 mod asking;
 mod automatic;
 mod board;

@@ -161,7 +161,7 @@ impl Rules {
         self.0.current.read().clone()
     }
 
-    /// What is approved without a person.
+    /// What is approved without a person. It is another one only where the files changed.
     pub fn approvals(&self) -> Arc<[Approval]> {
         self.0.approvals.read().clone()
     }
@@ -232,6 +232,7 @@ impl Rules {
             let fault = Fault::of_file("policies", format!("reading failed: {error}"), "");
             (files::Fingerprint::default(), Err(vec![fault]))
         });
+        let is_as_before = parts.fingerprint == fingerprint && parts.file_faults.is_empty();
         parts.fingerprint = fingerprint;
         let whole = read.and_then(|written| {
             // The later of two equal names is at fault: that is the file.
@@ -241,7 +242,9 @@ impl Rules {
         match whole {
             Ok(written) => {
                 parts.files = written.rules;
-                *self.0.approvals.write() = written.approvals.into();
+                if !is_as_before {
+                    *self.0.approvals.write() = written.approvals.into();
+                }
                 parts.file_faults.clear();
             }
             Err(faults) => parts.file_faults = faults,

@@ -41,8 +41,8 @@ enum Action {
 
 #[derive(Args, Debug)]
 struct List {
-    /// open, approved or rejected
-    #[arg(long, value_name = "STATE", default_value = "open", value_parser = ["open", "approved", "rejected"])]
+    /// open, approved, rejected, or answered by rules that were made for something else
+    #[arg(long, value_name = "STATE", default_value = "open", value_parser = ["open", "approved", "rejected", "answered"])]
     state: String,
     #[command(flatten)]
     filter: Filter,

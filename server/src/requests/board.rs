@@ -55,7 +55,7 @@ impl Posted {
         let range = record.versions.as_deref();
         let range = range.and_then(|text| Range::parse(package.ecosystem(), text).ok());
         let rejected = match (stage, &record.closed) {
-            (Stage::Approved, _) => return None,
+            (Stage::Approved | Stage::Answered, _) => return None,
             (Stage::Rejected, Some(closed)) => {
                 Some((closed.at, closed.reason.clone().unwrap_or_default()))
             }

@@ -368,7 +368,7 @@ pub(super) fn contended() -> MetadataError {
 }
 
 /// Moves the record to another stage, if nobody touched it.
-fn moving(
+pub(super) fn moving(
     number: u64,
     stored: &Stored<RequestRecord>,
     to: Stage,

@@ -39,11 +39,8 @@ impl Requests {
         let package: Package = record.package.parse().ok()?;
         let ecosystem = package.ecosystem();
         let range = record.versions.as_deref();
-        if let Some(text) = range {
-            let exact = text.trim_start_matches('=').trim_matches(['[', ']']);
-            if Parsed::new(ecosystem, exact).is_some() {
-                return Some((package, Version::new(exact).ok()?));
-            }
+        if let Some(version) = Self::named(&package, record) {
+            return Some((package, version));
         }
         let refused = Version::new(&record.refused.as_ref()?.version).ok()?;
         let within = range.is_none_or(|text| {
@@ -52,6 +49,13 @@ impl Requests {
             range.ok().zip(parsed).is_some_and(|(range, version)| range.allows(&version))
         });
         within.then_some((package, refused))
+    }
+
+    /// The one version that is asked for; `None` where it is a range, or any.
+    pub(super) fn named(package: &Package, record: &RequestRecord) -> Option<Version> {
+        let exact = record.versions.as_deref()?.trim_start_matches('=').trim_matches(['[', ']']);
+        Parsed::new(package.ecosystem(), exact)?;
+        Version::new(exact).ok()
     }
 
     /// What is decided of it now, for this team.

@@ -1,4 +1,5 @@
-//! What goes on beside the requests: refusals are written, and what was closed long ago is taken away.
+//! What goes on beside the requests: refusals are written, open ones are held against new rules, and
+//! what was closed long ago is taken away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval};
 
+use super::answering::Looking;
 use super::{MAX_COMMENTS, PAGE, Requests};
 use crate::audit::{Action, GARTH};
 use crate::metadata::records::{Key, RequestComment, RequestRecord, RequestVersions, Stage};
@@ -48,6 +50,7 @@ impl Requests {
         let job = tokio::spawn(async move {
             let mut turns = interval(WRITE);
             let (mut asked, mut pruned) = (Instant::now(), None::<Instant>);
+            let mut looking = Looking::default();
             let mut ends = false;
             while !ends {
                 ends = tokio::select! {
@@ -66,6 +69,9 @@ impl Requests {
                         tracing::error!(%fault, "the requests can not be read");
                     }
                 }
+                if let Err(fault) = requests.look_again(&mut looking).await {
+                    tracing::error!(%fault, "open requests could not be held against the rules; it is tried again");
+                }
                 if pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE) {
                     pruned = Some(Instant::now());
                     if let Err(fault) = requests.prune().await {
@@ -81,7 +87,7 @@ impl Requests {
     pub(super) async fn prune(&self) -> Result<(), MetadataError> {
         let kept = SignedDuration::try_from(self.0.config.keep).unwrap_or(SignedDuration::MAX);
         let Ok(before) = self.0.clock.now().checked_sub(kept) else { return Ok(()) };
-        for stage in [Stage::Approved, Stage::Rejected] {
+        for stage in [Stage::Approved, Stage::Rejected, Stage::Answered] {
             let mut after = None;
             loop {
                 let page = self.page(stage, after.as_ref()).await?;

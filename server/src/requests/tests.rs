@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod answering;
 mod closing;
 mod closures;
 

@@ -297,6 +297,27 @@ async fn a_policy_approves_a_refused_install_without_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_open_request_ends_when_another_rule_or_a_new_policy_answers_it() {
+    let up = upstream().await;
+    let garth = setup(&up).start();
+    garth.run(&["request", "npm:left-pad@1.3.0", "--as", "ann"]);
+    garth.run(&["request", "npm:@s/n@1.0.0", "--as", "ann"]);
+    garth.run(&["allow", "npm:left-pad", "--versions", "^1", "--name", "pads"]);
+    eventually(&garth, |all| all.len() == 1 && all[0]["number"] == 2);
+    let shown = garth.run(&["requests", "show", "1"]);
+    assert!(shown.contains("the rule pads of admin allows it by now"), "{shown}");
+    let said = garth.run(&["requests", "list", "--state", "answered"]);
+    assert!(said.contains("npm:left-pad in 1.3.0"), "{said}");
+
+    let text = "[[approve]]\nname = 'agreed'\npackages = ['npm:@s/*']\n";
+    garth.setup().write_policy("approve", text);
+    eventually(&garth, <[Value]>::is_empty);
+    let shown = garth.run(&["requests", "show", "2"]);
+    assert!(shown.contains("approved by the policy agreed"), "{shown}");
+    assert_eq!(garth.get("/npm/@s/n/1.0.0").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_requests_are_listed_by_what_they_are_and_answered_when_somebody_says_yes() {
     let up = upstream().await;
     let garth = setup(&up).start();

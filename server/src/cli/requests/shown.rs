@@ -10,7 +10,7 @@ use crate::api::requests::{ClosureView, Outcome, RequestDetail, RequestView, Ver
 use crate::cli::allow::many::{self, counted};
 use crate::cli::talk::painted;
 use crate::closures::Standing;
-use crate::metadata::records::{AskerRecord, Stage};
+use crate::metadata::records::{AskerRecord, ClosedRecord, Stage};
 
 pub(super) fn list(requests: &[RequestView], state: &str) -> String {
     if requests.is_empty() {
@@ -77,6 +77,14 @@ pub(super) fn detail(detail: &RequestDetail, colours: bool) -> String {
     text.push_str(&facts(detail, colours));
     match (view.state, &record.closed) {
         (Stage::Open, _) => text.push_str(&what_to_do(detail)),
+        (Stage::Answered, Some(closed)) => {
+            let ClosedRecord { at, by, rules, .. } = closed;
+            let _ = writeln!(
+                text,
+                "answered on {at:.0}: the rule {} of {by} allows it by now",
+                rules.join(", ")
+            );
+        }
         (state, Some(closed)) => {
             let policy = if closed.automatic { "the policy " } else { "" };
             let _ = write!(text, "{state} by {policy}{} on {:.0}", closed.by, closed.at);

@@ -19,16 +19,19 @@ pub enum Stage {
     Open,
     Approved,
     Rejected,
+    /// Rules that were made for something else allow it now.
+    Answered,
 }
 
 impl Stage {
-    pub const ALL: [Self; 3] = [Self::Open, Self::Approved, Self::Rejected];
+    pub const ALL: [Self; 4] = [Self::Open, Self::Approved, Self::Rejected, Self::Answered];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Approved => "approved",
             Self::Rejected => "rejected",
+            Self::Answered => "answered",
         }
     }
 }
@@ -125,12 +128,13 @@ pub struct RefusedRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedRecord {
     pub at: Timestamp,
-    /// A person, or the name of the policy that approves by itself.
+    /// A person, or the name of the policy that approves by itself; of an answered one, who made the
+    /// rule, or the file that it stands in.
     pub by: String,
     /// `by` is a policy.
     pub automatic: bool,
     pub reason: Option<String>,
-    /// The rules and waivers that the approval made.
+    /// The rules and waivers that the approval made, or that answered it.
     pub rules: Vec<String>,
 }
 
