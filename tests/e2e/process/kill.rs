@@ -1,12 +1,14 @@
 //! SIGKILL at random moments, again and again, while clients pull and rules change.
 //!
 //! After each kill the server starts on what it left. What was acknowledged is there: rules by 201
-//! and 204, documents that were served. What is served is byte-exact, with the upstream offline as
-//! well: then only what was recorded can be. Nothing else is visible, and leftovers are gone.
+//! and 204, requests with what was said of them and their answers, documents that were served. What
+//! is served is byte-exact, with the upstream offline as well: then only what was recorded can be.
+//! Nothing else is visible, and leftovers are gone.
 
 mod clients;
 mod ledger;
 mod own;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -73,7 +75,8 @@ async fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     let begun = Instant::now();
     let up = ScriptedUpstream::start().await;
     let mut setup = Setup::new(&format!(
-        "[registry.npm]\nupstream = \"{}\"\nown = [\"@own/*\"]\nunpublish = true\n",
+        "[registry.npm]\nupstream = \"{}\"\nown = [\"@own/*\"]\nunpublish = true\n\
+         [requests]\nown_approval = true\n",
         up.url()
     ));
     setup.write_policy("all", ALLOW_ALL);

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::ledger::{Ledger, Standing, draft, tarball_path};
 use super::own::Publication;
+use super::wishes::Wish;
 
 pub struct Clients(JoinSet<Done>);
 
@@ -14,6 +15,7 @@ pub struct Clients(JoinSet<Done>);
 #[derive(Default)]
 struct Done {
     own: Vec<Publication>,
+    wishes: Vec<Wish>,
     rules: Vec<(String, Standing)>,
     documents: Vec<String>,
     tarballs: Vec<String>,
@@ -37,6 +39,9 @@ impl Clients {
         for publisher in 0..3 {
             clients.spawn(publish(client.clone(), format!("@own/p{publisher}"), round));
         }
+        for asker in 0..2 {
+            clients.spawn(ask(client.clone(), format!("wish{asker}-{round}")));
+        }
         for puller in 0..4 {
             let (client, expected) = (client.clone(), expected.clone());
             clients.spawn(pull(client, expected, puller));
@@ -52,6 +57,9 @@ impl Clients {
             }
             for publication in done.own {
                 ledger.own.note(publication);
+            }
+            for wish in done.wishes {
+                ledger.wishes.note(wish);
             }
             ledger.documents.extend(done.documents);
             ledger.tarballs.extend(done.tarballs);
@@ -86,6 +94,19 @@ async fn change_rules(client: Client, prefix: String, mut made: Vec<String>) -> 
                 done.rules.push((name, Standing::Open));
                 return done;
             }
+        }
+    }
+    done
+}
+
+/// Asks for one thing after the other, and answers what it asked for.
+async fn ask(client: Client, prefix: String) -> Done {
+    let mut done = Done::default();
+    for n in 0.. {
+        let (wish, whole) = Wish::make(&client, format!("{prefix}-{n}"), n).await;
+        done.wishes.push(wish);
+        if !whole {
+            return done;
         }
     }
     done

@@ -9,6 +9,7 @@ use support::client::Client;
 use support::upstream::{Body, ScriptedUpstream};
 
 use super::own::Publications;
+use super::wishes::Wishes;
 
 /// What is known of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Ledger {
     pub recorded: BTreeSet<String>,
     /// What was published here.
     pub own: Publications,
+    /// What was asked for.
+    pub wishes: Wishes,
     acknowledged: u64,
 }
 
@@ -42,6 +45,7 @@ impl Ledger {
             tarballs: BTreeSet::new(),
             recorded: BTreeSet::new(),
             own: Publications::default(),
+            wishes: Wishes::default(),
             acknowledged: 0,
         }
     }
@@ -53,7 +57,8 @@ impl Ledger {
 
     /// All of it, or what changed around `round` and some of the rest.
     pub async fn check(&mut self, client: &Client, offline: bool, round: Option<u64>) {
-        self.check_rules(client).await;
+        let of_requests = self.check_rules(client).await;
+        self.wishes.check(client, of_requests).await;
         self.own.check(client, round).await;
         let chosen = |name: &str| {
             let Some(round) = round else { return true };
@@ -83,8 +88,9 @@ impl Ledger {
         }
     }
 
-    /// The rules of the API are those that were acknowledged, whole, and no others.
-    async fn check_rules(&mut self, client: &Client) {
+    /// The rules of the API are those that were acknowledged, whole, and no others; gives those that
+    /// requests were answered by.
+    async fn check_rules(&mut self, client: &Client) -> BTreeMap<String, Value> {
         let mut found = BTreeMap::new();
         let mut after = String::new();
         loop {
@@ -112,7 +118,10 @@ impl Ledger {
                 (found, standing) => panic!("{name}: {standing:?}, and there is {found:?}"),
             }
         }
-        assert!(found.is_empty(), "rules that nobody made: {found:?}");
+        let (of_requests, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            found.into_iter().partition(|(name, _)| name.starts_with("request-"));
+        assert!(others.is_empty(), "rules that nobody made: {others:?}");
+        of_requests
     }
 
     pub fn bytes(&self, name: &str) -> Bytes {
@@ -126,6 +135,7 @@ impl Ledger {
     pub fn assert_worth_it(&self) {
         assert!(self.acknowledged > 300, "{self}");
         self.own.assert_worth_it();
+        self.wishes.assert_worth_it();
         assert!(self.documents.len() > 100 && self.tarballs.len() > 80, "{self}");
         assert!(self.recorded.len() * 10 > self.tarballs.len() * 8, "{self}");
     }
@@ -135,9 +145,10 @@ impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} changes of rules, {}, {} documents and {} tarballs acknowledged, {} of these recorded",
+            "{} changes of rules, {}, {}, {} documents and {} tarballs acknowledged, {} of these recorded",
             self.acknowledged,
             self.own,
+            self.wishes,
             self.documents.len(),
             self.tarballs.len(),
             self.recorded.len()
