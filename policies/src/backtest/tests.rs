@@ -15,11 +15,8 @@ const ALLOWED: &str = "
     effect = 'allow'
     packages = ['npm:*']
 ";
+/// Beside it.
 const STRICTER: &str = "
-    [[rule]]
-    name = 'all'
-    effect = 'allow'
-    packages = ['npm:*']
     [[rule]]
     name = 'no-old'
     effect = 'deny'
@@ -31,6 +28,10 @@ const STRICTER: &str = "
     packages = ['npm:right-pad']
     teams = ['web/*']
 ";
+
+fn stricter() -> RuleSet {
+    set(&[ALLOWED, STRICTER].concat())
+}
 
 fn now() -> Timestamp {
     "2026-06-01T00:00:00Z".parse().unwrap()
@@ -90,7 +91,7 @@ fn what_was_recorded_is_held_against_what_the_candidate_decides() {
         "npm:right-pad@1.0.0 - 1 allow",
         "cargo:serde@1.0.0 ml/x 1 deny",
     ];
-    let after = set(STRICTER);
+    let after = stricter();
     let report = tried(Before::Recorded, &after, &cases);
     assert_eq!(
         lines(&report),
@@ -114,7 +115,7 @@ fn what_was_recorded_is_held_against_what_the_candidate_decides() {
 
 #[test]
 fn two_sets_are_held_against_each_other_whatever_was_recorded() {
-    let (before, after) = (set(ALLOWED), set(STRICTER));
+    let (before, after) = (set(ALLOWED), stricter());
     let cases = [
         "npm:left-pad@1.2.0 * 0 deny",
         "npm:left-pad@1.3.0 * 9 deny",

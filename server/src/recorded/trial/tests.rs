@@ -18,11 +18,8 @@ const OPEN: &str = "
     effect = 'allow'
     packages = ['npm:*']
 ";
+/// Beside it.
 const SETTLE: &str = "
-    [[rule]]
-    name = 'all'
-    effect = 'allow'
-    packages = ['npm:*']
     [[rule]]
     name = 'settle'
     effect = 'hold'
@@ -37,6 +34,10 @@ const SETTLE: &str = "
 
 fn set(text: &str) -> RuleSet {
     RuleSet::compile(parse("a.toml", text).unwrap()).unwrap()
+}
+
+fn settling() -> RuleSet {
+    set(&[OPEN, SETTLE].concat())
 }
 
 struct Tried {
@@ -139,7 +140,7 @@ async fn a_backtest_decides_as_of_the_moment_at_which_each_request_came() {
     tried.ask(&open, "left-pad", "1.3.0", Some("web/shop")).await;
     tried.ask(&open, "left-pad", "1.3.0", Some("ml/a")).await;
     tried.recorded.pass(SignedDuration::from_hours(24 * 10));
-    let report = tried.trial(set(SETTLE)).backtest(None).await.unwrap();
+    let report = tried.trial(settling()).backtest(None).await.unwrap();
     assert_eq!(
         lines(&report),
         ["3 Refused x@1.0.0 ml/a settle", "1 Refused left-pad@1.3.0 web/shop not-for-web"]
@@ -152,8 +153,8 @@ async fn a_backtest_decides_as_of_the_moment_at_which_each_request_came() {
 
     let same = tried.trial(set(OPEN)).backtest(None).await.unwrap();
     assert_eq!(same.report.changed, 0, "{:?}", same.report.changes);
-    let in_force = Some(Arc::new(set(SETTLE)));
-    let same = tried.trial(set(SETTLE)).backtest(in_force).await.unwrap();
+    let in_force = Some(Arc::new(settling()));
+    let same = tried.trial(settling()).backtest(in_force).await.unwrap();
     assert_eq!((same.report.changed, same.report.requests), (0, 6));
 }
 
@@ -166,7 +167,7 @@ async fn a_diff_is_of_now_and_of_what_is_cached_or_was_asked_for() {
     tried.ask(&open, "x", "1.0.0", None).await;
     tried.cache("left-pad", "1.2.0").await;
     tried.recorded.pass(SignedDuration::from_hours(1));
-    let report = tried.trial(set(SETTLE)).diff(Arc::new(set(OPEN))).await.unwrap();
+    let report = tried.trial(settling()).diff(Arc::new(set(OPEN))).await.unwrap();
     let of_all = lines(&report);
     // Everything is too young, for everybody; for teams of web it is denied by another rule.
     for expected in [
@@ -182,10 +183,10 @@ async fn a_diff_is_of_now_and_of_what_is_cached_or_was_asked_for() {
     }
     assert_eq!(of_all.len(), 7, "{of_all:#?}");
     tried.recorded.pass(SignedDuration::from_hours(24));
-    let report = tried.trial(set(SETTLE)).diff(Arc::new(set(OPEN))).await.unwrap();
+    let report = tried.trial(settling()).diff(Arc::new(set(OPEN))).await.unwrap();
     let of_all = lines(&report);
     assert!(of_all.iter().all(|line| line.contains("not-for-web")), "{of_all:#?}");
-    let same = tried.trial(set(SETTLE)).diff(Arc::new(set(SETTLE))).await.unwrap();
+    let same = tried.trial(settling()).diff(Arc::new(settling())).await.unwrap();
     assert_eq!(same.report.changed, 0);
 }
 
@@ -232,7 +233,7 @@ async fn a_day_of_a_million_decisions_is_tried_in_seconds() {
         tried.recorded.pass(SignedDuration::from_hours(1 + hour % 2));
     }
     let begun = tokio::time::Instant::now();
-    let report = tried.trial(set(SETTLE)).backtest(None).await.unwrap();
+    let report = tried.trial(settling()).backtest(None).await.unwrap();
     let (cases, requests) = (report.report.cases, report.report.requests);
     println!("{cases} rows of {requests} requests in {:?}", begun.elapsed());
     assert_eq!((cases, requests), (100_000, 1_000_000));
