@@ -7,6 +7,7 @@
 pub mod advisories;
 pub mod closures;
 pub mod decisions;
+pub mod events;
 pub mod forget;
 pub mod log;
 pub mod problem;
@@ -151,6 +152,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
                 )
                 .configure(requests::routes)
                 .configure(log::routes)
+                .configure(events::routes)
                 .service(
                     web::resource("/tokens")
                         .get(tokens::list)
@@ -288,7 +290,8 @@ async fn no_such_path() -> HttpResponse {
                           /requests/{number}/comments, /requests/approve, /requests/reject, \
                           /tokens, /tokens/{name}, /tokens/{name}/rotate, /roles, /roles/{name}, \
                           /teams, /teams/{unit}/{team}, /log, \
-                          /log/checkpoint, /log/proofs/inclusion and /log/proofs/consistency";
+                          /log/checkpoint, /log/proofs/inclusion, /log/proofs/consistency \
+                          and /events";
     Problem::not_found("no-such-path", DETAIL).response()
 }
 

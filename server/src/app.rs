@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::closures::Closures;
 use crate::config::{Config, Format, StoreConfig};
 use crate::edge::{self, EdgeError, EdgeHandle};
+use crate::events::Events;
 use crate::gate::Gate;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
@@ -244,7 +245,8 @@ impl App {
             public_url: config.public_url.clone(),
             anonymous: config.anonymous,
         };
-        let routes = routes(health, metrics.clone(), registries, api);
+        let events = Events::new(api.log.clone(), lifecycle.clone());
+        let routes = routes(health, metrics.clone(), registries, api, events);
         let edge = edge::serve(settings::edge(config, lifecycle), metrics, routes).await?;
         let scrub = Scrub::start(blobs, ScrubSettings::default());
         Ok(Self {
@@ -436,12 +438,13 @@ fn routes(
     metrics: Metrics,
     registries: Vec<(Format, Arc<Registry>)>,
     api: Api,
+    events: Events,
 ) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
     let health = health::routes(health, metrics);
-    let api = web::Data::new(api);
+    let (api, events) = (web::Data::new(api), web::Data::new(events));
     move |routes| {
         health(routes);
-        routes.app_data(api.clone());
+        routes.app_data(api.clone()).app_data(events.clone());
         api::routes(routes);
         for (format, registry) in &registries {
             registries::mount(*format, registry, routes);

@@ -17,6 +17,7 @@ pub mod config;
 pub mod discovery;
 pub mod disk;
 pub mod edge;
+pub mod events;
 pub mod facts;
 pub mod gate;
 pub mod metadata;
