@@ -13,6 +13,7 @@ use super::stream::{Asked, HEARTBEAT, MAX_OF_TOKEN};
 use super::*;
 use crate::access::Person;
 use crate::access::rights::Rights;
+use crate::audit::checkpoint::LogKey;
 use crate::audit::{Action, Audited, Entry, Keeping, Log};
 use crate::clock::Clock;
 use crate::metadata::sled::{Sled, SledOptions};
@@ -30,7 +31,7 @@ struct Garden {
 fn garden() -> Garden {
     let home = tempfile::tempdir().unwrap();
     let store = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
-    let (log, store, keeping) = Log::open(Arc::new(store), Clock::system());
+    let (log, store, keeping) = Log::open(Arc::new(store), Clock::system(), LogKey::make("log"));
     let lifecycle = Lifecycle::default();
     let events = Events::new(log, lifecycle.clone());
     Garden { _home: home, _keeping: keeping, store, events, lifecycle }

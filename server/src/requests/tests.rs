@@ -6,8 +6,6 @@ mod closures;
 
 use std::time::Duration;
 
-use std::time::Duration;
-
 use policies::decision::{Decision, Effect, Revision};
 use policies::facts::Missing;
 use policies::package::{Ecosystem, Package, PackageVersion, Version};

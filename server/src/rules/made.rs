@@ -18,14 +18,9 @@ const PAGE: usize = 500;
 const PACKAGES: usize = MAX_VALUE / 4;
 /// Bytes of what else a rule says: condition, teams, owner. JSON may double them, too.
 pub(super) const MAX_TERMS: usize = MAX_VALUE / 8;
-<<<<<<< HEAD
 /// Bytes of patterns in one rule, so that it is written in one batch, with the entries of the audit
 /// log that name all of them. A file has room for more.
-pub(super) const MAX_MADE: usize = MAX_BATCH_BYTES * 3 / 8;
-=======
-/// Bytes of patterns in one rule, so that it is written in one batch. A file has room for more.
-pub const MAX_MADE: usize = MAX_BATCH_BYTES / 2;
->>>>>>> 4c4b596 (requests: a package with all that it needs, or a lockfile, is one request)
+pub const MAX_MADE: usize = MAX_BATCH_BYTES * 3 / 8;
 /// Most records behind a rule, with much to spare.
 const MAX_PARTS: usize = 2 * MAX_MADE / PACKAGES;
 

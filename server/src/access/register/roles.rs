@@ -189,15 +189,6 @@ impl Register {
         self.0.table.read().rights_of(token)
     }
 
-    /// What was done to a role.
-    fn entry(action: Action, by: &Person, name: &str, record: &RoleRecord) -> Entry {
-        Entry::new(action)
-            .by_person(by)
-            .subject(name)
-            .detail("rights", &record.rights.join(", "))
-            .detail_if("description", record.description.as_ref())
-    }
-
     fn check_unheld(&self, name: &str, remedy: &str) -> Result<(), RegisterError> {
         let (table, now) = (self.0.table.read(), self.0.clock.now());
         let holders: Vec<String> = table
@@ -246,4 +237,13 @@ fn check_made(name: &str) -> Result<(), RegisterError> {
         return Ok(());
     }
     Err(RegisterError::Taken(format!("the role {name} is built in, and stays as it is")))
+}
+
+/// What was done to a role.
+fn entry(action: Action, by: &Person, name: &str, record: &RoleRecord) -> Entry {
+    Entry::new(action)
+        .by_person(by)
+        .subject(name)
+        .detail("rights", &record.rights.join(", "))
+        .detail_if("description", record.description.as_ref())
 }

@@ -265,7 +265,8 @@ impl Outcome {
     }
 
     pub(super) fn refused(number: u64, problem: Problem) -> Self {
-        Self { number, request: None, decision: None, problem: Some(problem), standing: Vec::new() }
+        let (standing, refused) = (Vec::new(), Vec::new());
+        Self { number, request: None, decision: None, problem: Some(problem), standing, refused }
     }
 
     pub(super) fn failed(number: u64, fault: CloseError) -> Self {

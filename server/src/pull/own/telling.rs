@@ -34,13 +34,14 @@ fn of_versions(about: &Entry, versions: &[String]) -> Vec<Entry> {
     let mut lists: Vec<String> = Vec::new();
     let mut left_out = 0;
     for version in versions {
-        match lists.last_mut() {
-            Some(list) if list.len() + version.len() < LISTED => {
+        let lists_begun = lists.len();
+        match lists.last_mut().filter(|list| list.len() + version.len() < LISTED) {
+            Some(list) => {
                 list.push_str(", ");
                 list.push_str(version);
             }
-            _ if lists.len() < MOST => lists.push(version.clone()),
-            _ => left_out += 1,
+            None if lists_begun < MOST => lists.push(version.clone()),
+            None => left_out += 1,
         }
     }
     let entries = lists.iter().map(|list| {
