@@ -182,6 +182,11 @@ struct Files {
 async fn read_files(data: PathBuf) -> Result<Files, OpenLogError> {
     let path = data.join(CHECKPOINT_FILE);
     let reading = move || {
+        // What a crash left of writing it.
+        match fs::remove_file(staged(&data.join(CHECKPOINT_FILE))) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+            _ => {}
+        }
         let checkpoint = match File::open(data.join(CHECKPOINT_FILE)) {
             Ok(file) => Some(io::read_to_string(io::Read::take(file, MAX_FILE))?),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
@@ -207,10 +212,14 @@ async fn set_aside(data: PathBuf) -> Result<(), OpenLogError> {
     moved.map_err(|source| OpenLogError::Checkpoint { path, source })
 }
 
+fn staged(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.new"))
+}
+
 /// Puts a checkpoint in the place of the one of before, whole and durably.
 pub fn replace_file(path: &Path, checkpoint: &str) -> io::Result<()> {
-    let mut staged = path.as_os_str().to_owned();
-    staged.push(".new");
+    let staged = staged(path);
     let mut file = File::create(&staged)?;
     file.write_all(checkpoint.as_bytes())?;
     file.sync_all()?;

@@ -16,6 +16,7 @@ use crate::metadata::{Entry, MetadataError};
 const LOOKED_AT: usize = 5000;
 /// Entries that are read at once.
 const PAGE: usize = 256;
+const FEW: usize = 16;
 /// An entry gets its number this much later than it happened at most, unless a clock was turned.
 const LATE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -131,13 +132,15 @@ impl Log {
             let late = until.checked_add(LATE).unwrap_or(Timestamp::MAX);
             below = below.min(self.first_logged(late).await?);
         }
-        let mut walk = match filter.index() {
+        let walk = match filter.index() {
             Some((kind, value)) => Walk::Index(AuditIndex::of_value(kind, &index::value(value))),
             None => Walk::All,
         };
         let (mut entries, mut looked_at) = (Vec::new(), 0);
+        // Most of what an index names is looked for.
+        let mut count = limit.clamp(FEW, PAGE);
         loop {
-            let page = walk.below(self, below).await?;
+            let page = walk.below(self, below, std::mem::replace(&mut count, PAGE)).await?;
             if page.is_empty() {
                 return Ok(Page { entries, next: None });
             }
@@ -184,12 +187,17 @@ enum Walk {
 }
 
 impl Walk {
-    async fn below(&mut self, log: &Log, below: u64) -> Result<Vec<Logged>, MetadataError> {
+    async fn below(
+        &self,
+        log: &Log,
+        below: u64,
+        count: usize,
+    ) -> Result<Vec<Logged>, MetadataError> {
         match self {
             Self::All => {
                 let below = below.min(log.size().await?);
-                let from = below.saturating_sub(PAGE as u64);
-                let count = usize::try_from(below - from).unwrap_or(PAGE);
+                let from = below.saturating_sub(count as u64);
+                let count = usize::try_from(below - from).unwrap_or(count);
                 let mut page = if count == 0 { Vec::new() } else { log.since(from, count).await? };
                 page.reverse();
                 Ok(page)
@@ -197,7 +205,7 @@ impl Walk {
             Self::Index(prefix) => {
                 let metadata = log.0.metadata.as_ref();
                 let after = (below != u64::MAX).then(|| key_below(prefix, below));
-                let found = metadata.scan(prefix.as_bytes(), after.as_deref(), PAGE).await?;
+                let found = metadata.scan(prefix.as_bytes(), after.as_deref(), count).await?;
                 let mut page = Vec::with_capacity(found.len());
                 for entry in found {
                     let n = Key::parse(&entry.key).and_then(|key| AuditIndex::number(&key));

@@ -379,7 +379,9 @@ async fn a_change_whose_entry_can_not_be_written_is_refused_and_nothing_of_it_st
     assert!(register.create_team(&admin, "web/shop", None).await.is_err());
     assert!(register.create(&admin, token()).await.is_err());
     assert!(rules.current().rules().is_empty() && register.teams().is_empty());
-    assert_eq!(store.scan(b"", None, 100).await.unwrap(), [], "nothing of it is stored");
+    let stored = store.scan(b"", None, 100).await.unwrap();
+    let kinds: Vec<&[u8]> = stored.iter().map(|entry| &*entry.key).collect();
+    assert_eq!(kinds, [b"meta/format"], "nothing of it is stored");
 
     // And what is there stays, as long as its end can not be told.
     refusing.refuse_commits(|_| false);
@@ -473,4 +475,92 @@ async fn each_setting_that_differs_from_the_last_start_is_told_and_no_secret() {
         })
         .collect();
     assert_eq!(told, [("mode", "enforce", "observe"), ("listen", "127.0.0.1:1", "(default)")]);
+}
+
+/// Counts what is read of a store.
+#[derive(Debug)]
+struct Counting {
+    store: Arc<dyn Metadata>,
+    read: std::sync::atomic::AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Metadata for Counting {
+    async fn get(&self, key: &[u8]) -> Result<Option<bytes::Bytes>, MetadataError> {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        self.store.get(key).await
+    }
+
+    async fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<crate::metadata::Entry>, MetadataError> {
+        let found = self.store.scan(prefix, after, limit).await?;
+        self.read.fetch_add(1 + found.len(), Ordering::Relaxed);
+        Ok(found)
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), MetadataError> {
+        self.store.commit(batch).await
+    }
+
+    async fn size(&self) -> Result<u64, MetadataError> {
+        self.store.size().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_found_by_an_index_costs_what_is_found_and_not_what_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    let (store, key) = (sled(&home).await, LogKey::make("log"));
+    let at = |n: i64| jiff::Timestamp::from_second(1_800_000_000 + n).unwrap();
+    for first in (0..6000).step_by(200) {
+        let batch = (first..first + 200).fold(Batch::default(), |batch, n| {
+            let entry = Entry::new(Action::Admitted).by(&format!("person-{}", n % 1000));
+            batch.note(entry.package(&format!("npm:p{}", n % 2000)), at(n))
+        });
+        store.commit(batch).await.unwrap();
+    }
+    let (log, _, keeping) = opened(&store, &key);
+    let grown = async { log.watch().wait_for(|size| *size == 6000).await.map(|_| ()) };
+    tokio::time::timeout(Duration::from_secs(60), grown).await.unwrap().unwrap();
+    drop(keeping);
+    let counting = Arc::new(Counting { store, read: std::sync::atomic::AtomicUsize::new(0) });
+    let (_, size) = watch::channel(0);
+    let inner =
+        Inner { metadata: Arc::clone(&counting) as _, key, size, trouble: Trouble::default() };
+    let log = Log(Arc::new(inner));
+    let by = |package: Option<&str>, person: Option<&str>| Filter {
+        package: package.map(str::to_owned),
+        person: person.map(str::to_owned),
+        ..Filter::default()
+    };
+    let rows = [
+        (by(Some("npm:p7"), None), 3, 20),
+        (by(None, Some("person-7")), 6, 20),
+        (by(Some("npm:p7"), Some("person-7")), 3, 20),
+        (by(Some("npm:none"), None), 0, 5),
+        (Filter { since: Some(at(10_000_000)), ..by(None, Some("person-7")) }, 0, 40),
+        (Filter { until: Some(at(-10_000_000)), ..by(None, Some("person-7")) }, 0, 40),
+    ];
+    for (filter, expected, most) in rows {
+        counting.read.store(0, Ordering::Relaxed);
+        let page = log.find(&filter, Order::Newest, None, 100).await.unwrap();
+        let read = counting.read.load(Ordering::Relaxed);
+        assert_eq!((page.entries.len(), page.next), (expected, None), "{filter:?}");
+        assert!(read <= most, "{read} records are read for {filter:?}");
+    }
+    // What no index tells is looked at a bounded number of entries at a time.
+    counting.read.store(0, Ordering::Relaxed);
+    let rare =
+        Filter { actions: vec!["login".to_owned(), "rule-made".to_owned()], ..by(None, None) };
+    let page = log.find(&rare, Order::Newest, None, 100).await.unwrap();
+    assert!(page.entries.is_empty() && page.next == Some(1000), "{:?}", page.next);
+    assert!(counting.read.load(Ordering::Relaxed) < 5500);
 }

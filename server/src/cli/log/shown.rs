@@ -103,7 +103,11 @@ mod tests {
             r#"{"n":2,"at":"2026-05-30T10:00:02Z","action":"request-made","who":"bob","claimed":true,"subject":"request 12","packages":["npm:a","npm:b","npm:c","npm:d"]}"#,
         ];
         let text: String = lines.iter().map(|line| shown(line, false).to_string()).collect();
-        insta::assert_snapshot!(text, @r#""#);
+        insta::assert_snapshot!(text, @r#"
+        2026-05-30T10:00:00Z  rule-made  allow-x npm:x@^1  by ann (web/shop, 10.0.0.7)  effect=allow  "ADR-12"
+        2026-05-30T10:00:01Z  refused  npm:evil@1.0.0  by somebody (10.0.0.8)  count=40  effect=deny  rule=no-evil
+        2026-05-30T10:00:02Z  request-made  request 12 npm:a npm:b npm:c and 1 more  by bob (so they say)
+        "#);
         let coloured = shown(lines[1], true).to_string();
         assert!(coloured.contains("\u{1b}[31mrefused\u{1b}[0m"), "{coloured:?}");
     }
