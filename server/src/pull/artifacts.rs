@@ -416,11 +416,10 @@ impl Artifacts {
             own: false,
         };
         let (registry, package, file) = &fetch.key;
-        let entry = fetch
-            .entry
-            .clone()
-            .detail("digest", &record.blob)
-            .detail_if("source", record.source.as_ref());
+        // What stands behind the path may be a secret.
+        let place = record.source.as_deref().and_then(|source| source.split(['?', '#']).next());
+        let entry =
+            fetch.entry.clone().detail("digest", &record.blob).detail_if("source", place.as_ref());
         self.store.keep_artifact((registry, package, file), stage, &record, entry).await?;
         let held = Held::new(record);
         if let Some(when_held) = &fetch.wanted.when_held {
