@@ -118,13 +118,11 @@ impl Requests {
             new_record(package, versions, now)
         };
         record.last = now;
-        let mut added = None;
-        if let Some(whole) = closure.as_ref().filter(|_| record.closure.is_none()) {
+        let added = closure.as_ref().filter(|_| !is_joined);
+        if let Some(whole) = added {
             self.check_room_for(whole, who)?;
             batch = whole.put(batch, number);
             record.closure = Some(whole.record());
-            record.versions = versions.map(str::to_owned);
-            added = Some(whole);
         }
         if who.verified {
             // A refusal knew no version; whoever asks first says which.
@@ -180,17 +178,13 @@ impl Requests {
 
     /// The open request that a wish joins, and what was answered to the same before.
     fn found(&self, wish: &Wish<'_>) -> (Option<u64>, Option<(u64, Timestamp, String)>) {
-        let Wish { package, versions, closure, who, .. } = wish;
+        let Wish { package, versions, closure, .. } = wish;
         let board = self.0.board.read();
         let open = match closure {
             None => board.open_to(package, versions.as_deref()).map(|posted| posted.number),
             Some(whole) => {
                 let lockfile = whole.lockfile.as_deref();
-                board.open_closure(package, lockfile, &whole.versions).or_else(|| {
-                    // Whoever was refused the package, and is known, says with what they want it.
-                    let any = board.open_to_any(package).filter(|_| lockfile.is_none());
-                    any.filter(|_| who.verified).map(|posted| posted.number)
-                })
+                board.open_closure(package, lockfile, &whole.versions)
             }
         };
         let of_lockfile = closure.as_ref().is_some_and(|whole| whole.lockfile.is_some());

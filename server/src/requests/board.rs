@@ -240,11 +240,6 @@ impl Board {
         found.map(|(number, _)| *number)
     }
 
-    /// The open request that a client's refusal opened without knowing which versions are meant.
-    pub fn open_to_any(&self, package: &Package) -> Option<&Posted> {
-        self.of(package, Stage::Open).find(|posted| posted.versions.is_none() && !posted.by_people)
-    }
-
     /// The newest rejection of what was refused.
     pub fn rejected_for(&self, wanted: &Wanted) -> Option<&Posted> {
         self.of(&wanted.package, Stage::Rejected).rev().find(|posted| posted.is_about(wanted))
@@ -255,7 +250,10 @@ impl Board {
     pub fn open_to(&self, package: &Package, versions: Option<&str>) -> Option<&Posted> {
         let same =
             self.of(package, Stage::Open).find(|posted| posted.versions.as_deref() == versions);
-        same.or_else(|| self.open_to_any(package))
+        same.or_else(|| {
+            self.of(package, Stage::Open)
+                .find(|posted| posted.versions.is_none() && !posted.by_people)
+        })
     }
 
     /// The newest rejection of just these versions.

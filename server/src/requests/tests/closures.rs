@@ -35,39 +35,38 @@ async fn the_same_closure_is_one_request_and_nothing_is_added_to_one_that_is_ope
     requests.write_refusals().await.unwrap();
     let first = versions(&["npm:app@1.0.0", "npm:a@1.1.0", "npm:b@2.0.0"]);
     let asked = ask_all(&requests, "ann", None, &first).await.unwrap();
-    assert_eq!((asked.created, asked.request.number), (false, 1), "what was refused is meant");
-    let record = &asked.request.record;
-    assert_eq!(record.versions.as_deref(), Some("1.0.0"));
+    assert_eq!((asked.created, asked.request.number), (true, 2), "that was seen without them");
+    assert_eq!(asked.request.record.versions.as_deref(), Some("1.0.0"));
     let asked = ask_all(&requests, "bob", None, &first[..2]).await.unwrap();
-    assert_eq!((asked.created, asked.request.number), (false, 1), "all of it is in there");
+    assert_eq!((asked.created, asked.request.number), (false, 2), "all of it is in there");
     let more = versions(&["npm:app@1.0.0", "npm:c@1.0.0"]);
     let asked = ask_all(&requests, "cid", None, &more).await.unwrap();
-    assert_eq!((asked.created, asked.request.number), (true, 2), "that was not looked at");
+    assert_eq!((asked.created, asked.request.number), (true, 3), "that was not looked at");
     let asked = ask_all(&requests, "cid", Some("package-lock.json of shop"), &first).await.unwrap();
-    assert_eq!((asked.created, asked.request.number), (true, 3), "a lockfile is another wish");
+    assert_eq!((asked.created, asked.request.number), (true, 4), "a lockfile is another wish");
     let plain = requests.ask(&ask("npm:app@1.0.0", "dan", None)).await.unwrap();
-    assert_eq!((plain.created, plain.request.number), (true, 4), "and so is the package alone");
+    assert_eq!((plain.created, plain.request.number), (false, 1), "and so is the package alone");
 
     let again = garden.requests().await;
     for requests in [&requests, &again] {
-        assert_eq!(refuse(requests, "a", Some("1.1.0")), Known::Open(1));
-        assert_eq!(refuse(requests, "c", None), Known::Open(2));
+        assert_eq!(refuse(requests, "a", Some("1.1.0")), Known::Open(2));
+        assert_eq!(refuse(requests, "c", None), Known::Open(3));
         assert_eq!(refuse(requests, "a", Some("1.0.0")), Known::New);
         requests.write_refusals().await.unwrap();
         let mut sorted = first.clone();
         sorted.sort();
-        let found = requests.get(1).await.unwrap().unwrap();
-        assert_eq!(requests.versions_of(1, &found.record).await.unwrap(), sorted);
-        assert_eq!(found.record.refused.unwrap().version, "1.3.0", "of the package itself");
+        let found = requests.get(2).await.unwrap().unwrap();
+        assert_eq!(requests.versions_of(2, &found.record).await.unwrap(), sorted);
+        assert_eq!(found.record.refused, None, "it was another package's");
     }
     assert_eq!(again.0.board.read().counts(), (5, 1));
 
-    let approved = again.approve(1, &Approval::default(), "eve").await.unwrap();
-    assert_eq!(approved.rules, ["request-1"]);
+    let approved = again.approve(2, &Approval::default(), "eve").await.unwrap();
+    assert_eq!(approved.rules, ["request-2"]);
     assert_eq!(again.0.board.read().counts(), (4, 1));
     let set = again.0.rules.current();
     let named: Vec<String> =
-        set.rule("request-1").unwrap().patterns.iter().map(ToString::to_string).collect();
+        set.rule("request-2").unwrap().patterns.iter().map(ToString::to_string).collect();
     assert_eq!(named, ["npm:a@1.1.0", "npm:app@1.0.0", "npm:b@2.0.0"]);
 }
 
@@ -76,7 +75,7 @@ async fn thousands_of_versions_are_one_request_and_one_rule_and_more_is_told() {
     let garden = Garden::new().await;
     let requests = garden.requests().await;
     let many = |from: usize, count: usize| -> Vec<PackageVersion> {
-        let texts = (from..from + count).map(|n| format!("npm:@some-scope/package-{n}@1.0.{n}"));
+        let texts = (from..from + count).map(|n| format!("npm:@scope/p-{n}@1.0.{n}"));
         texts.map(|text| text.parse().unwrap()).collect()
     };
     let fault = whole(None, &many(0, 5_001)).unwrap_err();
