@@ -53,6 +53,8 @@ pub enum Action {
     RequestMade,
     RequestApproved,
     RequestRejected,
+    /// Rules that were made for something else allow what it asks for.
+    RequestAnswered,
     RequestCommented,
     /// It was closed so long ago that it is kept no longer.
     RequestDropped,
@@ -83,7 +85,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Admitted,
         Self::Refused,
         Self::RuleMade,
@@ -96,6 +98,7 @@ impl Action {
         Self::RequestMade,
         Self::RequestApproved,
         Self::RequestRejected,
+        Self::RequestAnswered,
         Self::RequestCommented,
         Self::RequestDropped,
         Self::Published,
@@ -133,6 +136,7 @@ impl Action {
             Self::RequestMade => "request-made",
             Self::RequestApproved => "request-approved",
             Self::RequestRejected => "request-rejected",
+            Self::RequestAnswered => "request-answered",
             Self::RequestCommented => "request-commented",
             Self::RequestDropped => "request-dropped",
             Self::Published => "published",

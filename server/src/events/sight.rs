@@ -10,18 +10,20 @@ use crate::metadata::records::AuditRecord;
 
 /// What comes of a team's own doing, and what is done for it. A kind that is not here is for whoever
 /// may administer.
-const FOR_TEAMS: [Action; 6] = [
+const FOR_TEAMS: [Action; 7] = [
     Action::Admitted,
     Action::Refused,
     Action::RequestMade,
     Action::RequestApproved,
     Action::RequestRejected,
+    Action::RequestAnswered,
     Action::RequestCommented,
 ];
-const REQUESTS: [Action; 4] = [
+const REQUESTS: [Action; 5] = [
     Action::RequestMade,
     Action::RequestApproved,
     Action::RequestRejected,
+    Action::RequestAnswered,
     Action::RequestCommented,
 ];
 /// The detail that names the teams that an entry is about, with commas between them.

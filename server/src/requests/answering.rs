@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::closing::moving;
 use super::{PAGE, Requests};
+use crate::audit::{Action, GARTH};
 use crate::metadata::records::{
     self, ClosedRecord, Key, RequestRecord, RequestsRecord, Stage, Stored,
 };
@@ -178,6 +179,8 @@ impl Requests {
             by,
             "a request is answered by rules that were made for something else"
         );
+        let entry = self.entry(Action::RequestAnswered, number, &stored.record).by(GARTH);
+        let entry = entry.why(Some(&reason)).detail("rules", &rules.join(", "));
         let closed = ClosedRecord { at, by, automatic: false, reason: Some(reason), rules };
         let record = RequestRecord { closed: Some(closed), ..stored.record.clone() };
         let _turn = self.0.turn.lock().await;
@@ -185,7 +188,7 @@ impl Requests {
         let next = state.next();
         let batch: Batch = moving(number, stored, Stage::Answered, &record);
         let batch = state.expect(batch).put_record(&RequestsRecord::key(), &next);
-        match self.0.metadata.commit(batch).await {
+        match self.0.metadata.commit(batch.note(entry, at)).await {
             Err(MetadataError::Conflict { .. }) => self.forget_board(),
             done => {
                 done?;

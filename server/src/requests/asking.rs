@@ -153,6 +153,9 @@ impl Requests {
         batch = batch.put_record(&key, &record).put_record(&RequestsRecord::key(), &next);
         let entry = asker(self.entry(Action::RequestMade, number, &record), who);
         let entry = entry.why(reason).detail_if("joined", is_joined.then_some(&"yes"));
+        let closure = record.closure.as_ref();
+        let entry = entry.detail_if("lockfile", closure.and_then(|of| of.lockfile.as_ref()));
+        let entry = entry.detail_if("versions", closure.map(|of| &of.versions));
         self.0.metadata.commit(batch.note(entry, now)).await?;
         self.post(|board| {
             if let Some(whole) = added {
