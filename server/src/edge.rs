@@ -2,7 +2,7 @@
 //!
 //! A connection goes [`connections`] (is there room?) → [`tls`] → HTTP (actix-http) → [`middleware`]
 //! (id, refusals, access line) → the mounted routes. The [`socket`] under all of it notes every byte
-//! of the client, and the [`watchdog`] ends connections that hold on without using what they hold,
+//! of the client and hands on one request at a time ([`turns`]), and the [`watchdog`] ends connections that hold on without using what they hold,
 //! since actix-http's own deadlines cover only a connection's first head and its idle time.
 //!
 //! Handlers find here: [`access`] for the access line, [`path()`] for the decoded path, [`base_url()`]
@@ -25,6 +25,7 @@ mod shutdown;
 mod socket;
 mod status_text;
 pub mod tls;
+mod turns;
 mod watchdog;
 
 use std::io;

@@ -127,13 +127,13 @@ where
 {
     let peer = Some(connection.peer());
     let (transport, protocol) = match &shared.acceptor {
-        None => (Transport::Plain(socket), Protocol::Http1),
+        None => (Transport::plain(socket), Protocol::Http1),
         Some(acceptor) => match acceptor.accept(socket).await {
             Ok(stream) => {
                 let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 connection.multiplexed.store(h2, Relaxed);
                 let protocol = if h2 { Protocol::Http2 } else { Protocol::Http1 };
-                (Transport::Tls(Box::new(stream)), protocol)
+                (Transport::tls(stream, h2), protocol)
             }
             Err(error) => {
                 tracing::debug!(peer = %connection.peer(), %error, "no TLS came about");

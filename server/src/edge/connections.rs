@@ -6,9 +6,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -32,6 +35,10 @@ pub struct Connection {
     pub(super) multiplexed: AtomicBool,
     pub(super) requests: AtomicU64,
     pub(super) in_flight: AtomicU32,
+    /// Requests whose answers have ended.
+    answered: AtomicU64,
+    /// Who waits for the next of them.
+    waiting: AtomicWaker,
     pub(super) idle_since: AtomicU64,
     /// The first byte behind the last request; [`NEVER`] while nothing came.
     pub(super) head_since: AtomicU64,
@@ -95,6 +102,14 @@ impl Connection {
         self.idle_since.store(self.now(), Relaxed);
         self.head_since.store(NEVER, Relaxed);
         self.in_flight.fetch_sub(1, Relaxed);
+        self.answered.fetch_add(1, Release);
+        self.waiting.wake();
+    }
+
+    /// Ready when so many requests have been answered. One task waits at most.
+    pub(super) fn poll_answered(&self, count: u64, cx: &Context<'_>) -> Poll<()> {
+        self.waiting.register(cx.waker());
+        if self.answered.load(Acquire) >= count { Poll::Ready(()) } else { Poll::Pending }
     }
 
     pub(super) fn bytes_came(&self) {
@@ -204,6 +219,8 @@ impl Connections {
             multiplexed: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
+            answered: AtomicU64::new(0),
+            waiting: AtomicWaker::new(),
             idle_since: AtomicU64::new(now),
             head_since: AtomicU64::new(NEVER),
             write_blocked_since: AtomicU64::new(NEVER),

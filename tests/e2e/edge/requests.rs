@@ -99,3 +99,38 @@ async fn head_answers_as_get_without_a_body() {
         }
     }
 }
+
+/// What is read ahead says nothing of how what came before it is answered.
+#[tokio::test]
+async fn requests_that_are_sent_at_once_are_answered_one_by_one() {
+    let edge = TestEdge::start(short_limits()).await;
+    let plain =
+        |method: &str, more: &str| format!("{method} /paced HTTP/1.1\r\nhost: t\r\n{more}\r\n");
+    let put = "PUT /count/x HTTP/1.1\r\nhost: t\r\ncontent-length: 40\r\n\r\n";
+    let chunked = "PUT /count/x HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n";
+    let within = "HEAD /hello HTTP/1.1\r\nhost: t\r\n\r\n      ";
+    let rows = [
+        plain("GET", ""),
+        plain("HEAD", ""),
+        format!("{put}{within:40}"),
+        plain("GET", ""),
+        format!("{chunked}28\r\n{within:40}\r\n0\r\n\r\n"),
+        plain("HEAD", ""),
+        "GET /hello HTTP/1.1\r\nhost: t\r\n\r\n".to_owned(),
+        plain("GET", "connection: close\r\n"),
+    ];
+    for piece in [usize::MAX, 100, 7] {
+        let mut client = edge.connect().await;
+        let text = rows.concat();
+        for piece in text.as_bytes().chunks(piece.min(text.len())) {
+            assert!(client.send(piece).await);
+        }
+        let mut all = Vec::new();
+        client.0.read_to_end(&mut all).await.unwrap();
+        let all = String::from_utf8(all).unwrap();
+        let answers: Vec<&str> = all.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
+        let bodies: Vec<usize> =
+            answers.iter().map(|text| text.split_once("\r\n\r\n").unwrap().1.len()).collect();
+        assert_eq!(bodies, [10_000, 0, 2, 10_000, 2, 0, 5, 10_000], "by {piece}: {all}");
+    }
+}
