@@ -77,6 +77,8 @@ pub fn why(decision: &Decision) -> String {
         (DecisionCode::RulesUnavailable, _) => {
             return format!("refused because garth can not read its rules: {reason}");
         }
+        // No rule says so.
+        (DecisionCode::Malicious, _) => return format!("denied: {reason}"),
         (_, Effect::Hold) => format!("on hold by the rule {rule}"),
         _ => format!("denied by the rule {rule}"),
     };
@@ -210,4 +212,31 @@ pub fn refused_entry(refused: &Refused, wanted: &Wanted, who: &Who) -> Entry {
         .revision(&decision.revision)
         .detail("effect", &decision.effect)
         .detail_if("rule", decision.rule.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use policies::decision::Revision;
+    use policies::facts::Missing;
+
+    use super::*;
+
+    #[test]
+    fn what_no_rule_refuses_names_no_rule() {
+        let decision = |code, rule: Option<&str>| Decision {
+            effect: Effect::Deny,
+            code,
+            rule: rule.map(Into::into),
+            reason: "it does harm".into(),
+            revision: Revision("r".into()),
+            until: None,
+            missing: Missing::NONE,
+            waiver: None,
+            observed: None,
+        };
+        let malicious = decision(DecisionCode::Malicious, None);
+        assert_eq!(why(&malicious), "denied: it does harm");
+        let denied = decision(DecisionCode::DeniedByRule, Some("no"));
+        assert_eq!(why(&denied), "denied by the rule no: it does harm");
+    }
 }
