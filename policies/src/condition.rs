@@ -25,7 +25,7 @@ use jiff::Timestamp;
 pub use bounds::MAX_CONDITION;
 pub(crate) use constant::Constant;
 pub(crate) use literals::duration;
-pub(crate) use names::VARIABLES;
+pub use names::VARIABLES;
 
 use crate::facts::{Facts, Missing};
 use crate::package::{Ecosystem, Package};

@@ -3,14 +3,20 @@
 //! A new format joins by one row in [`FORMATS`], in a file of its own below `contract/`. The tests
 //! here say nothing of any format; they ask what the row names, by every method and spelling.
 
+mod attempts;
 mod faults;
 mod gate;
+mod kinds;
 mod npm;
 mod serving;
+mod table;
+mod unreadable;
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use kinds::Trait;
+use support::http::Asked;
 use support::server::{Setup, TestServer};
 use support::upstream::ScriptedUpstream;
 
@@ -38,6 +44,45 @@ struct Format {
     endpoints: &'static [Endpoint],
     /// The row of a path below the registry, as the format's own parser reads it.
     endpoint_of: fn(&str) -> Option<&'static str>,
+    /// What stands in paths for each of [`PLACES`], in every spelling, the plain one first.
+    spellings: fn(&Subject, &str) -> Vec<String>,
+    /// A package name for a row of the table of rules: in a group of its own where the format has
+    /// groups and the row says so.
+    name_of: fn(row: &str, in_group: bool) -> String,
+    /// Names that look like those of popular packages.
+    look_alikes: &'static [&'static str],
+    /// Publishes a package at the upstream, the newest version last.
+    release: fn(&ScriptedUpstream, &str, &[Release]),
+    /// What the upstream is asked for only on behalf of somebody who may have that version.
+    fetched_of: fn(&Subject) -> Vec<String>,
+    artifact_of: fn(&ScriptedUpstream, &Subject) -> Bytes,
+    /// How a client asks for a document in another form, as values of `Accept`.
+    forms: &'static [&'static str],
+    /// Requests that name a package in another way than by their path.
+    beside: fn(&Subject) -> Vec<Asked>,
+    /// Paths that show what there is of all packages.
+    listings: &'static [&'static str],
+    /// The artifact of the package that no rule names.
+    another: &'static str,
+    /// Paths that are no spelling of the seed, though some reader could take them for one.
+    tricks: fn() -> Vec<String>,
+    /// Requests that have a body, which is not given yet.
+    with_bodies: fn() -> Vec<Asked>,
+}
+
+/// One version of one package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Subject {
+    name: String,
+    version: &'static str,
+}
+
+/// A version as it is published.
+struct Release {
+    version: &'static str,
+    is: Trait,
+    /// Stands in whatever is published of this version and of no other.
+    marker: String,
 }
 
 /// The same thing here and there. Paths at the upstream are decoded.
@@ -46,12 +91,16 @@ struct Place {
     upstream: &'static str,
 }
 
-/// One endpoint, and every way of asking for the package there.
+/// What a path may leave to be filled in.
+const PLACES: &[&str] = &["{package}", "{version}", "{file}"];
+
+/// One endpoint, and every way of asking for something there.
 struct Endpoint {
     name: &'static str,
     /// What it has. Every other method is 405.
     methods: &'static [(&'static str, Behind)],
-    spellings: &'static [&'static str],
+    /// With [`PLACES`] in them.
+    paths: &'static [&'static str],
 }
 
 /// What stands between somebody who asks and an answer.
@@ -69,7 +118,35 @@ enum Behind {
     Told,
 }
 
+/// A path in one of its spellings.
+#[derive(Clone, Debug)]
+struct Spelled {
+    path: String,
+    /// It names a version, and not only the package.
+    exact: bool,
+}
+
 impl Endpoint {
+    /// Every path in every spelling: each place in all of its own, the others plain meanwhile.
+    fn spelled(&self, format: &Format, subject: &Subject) -> Vec<Spelled> {
+        let mut all = Vec::new();
+        for path in self.paths {
+            let exact = path.contains("{version}") || path.contains("{file}");
+            let plain = |text: &str| {
+                PLACES.iter().fold(text.to_owned(), |text, place| {
+                    text.replace(place, &(format.spellings)(subject, place)[0])
+                })
+            };
+            all.push(Spelled { path: plain(path), exact });
+            for place in PLACES.iter().filter(|place| path.contains(**place)) {
+                for other in &(format.spellings)(subject, place)[1..] {
+                    all.push(Spelled { path: plain(&path.replace(place, other)), exact });
+                }
+            }
+        }
+        all
+    }
+
     fn behind(&self, method: &str) -> Option<Behind> {
         let method = if method == "HEAD" { "GET" } else { method };
         self.methods.iter().find(|(known, _)| *known == method).map(|(_, behind)| *behind)
@@ -107,20 +184,37 @@ impl Format {
         (up, garth)
     }
 
-    /// Every request that there is behind this, method and path.
-    fn requests(&self, behind: Behind) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.endpoints.iter().flat_map(move |endpoint| {
-            let methods = endpoint.methods.iter().filter(move |(_, is)| *is == behind);
-            methods.flat_map(|(method, _)| endpoint.spellings.iter().map(|path| (*method, *path)))
-        })
+    /// The version that is at `document` and `artifact`.
+    fn seed(&self) -> Subject {
+        let (_, name) = self.package.split_once(':').expect("a package with its ecosystem");
+        Subject { name: name.to_owned(), version: "1.0.0" }
     }
 
-    /// Every path at which a GET says something of the package.
-    fn gated(&self) -> impl Iterator<Item = &'static str> {
-        self.endpoints
-            .iter()
-            .filter(|endpoint| endpoint.behind("GET") == Some(Behind::Gate))
-            .flat_map(|endpoint| endpoint.spellings.iter().copied())
+    /// Every path of this endpoint that leads to the seed.
+    fn paths(&self, endpoint: &Endpoint) -> Vec<String> {
+        endpoint.spelled(self, &self.seed()).into_iter().map(|spelled| spelled.path).collect()
+    }
+
+    /// Every request that there is behind this, method and path.
+    fn requests(&self, behind: Behind) -> Vec<(&'static str, String)> {
+        let of = |endpoint: &Endpoint| {
+            let methods = endpoint.methods.iter().filter(move |(_, is)| *is == behind);
+            let paths = self.paths(endpoint);
+            methods
+                .flat_map(|(method, _)| paths.iter().map(|path| (*method, path.clone())))
+                .collect::<Vec<_>>()
+        };
+        self.endpoints.iter().flat_map(of).collect()
+    }
+
+    /// The endpoints at which a GET says something of a package.
+    fn gates(&self) -> impl Iterator<Item = &'static Endpoint> {
+        self.endpoints.iter().filter(|endpoint| endpoint.behind("GET") == Some(Behind::Gate))
+    }
+
+    /// Every path at which a GET says something of the seed.
+    fn gated(&self) -> Vec<String> {
+        self.gates().flat_map(|endpoint| self.paths(endpoint)).collect()
     }
 }
 
@@ -148,8 +242,9 @@ fn every_spelling_is_one_of_its_endpoint() {
     for format in FORMATS {
         let here = format!("/{}", format.name);
         for endpoint in format.endpoints {
-            assert!(!endpoint.spellings.is_empty(), "{} of {}", endpoint.name, format.name);
-            for path in endpoint.spellings {
+            let paths = format.paths(endpoint);
+            assert!(!paths.is_empty(), "{} of {}", endpoint.name, format.name);
+            for path in &paths {
                 let path = path.split('?').next().unwrap_or(path);
                 let below = path.strip_prefix(&here).expect("a path of this registry");
                 assert_eq!((format.endpoint_of)(below), Some(endpoint.name), "{path}");

@@ -61,7 +61,7 @@ fn npm(garth: &TestServer) -> Npm {
 }
 
 /// Puts other bytes into the store of a server that does not run; what was there.
-async fn replace_record(setup: &Setup, key: &'static [u8], value: &[u8]) -> Vec<u8> {
+pub async fn replace_record(setup: &Setup, key: &'static [u8], value: &[u8]) -> Vec<u8> {
     let directory = Sled::directory_in(&setup.data());
     let store = Sled::open(&directory, SledOptions::default()).unwrap();
     let before = store.get(key).await.unwrap().expect("a record with this key");

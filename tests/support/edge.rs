@@ -250,7 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     }
 }
 
-fn parse_head(bytes: &[u8], answer: &mut Answer) -> Option<usize> {
+pub(crate) fn parse_head(bytes: &[u8], answer: &mut Answer) -> Option<usize> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(length) = response.parse(bytes).expect("an HTTP answer") else {

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::edge::{Answer, Raw};
+use crate::edge::{Answer, Raw, parse_head};
 use crate::server::TestServer;
 
 /// How long something that happens by itself may take on a busy machine.
@@ -29,6 +31,10 @@ impl Asked {
         Self::new("GET", path)
     }
 
+    pub fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -42,10 +48,26 @@ impl Asked {
         self.header("Content-Length", &length)
     }
 
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// As `host:port` sees it, on a connection of its own.
     pub async fn of(&self, authority: &str) -> Answer {
         let stream = TcpStream::connect(authority).await.unwrap();
-        let mut text = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", self.method, self.path);
+        let mut client = Raw(stream);
+        client.send(self.text(authority, "close")).await;
+        client.answer_to(&self.method).await
+    }
+
+    /// Head and body, as they are sent.
+    pub fn text(&self, authority: &str, connection: &str) -> Vec<u8> {
+        let mut text =
+            format!("{} {} HTTP/1.1\r\nConnection: {connection}\r\n", self.method, self.path);
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             text.extend(["Host: ", authority, "\r\n"]);
         }
@@ -53,10 +75,7 @@ impl Asked {
             text.extend([name, ": ", value, "\r\n"]);
         }
         text.push_str("\r\n");
-        let mut client = Raw(stream);
-        client.send(text).await;
-        client.send(&self.body).await;
-        client.answer_to(&self.method).await
+        [text.as_bytes(), &self.body].concat()
     }
 }
 
@@ -66,8 +85,8 @@ impl Answer {
         if self.status == 0 {
             return None;
         }
-        if self.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
-            return dechunked(&self.body);
+        if is_chunked(self) {
+            return dechunked(&self.body).map(|(body, _)| body);
         }
         let length: usize = self.header("content-length").map_or(Ok(0), str::parse).ok()?;
         (self.body.len() == length).then(|| self.body.clone())
@@ -80,18 +99,110 @@ impl Answer {
     }
 }
 
-fn dechunked(mut rest: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
+fn is_chunked(answer: &Answer) -> bool {
+    answer.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked"))
+}
+
+/// What it says, and how long it was with its chunks' heads.
+fn dechunked(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let (mut rest, mut body) = (text, Vec::new());
     loop {
         let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
         let size = std::str::from_utf8(&rest[..end]).ok()?;
         let size = usize::from_str_radix(size.trim(), 16).ok()?;
         let data = rest.get(end + 2..end + 2 + size)?;
         if size == 0 {
-            return Some(body);
+            return Some((body, text.len() - rest.len() + end + 4));
         }
         body.extend_from_slice(data);
         rest = rest.get(end + 4 + size..)?;
+    }
+}
+
+/// A connection on which one request follows the other, and another one when the server ends it.
+pub struct Line {
+    authority: String,
+    stream: Option<TcpStream>,
+    /// What came and belongs to the next answer.
+    arrived: Vec<u8>,
+}
+
+impl Line {
+    pub fn to(server: &TestServer) -> Self {
+        Self { authority: server.authority().to_owned(), stream: None, arrived: Vec::new() }
+    }
+
+    pub async fn ask(&mut self, asked: &Asked) -> Answer {
+        self.ask_all(std::slice::from_ref(asked)).await.remove(0)
+    }
+
+    /// All at once, before the first answer is read; whatever was not answered is asked again.
+    pub async fn ask_all(&mut self, asked: &[Asked]) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        let mut tries = 0;
+        while answers.len() < asked.len() {
+            let rest = &asked[answers.len()..];
+            let stream = match self.stream.take() {
+                Some(stream) => stream,
+                None => TcpStream::connect(&self.authority).await.unwrap(),
+            };
+            let stream = self.stream.insert(stream);
+            let all: Vec<u8> =
+                rest.iter().flat_map(|asked| asked.text(&self.authority, "keep-alive")).collect();
+            // Where it was closed meanwhile, no answer comes, and it is sent again.
+            let _ = stream.write_all(&all).await;
+            for asked in rest {
+                let Some(answer) = self.read(&asked.method).await else {
+                    (self.stream, tries) = (None, tries + 1);
+                    break;
+                };
+                let ends = answer.header("connection").is_some_and(|value| value == "close");
+                answers.push(answer);
+                tries = 0;
+                if ends {
+                    self.stream = None;
+                    break;
+                }
+            }
+            if self.stream.is_none() {
+                self.arrived.clear();
+            }
+            assert!(tries < 5, "{} gives no answer to {:?}", self.authority, rest.first());
+        }
+        answers
+    }
+
+    async fn read(&mut self, method: &str) -> Option<Answer> {
+        loop {
+            let is_answer = self.arrived.starts_with(b"HTTP/1.1 ") || self.arrived.len() < 9;
+            let arrived = || String::from_utf8_lossy(&self.arrived);
+            assert!(
+                is_answer,
+                "behind the answer before it came no answer to {method}: {}",
+                arrived()
+            );
+            let mut answer = Answer::default();
+            if let Some(head) = parse_head(&self.arrived, &mut answer) {
+                let rest = &self.arrived[head..];
+                let length = match answer.header("content-length") {
+                    _ if method == "HEAD" || matches!(answer.status, 204 | 304) => Some(0),
+                    Some(length) => Some(length.parse().unwrap()),
+                    None if is_chunked(&answer) => dechunked(rest).map(|(_, length)| length),
+                    None => panic!("an answer without a length: {answer:?}"),
+                };
+                if let Some(length) = length.filter(|length| *length <= rest.len()) {
+                    answer.body = rest[..length].to_vec();
+                    self.arrived.drain(..head + length);
+                    return Some(answer);
+                }
+            }
+            let mut buffer = [0; 16 * 1024];
+            let reading = self.stream.as_mut()?.read(&mut buffer);
+            match timeout(PATIENCE, reading).await.expect("an answer in time") {
+                Ok(count) if count > 0 => self.arrived.extend_from_slice(&buffer[..count]),
+                _ => return None,
+            }
+        }
     }
 }
 

@@ -36,7 +36,8 @@ pub(super) fn variable(name: &str) -> Option<(Node, Type)> {
     })
 }
 
-pub(crate) const VARIABLES: [&str; 23] = [
+/// Everything of a version that a condition may ask for.
+pub const VARIABLES: [&str; 23] = [
     "name",
     "version",
     "ecosystem",

@@ -7,13 +7,16 @@ use support::server::TestServer;
 use super::{Behind, FORMATS, Format};
 
 /// Everything that a client may send with a path.
-fn variations(path: &str, etags: &[String]) -> Vec<Asked> {
+pub fn variations(format: &Format, path: &str, etags: &[String]) -> Vec<Asked> {
     let mut all = Vec::new();
     for method in ["GET", "HEAD"] {
         let plain = || Asked::new(method, path);
         all.push(plain());
         all.push(plain().header("Accept", "*/*"));
-        all.push(plain().header("Accept", "application/vnd.npm.install-v1+json"));
+        for form in format.forms {
+            all.push(plain().header("Accept", form));
+            all.push(plain().header("Accept", form).header("Accept-Encoding", "gzip"));
+        }
         all.push(plain().header("Range", "bytes=0-0"));
         all.push(plain().header("Range", "bytes=0-0,2-3"));
         all.push(plain().header("Range", "bytes=99999999-"));
@@ -22,10 +25,16 @@ fn variations(path: &str, etags: &[String]) -> Vec<Asked> {
             all.push(plain().header("If-None-Match", etag));
             all.push(plain().header("If-Range", etag).header("Range", "bytes=0-9"));
         }
-        all.push(plain().header("Accept-Encoding", "gzip, br, zstd"));
+        for coding in ["gzip, br, zstd", "gzip", "br", "zstd", "identity;q=0", "*"] {
+            all.push(plain().header("Accept-Encoding", coding));
+        }
         all.push(plain().header("Cache-Control", "only-if-cached, max-stale"));
         all.push(plain().header("Authorization", "Bearer garth_nobodys"));
-        all.push(plain().header("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"));
+        let far = "Fri, 01 Jan 2100 00:00:00 GMT";
+        all.push(plain().header("If-Modified-Since", far));
+        all.push(plain().header("If-Unmodified-Since", far).header("If-Match", "*"));
+        all.push(plain().header("If-Range", far).header("Range", "bytes=0-9"));
+        all.push(plain().header("Range", "bytes=-1").header("If-None-Match", "*"));
         all.push(plain().header("Garth-Decision", "allow"));
         all.push(plain().header("X-HTTP-Method-Override", "PUT"));
     }
@@ -39,7 +48,7 @@ fn variations(path: &str, etags: &[String]) -> Vec<Asked> {
 async fn etags(format: &Format, garth: &TestServer) -> Vec<String> {
     let mut etags = Vec::new();
     for path in format.gated() {
-        let answer = garth.get(path).await;
+        let answer = garth.get(&path).await;
         assert_eq!(answer.status, 200, "{}: {path}: {}", format.name, answer.text());
         etags.push(answer.header("etag").expect("a validator").to_owned());
     }
@@ -57,7 +66,7 @@ async fn check_that_nothing_is_sent(
     word: &str,
 ) {
     for path in format.gated() {
-        for asked in variations(path, etags) {
+        for asked in variations(format, &path, etags) {
             let answer = garth.ask(&asked).await;
             assert!(
                 (400..500).contains(&answer.status) && answer.status != 416,
@@ -72,7 +81,7 @@ async fn check_that_nothing_is_sent(
             assert_eq!(answer.header("etag"), None, "{}: {asked:?}", format.name);
         }
         for method in ["GET", "HEAD"] {
-            let answer = garth.ask(&Asked::new(method, path)).await;
+            let answer = garth.ask(&Asked::new(method, &path)).await;
             assert_eq!(answer.status, 403, "{}: {method} {path}", format.name);
             let decision = answer.header("garth-decision").unwrap_or_default().to_owned();
             assert!(decision.starts_with(word), "{}: {method} {path}: {decision}", format.name);
@@ -128,10 +137,10 @@ async fn every_spelling_leads_to_the_package_where_it_is_allowed() {
             if !matches!(endpoint.behind("GET"), Some(Behind::Gate | Behind::Nothing)) {
                 continue;
             }
-            for path in endpoint.spellings {
-                let answer = garth.get(path).await;
+            for path in format.paths(endpoint) {
+                let answer = garth.get(&path).await;
                 assert_eq!(answer.status, 200, "{}: {path}: {}", format.name, answer.text());
-                let head = garth.ask(&Asked::new("HEAD", path)).await;
+                let head = garth.ask(&Asked::new("HEAD", &path)).await;
                 assert_eq!(head.status, 200, "{}: HEAD {path}", format.name);
                 let length = answer.header("content-length");
                 assert_eq!(head.header("content-length"), length, "{}: {path}", format.name);
@@ -149,9 +158,9 @@ async fn a_method_that_a_route_does_not_have_is_405_and_reaches_nobody() {
         let (up, garth) = format.warm_garth().await;
         up.forget_requests();
         for endpoint in format.endpoints {
-            for path in endpoint.spellings {
+            for path in format.paths(endpoint) {
                 for method in METHODS.iter().filter(|method| endpoint.behind(method).is_none()) {
-                    let answer = garth.ask(&Asked::new(method, path)).await;
+                    let answer = garth.ask(&Asked::new(method, &path)).await;
                     assert_eq!(answer.status, 405, "{}: {method} {path}", format.name);
                 }
             }
@@ -167,7 +176,7 @@ async fn without_a_token_nothing_is_changed_and_nobody_is_asked() {
         up.forget_requests();
         for (method, path) in format.requests(Behind::Token) {
             for token in [None, Some("Bearer garth_nobodys"), Some("Basic YW5uOg==")] {
-                let mut asked = Asked::new(method, path);
+                let mut asked = Asked::new(method, &path);
                 if let Some(token) = token {
                     asked = asked.header("Authorization", token);
                 }
@@ -187,7 +196,7 @@ async fn what_garth_does_not_have_is_said_to_be_so() {
         let (up, garth) = format.warm_garth().await;
         up.forget_requests();
         for (method, path) in format.requests(Behind::NotOffered) {
-            let answer = garth.ask(&Asked::new(method, path)).await;
+            let answer = garth.ask(&Asked::new(method, &path)).await;
             assert_eq!(answer.status, 404, "{}: {method} {path}", format.name);
             assert!(method == "HEAD" || answer.text().contains("garth"), "{}", answer.text());
         }
@@ -201,7 +210,7 @@ async fn an_address_that_tells_a_refusal_leads_to_nothing_else() {
         let (up, garth) = format.warm_garth().await;
         up.forget_requests();
         for (method, path) in format.requests(Behind::Told) {
-            let answer = garth.ask(&Asked::new(method, path)).await;
+            let answer = garth.ask(&Asked::new(method, &path)).await;
             assert_eq!(answer.status, 403, "{}: {method} {path}", format.name);
             assert!(
                 !answer.text().contains("seed"),

@@ -1,11 +1,15 @@
 //! The row of npm.
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 use server::registries::npm::names::{self, parse_path};
+use support::http::Asked;
 use support::upstream::ScriptedUpstream;
+use url::form_urlencoded;
 
 use super::Behind::{Gate, NotOffered, Nothing, Token, Told};
-use super::{Endpoint, Format, Place};
+use super::kinds::Trait;
+use super::{Endpoint, Format, Place, Release, Subject};
 
 pub const NPM: Format = Format {
     name: "npm",
@@ -26,15 +30,39 @@ pub const NPM: Format = Format {
     ],
     endpoints: ENDPOINTS,
     endpoint_of,
+    spellings,
+    name_of,
+    look_alikes: &["expres", "minimatchh", "semverr", "debugg"],
+    release,
+    fetched_of,
+    artifact_of: |up, Subject { name, version }| up.tarball(name, version).bytes(),
+    forms: &["application/vnd.npm.install-v1+json", "application/json"],
+    beside,
+    listings: &[
+        "/npm/-/v1/search?size=250",
+        "/npm/-/v1/search?size=250&text=seed",
+        "/npm/-/v1/search?size=250&text=words%20of%20maintainer:ann",
+    ],
+    another: "/npm/weed/-/weed-1.0.0.tgz",
+    tricks,
+    with_bodies: || {
+        let audit = "/npm/-/npm/v1/security/advisories/bulk";
+        vec![
+            Asked::new("POST", audit),
+            Asked::new("PUT", "/npm/-/user/org.couchdb.user:ann"),
+            Asked::new("PUT", "/npm/weed"),
+            Asked::new("GET", "/npm/never-there"),
+        ]
+    },
 };
 
 macro_rules! endpoints {
-    ($($endpoint:ident $methods:tt $spellings:tt)*) => {
+    ($($endpoint:ident $methods:tt $paths:tt)*) => {
         const ENDPOINTS: &[Endpoint] = &[$(
             Endpoint {
                 name: stringify!($endpoint),
                 methods: &$methods,
-                spellings: &$spellings,
+                paths: &$paths,
             }
         ),*];
 
@@ -48,55 +76,28 @@ macro_rules! endpoints {
 
 endpoints! {
     Packument [("GET", Gate), ("PUT", Token)] [
-        "/npm/@garden/seed",
-        "/npm/@garden%2fseed",
-        "/npm/@garden%2Fseed",
-        "/npm/%40garden/seed",
-        "/npm/%40garden%2fseed",
-        "/npm/%40%67arden/see%64",
-        "/npm//@garden/seed",
-        "/npm/@garden/seed/",
-        "/npm/@garden/seed?write=true",
+        "/npm/{package}",
+        "/npm//{package}",
+        "/npm/{package}/",
+        "/npm/{package}?write=true",
     ]
     Manifest [("GET", Gate)] [
-        "/npm/@garden/seed/1.0.0",
-        "/npm/@garden/seed/latest",
-        "/npm/@garden%2fseed/1.0.0",
-        "/npm/%40garden%2Fseed/latest",
-        "/npm/@garden/seed/1%2e0%2e0",
-        "/npm/@garden/seed/1.0.0/",
+        "/npm/{package}/{version}",
+        "/npm/{package}/{version}/",
+        "/npm/{package}/latest",
     ]
     Tarball [("GET", Gate)] [
-        "/npm/@garden/seed/-/seed-1.0.0.tgz",
-        "/npm/@garden%2fseed/-/seed-1.0.0.tgz",
-        "/npm/@garden%2Fseed/-/seed-1.0.0.tgz",
-        "/npm/%40garden/seed/-/seed-1.0.0.tgz",
-        "/npm//@garden/seed/-/seed-1.0.0.tgz",
-        "/npm/@garden/seed/-/@garden/seed-1.0.0.tgz",
-        "/npm/@garden/seed/-/@garden%2fseed-1.0.0.tgz",
-        "/npm/@garden/seed/%2d/seed-1.0.0.tgz",
-        "/npm/@garden/seed/-/seed%2d1.0.0.tgz",
-        "/npm/@garden/seed/-/seed-1.0.0.tgz/",
-        "/npm/@garden/seed/-/seed-1.0.0.tgz?cache=0",
+        "/npm/{package}/-/{file}",
+        "/npm//{package}/-/{file}",
+        "/npm/{package}/%2d/{file}",
+        "/npm/{package}/-/{file}/",
+        "/npm/{package}/-/{file}?cache=0",
     ]
-    Revision [("PUT", Token), ("DELETE", Token)] [
-        "/npm/@garden/seed/-rev/1-a",
-        "/npm/@garden%2fseed/-rev/1-a",
-    ]
-    TarballRevision [("DELETE", Token)] [
-        "/npm/@garden/seed/-/seed-1.0.0.tgz/-rev/1-a",
-        "/npm/@garden/seed/-/@garden/seed-1.0.0.tgz/-rev/1-a",
-    ]
-    Tags [("GET", Gate)] [
-        "/npm/-/package/@garden%2fseed/dist-tags",
-        "/npm/-/package/@garden/seed/dist-tags",
-        "/npm/-/package/%40garden%2Fseed/dist-tags/",
-    ]
-    Tag [("PUT", Token), ("POST", Token), ("DELETE", Token)] [
-        "/npm/-/package/@garden%2fseed/dist-tags/latest",
-        "/npm/-/package/@garden/seed/dist-tags/latest",
-    ]
-    Search [("GET", Nothing)] ["/npm/-/v1/search", "/npm/-/v1/search?text=seed"]
+    Revision [("PUT", Token), ("DELETE", Token)] ["/npm/{package}/-rev/1-a"]
+    TarballRevision [("DELETE", Token)] ["/npm/{package}/-/{file}/-rev/1-a"]
+    Tags [("GET", Gate)] ["/npm/-/package/{package}/dist-tags", "/npm/-/package/{package}/dist-tags/"]
+    Tag [("PUT", Token), ("POST", Token), ("DELETE", Token)] ["/npm/-/package/{package}/dist-tags/latest"]
+    Search [("GET", Nothing)] ["/npm/-/v1/search", "/npm/-/v1/search?text={package}&size=250"]
     Ping [("GET", Nothing)] ["/npm/-/ping", "/npm/-/ping?write=true"]
     Reason [("GET", Told)] ["/npm/-/reason/403/npm:@garden/seed_is_denied", "/npm/-/reason/403/x/y"]
     WhoAmI [("GET", Token)] ["/npm/-/whoami"]
@@ -105,15 +106,268 @@ endpoints! {
     Logout [("DELETE", Nothing)] ["/npm/-/user/token/secret"]
     Profile [("GET", NotOffered), ("POST", NotOffered), ("PUT", NotOffered), ("DELETE", NotOffered)] ["/npm/-/npm/v1/user"]
     Tokens [("GET", NotOffered), ("POST", NotOffered), ("PUT", NotOffered), ("DELETE", NotOffered)] ["/npm/-/npm/v1/tokens", "/npm/-/npm/v1/tokens/token/x"]
-    Stage [("GET", NotOffered), ("POST", NotOffered), ("DELETE", NotOffered)] ["/npm/-/stage", "/npm/-/stage/package/@garden%2fseed"]
+    Stage [("GET", NotOffered), ("POST", NotOffered), ("DELETE", NotOffered)] ["/npm/-/stage", "/npm/-/stage/package/{package}"]
     AuditBulk [("POST", Nothing)] ["/npm/-/npm/v1/security/advisories/bulk"]
     AuditTree [("POST", Nothing)] ["/npm/-/npm/v1/security/audits", "/npm/-/npm/v1/security/audits/quick"]
     Keys [("GET", Nothing)] ["/npm/-/npm/v1/keys"]
     Attestations [("GET", Gate)] [
-        "/npm/-/npm/v1/attestations/@garden%2fseed@1.0.0",
-        "/npm/-/npm/v1/attestations/%40garden%2Fseed%401%2e0.0",
-        "/npm/-/npm/v1/attestations/@garden/seed@1.0.0",
+        "/npm/-/npm/v1/attestations/{package}@{version}",
+        "/npm/-/npm/v1/attestations/{package}%40{version}",
+        "/npm/npm/-/npm/v1/attestations/{package}@{version}",
     ]
+}
+
+/// A package is one place, whatever its spelling, and so is a file.
+fn spellings(subject: &Subject, place: &str) -> Vec<String> {
+    let Subject { name, version } = subject;
+    // Each letter may be written as an escape; one is enough to be another text.
+    let escaped = |text: &str, c: char| text.replacen(c, &format!("%{:02x}", u32::from(c)), 1);
+    let unscoped = name.rsplit('/').next().unwrap_or(name);
+    let first = unscoped.chars().next().expect("a name");
+    let mut all = match place {
+        "{package}" => vec![name.clone(), escaped(name, first)],
+        "{version}" => vec![(*version).to_owned(), version.replace('.', "%2e")],
+        _ => {
+            let file = format!("{unscoped}-{version}.tgz");
+            vec![file.clone(), escaped(&file, '-'), file.replace(".tgz", "%2Etgz")]
+        }
+    };
+    if let Some((scope, unscoped)) = name.split_once('/') {
+        match place {
+            "{package}" => {
+                let at = scope.replace('@', "%40");
+                all.extend(["%2f", "%2F"].map(|slash| format!("{scope}{slash}{unscoped}")));
+                all.extend(["/", "%2f"].map(|slash| format!("{at}{slash}{unscoped}")));
+                let scope = escaped(&scope[1..], scope.chars().nth(1).expect("a scope"));
+                all.push(format!("%40{scope}%2F{}", escaped(unscoped, first)));
+            }
+            // Some servers wrote the scope again in front of the file.
+            "{file}" => {
+                let again = ["/", "%2f"].map(|slash| format!("{scope}{slash}{}", all[0]));
+                all.extend(again);
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+fn tricks() -> Vec<String> {
+    let versions = [
+        "v1.0.0",
+        "=1.0.0",
+        "1.0.0+build",
+        "01.0.0",
+        "1.0",
+        "1",
+        "1.x",
+        "^1.0.0",
+        "~1",
+        "*",
+        "x",
+        ">=0",
+        "1.0.0%20",
+        "%201.0.0",
+        "1.0.0%00",
+        "1.0.0%0a",
+        "1.0.0%0d%0a",
+        "1.0.0%252f",
+        "1%252e0%252e0",
+        "1.0.0-",
+        "1.0.0.0",
+        "LATEST",
+        "latest%00",
+        "latest/",
+        "..%2f1.0.0",
+        "%2e%2e",
+        "..",
+        ".",
+        "1.0.0;x=1",
+        "1.0.0%3fx",
+        "1.0.0%23x",
+        "1.0.0%2f..",
+        "%EF%BC%91.0.0",
+    ];
+    let names = [
+        "@Garden/seed",
+        "@garden/Seed",
+        "@garden/SEED",
+        "@garden/seed.",
+        "@garden./seed",
+        "@garden/seed%20",
+        "@garden/%20seed",
+        "@garden/seed%00",
+        "@garden/seed%0a",
+        "@garden/seed;x",
+        "@garden/seed%3fx",
+        "@garden/seed%23",
+        "@garden/seed%5c",
+        "@garden%5cseed",
+        "@garden%252fseed",
+        "%2540garden/seed",
+        "@garden%2f%2fseed",
+        "@garden//seed",
+        "@garden/./seed",
+        "@garden/../@garden/seed",
+        "@garden%2f.%2fseed",
+        "@garden/%2e/seed",
+        "weed/../@garden/seed",
+        "weed/%2e%2e/@garden/seed",
+        "..%2f@garden%2fseed",
+        "@garden/se%EF%BD%85d",
+        "@garden/se%E2%80%8Bed",
+        "@garden/s%C3%A9ed",
+        "@garden/%ff",
+        "@garden%2fseed%2f",
+        "@%67arden%252fseed",
+        "npm/@garden/seed",
+        "npm:@garden/seed",
+        "pkg:npm/@garden/seed",
+        "@garden@seed",
+        "garden/seed",
+        "%00@garden/seed",
+        "@garden/seed%2f-%2fseed-1.0.0.tgz",
+    ];
+    let files = [
+        "seed-v1.0.0.tgz",
+        "seed-=1.0.0.tgz",
+        "seed-1.0.0.tar.gz",
+        "seed-1.0.0.tgz.sig",
+        "seed-1.0.0.TGZ",
+        "Seed-1.0.0.tgz",
+        "seed-1.0.0",
+        "seed-01.0.0.tgz",
+        "seed-1.0.0+x.tgz",
+        "seed-1.0.0%00.tgz",
+        "seed-1.0.0.tgz%00",
+        "seed-1.0.0.tgz%20",
+        "seed-1.0.0.tgz;x",
+        "seed-1.0.0.tgz%3fx",
+        "..%2fseed-1.0.0.tgz",
+        "seed-1.0.0%252etgz",
+        "seed%252d1.0.0.tgz",
+        ".%2fseed-1.0.0.tgz",
+        "seed-latest.tgz",
+        "seed.tgz",
+        "-1.0.0.tgz",
+        "garden-seed-1.0.0.tgz",
+        "@other/seed-1.0.0.tgz",
+        "x%5cseed-1.0.0.tgz",
+        "weed-1.0.0.tgz",
+    ];
+    let mut all: Vec<String> =
+        versions.iter().map(|version| format!("/npm/@garden/seed/{version}")).collect();
+    for name in names {
+        all.push(format!("/npm/{name}"));
+        all.push(format!("/npm/{name}/1.0.0"));
+        all.push(format!("/npm/{name}/-/seed-1.0.0.tgz"));
+        all.push(format!("/npm/-/package/{name}/dist-tags"));
+        all.push(format!("/npm/-/npm/v1/attestations/{name}@1.0.0"));
+    }
+    for file in files {
+        all.push(format!("/npm/@garden/seed/-/{file}"));
+        all.push(format!("/npm/@garden/seed/-/x/{file}"));
+    }
+    for version in ["v1.0.0", "latest", "1.0.0+x", "*", "1.0.0%00", "..%2f1.0.0"] {
+        all.push(format!("/npm/-/npm/v1/attestations/@garden%2fseed@{version}"));
+    }
+    // The file of one package under another, and other ways to this registry.
+    all.extend(
+        [
+            "/npm/weed/-/seed-1.0.0.tgz",
+            "/npm/weed/-/@garden/seed-1.0.0.tgz",
+            "/npm/weed/-/..%2f..%2f@garden%2fseed%2f-%2fseed-1.0.0.tgz",
+            "/npm/weed/-/../../@garden/seed/-/seed-1.0.0.tgz",
+            "/npm/@garden/weed/-/seed-1.0.0.tgz",
+            "/npm/@garden/seed/@garden/seed/-/seed-1.0.0.tgz",
+            "/NPM/@garden/seed/-/seed-1.0.0.tgz",
+            "/%6epm/@garden/seed/-/seed-1.0.0.tgz",
+            "/npm%2f@garden%2fseed/-/seed-1.0.0.tgz",
+            "/npm/%2e%2e/npm/@garden/seed",
+            "/npm/../npm/@garden/seed",
+            "/./npm/@garden/seed",
+            "/npm;x/@garden/seed",
+            "/npm.json/@garden/seed",
+            "/api/../npm/@garden/seed",
+            "/healthz/../npm/@garden/seed",
+            "/npm/npm/@garden/seed/-/seed-1.0.0.tgz",
+            "/npm/-/@garden/seed/-/seed-1.0.0.tgz",
+            "/npm/-/all",
+            "/npm/-/all/since",
+            "/npm/-/_view/fieldsInUse",
+            "/npm/_all_docs",
+            "/npm/_changes?include_docs=true",
+            "/npm/@garden%2fseed?rev=1-a&attachments=true/../x",
+        ]
+        .map(str::to_owned),
+    );
+    all
+}
+
+fn name_of(row: &str, in_group: bool) -> String {
+    if in_group { format!("@garden-{row}/seed-{row}") } else { format!("seed-{row}") }
+}
+
+fn release(up: &ScriptedUpstream, name: &str, releases: &[Release]) {
+    let mut package = up.npm(name);
+    for Release { version, is, marker } in releases {
+        let statement = format!("{{\"attestations\":[{{\"predicateType\":\"{marker}\"}}]}}");
+        let attested = format!("/-/npm/v1/attestations/{name}@{version}");
+        up.place(&attested, "application/json", statement);
+        package = package.version(version, |draft| {
+            let user = |name: &str| json!({ "name": name, "email": "x@example.com" });
+            let draft = draft
+                .file("index.js", marker)
+                .field("description", marker.as_str().into())
+                .registry_field("_npmUser", user("ann"));
+            match is {
+                Trait::Plain => draft,
+                Trait::Copyleft => draft.field("license", "GPL-3.0-only".into()),
+                Trait::NoLicence => draft.field("license", "SEE LICENSE IN LICENSE".into()),
+                Trait::Undated => draft.published("some day"),
+                Trait::Young => draft.published("2200-01-01T00:00:00Z"),
+                Trait::Deprecated => draft.deprecated("use another"),
+                Trait::Scripts => draft.script("postinstall", "node -e 0"),
+                Trait::Attested => draft.attested(),
+                Trait::ByAnother => draft.registry_field("_npmUser", user("eve")),
+                Trait::ByNobody => draft.registry_field("_npmUser", Value::Null),
+                Trait::Dependent => draft.dependency("a", "1").dependency("b", "1"),
+                Trait::Lying => {
+                    draft.script("postinstall", "node -e 0").registry_field("scripts", json!({}))
+                }
+            }
+        });
+    }
+    // A registry shows that of the newest version at the top.
+    let readme = releases.last().map(|release| release.marker.clone());
+    package.readme(&readme.unwrap_or_default()).publish();
+}
+
+fn fetched_of(Subject { name, version }: &Subject) -> Vec<String> {
+    let unscoped = name.rsplit('/').next().unwrap_or(name);
+    vec![
+        format!("/{name}/-/{unscoped}-{version}.tgz"),
+        format!("/-/npm/v1/attestations/{name}@{version}"),
+    ]
+}
+
+fn beside(Subject { name, version }: &Subject) -> Vec<Asked> {
+    let text: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    let mut all = vec![Asked::get(&format!("/npm/-/v1/search?text={text}"))];
+    let bulk = json!({ name: [version] }).to_string();
+    let tree = json!({
+        "name": "shop", "version": "1.0.0", "requires": { name: version },
+        "dependencies": { name: { "version": version } },
+    });
+    for (path, body) in [
+        ("advisories/bulk", bulk),
+        ("audits", tree.to_string()),
+        ("audits/quick", tree.to_string()),
+    ] {
+        let path = format!("/npm/-/npm/v1/security/{path}");
+        all.push(Asked::new("POST", &path).header("Content-Type", "application/json").body(body));
+    }
+    all
 }
 
 fn publish(up: &ScriptedUpstream) {
