@@ -153,24 +153,28 @@ async fn look_at(
     // Where what was seen of its versions is lost, the latest one is known of.
     let latest = summary.latest.as_deref().and_then(|latest| Version::new(latest).ok());
     let latest = latest.filter(|_| versions.is_empty());
-    let offered: Vec<(&Version, Option<&VersionRecord>)> = versions
+    let mut offered: Vec<(&Version, Option<&VersionRecord>)> = versions
         .iter()
         .filter(|(_, record)| record.vanished.is_none())
         .map(|(version, record)| (version, Some(record)))
         .chain(latest.as_ref().map(|latest| (latest, None)))
         .collect();
-    let asked = offered.iter().copied();
     // The document is read where a rule asks for what it states, and else need not be.
     let is_asked = rules.for_package(&package).asks().meets(Missing::of(Fact::STATED));
     let content = match offered.first() {
         Some((version, _)) if is_asked => {
-            held(registry, &package, version).await.unwrap_or_else(|fault| {
+            let held = held(registry, &package, version).await.unwrap_or_else(|fault| {
                 tracing::warn!(registry = %registry.name, %package, %fault, "what is stated of a package is not known to a search");
                 None
-            })
+            });
+            // What can not be read is not what nobody states: a rule may let that one through.
+            let Some(content) = held else { return Ok(None) };
+            offered.retain(|(version, _)| content.parsed.entry(version).is_some());
+            Some(content)
         }
         _ => None,
     };
+    let asked = offered.iter().copied();
     let asked = asked.map(|(version, record)| {
         let entry = content.as_ref().and_then(|content| content.parsed.entry(version));
         let stated = entry.map(|entry| &entry.stated);
