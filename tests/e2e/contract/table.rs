@@ -7,27 +7,25 @@
 //! of the newer one is. Whoever is not refused is served in between, so that what is kept for the
 //! one would be seen with the other.
 
+mod asking;
+mod judging;
+
 use std::collections::{BTreeSet, HashMap};
-use std::io::Read as _;
 use std::path::Path;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
-use support::edge::Answer;
+use serde_json::json;
 use support::http::{Asked, Line};
 use support::server::{Setup, TestServer};
 use support::upstream::ScriptedUpstream;
 
-use super::gate::variations;
 use super::kinds::{Case, NEW, OLD, Shape, Who, cases, refusing, serving};
-use super::{Behind, FORMATS, Format, Spelled, Subject};
+use super::{Behind, FORMATS, Format, Subject};
+use judging::State;
 
 /// Connections that ask at once.
 const LINES: usize = 4;
-/// Of the many ways to ask at one path, so many in a round; which ones turns with row and round.
-const ODD_ONES: usize = 3;
 /// So many of all that is wrong are told.
 const TOLD: usize = 30;
 
@@ -44,34 +42,6 @@ struct Garden {
     /// So that no two rounds ask for the same.
     round: usize,
     faults: Mutex<Vec<String>>,
-}
-
-/// In which state the server is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// What it needs to decide is here, or can be fetched.
-    Well,
-    /// It may not even know what it is asked about: then it says so, and sends nothing either.
-    Ailing,
-}
-
-/// What has to come back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Must {
-    /// The refusal with all that belongs to it.
-    Refuse,
-    /// No content, whatever it says.
-    SendNothing,
-    /// Something, and nothing of the new version in it.
-    HideTheNew,
-    Serve,
-    ServeTheOld,
-}
-
-struct Check<'c> {
-    asked: Asked,
-    case: &'c Case,
-    must: Must,
 }
 
 impl Garden {
@@ -174,64 +144,6 @@ impl Garden {
         }
     }
 
-    /// Everything that is asked of one row in one round, in order.
-    fn checks<'c>(&self, place: usize, case: &'c Case, state: State) -> Vec<Check<'c>> {
-        let format = self.format;
-        let none = Vec::new();
-        let etags = self.etags.get(&case.key).unwrap_or(&none);
-        let mut turn = place * 7 + self.round * 31;
-        let mut all = Vec::new();
-        // First the artifact, of which nobody may have read the document yet.
-        let mut gates: Vec<_> = format.gates().collect();
-        gates.sort_by_key(|endpoint| !endpoint.paths[0].contains("{file}"));
-        for endpoint in gates {
-            let spelled = endpoint.spelled(format, &case.new());
-            {
-                turn += 1;
-                let Spelled { path, exact } = &spelled[turn % spelled.len()];
-                let who = case.row.refused_to[turn % case.row.refused_to.len()];
-                let others: Vec<Who> =
-                    Who::ALL.into_iter().filter(|who| !case.is_refused_to(*who)).collect();
-                if let (Some(other), State::Well) = (others.get(turn % others.len().max(1)), state)
-                {
-                    let asked = self.asked_by(Asked::get(path), *other);
-                    all.push(Check { asked, case, must: Must::Serve });
-                }
-                let (plain, odd) = match (case.shape, exact, state) {
-                    (_, true, State::Well) | (Shape::Whole, _, State::Well) => {
-                        (Must::Refuse, Must::SendNothing)
-                    }
-                    (Shape::Newest, false, _) => (Must::HideTheNew, Must::HideTheNew),
-                    (_, _, State::Ailing) => (Must::SendNothing, Must::SendNothing),
-                };
-                for method in ["GET", "HEAD"] {
-                    let asked = self.asked_by(Asked::new(method, path), who);
-                    all.push(Check { asked, case, must: plain });
-                }
-                let odd_ones = variations(format, path, etags);
-                for step in 0..ODD_ONES {
-                    let asked = odd_ones[(turn * 13 + step * 17) % odd_ones.len()].clone();
-                    let named = asked.has_header("authorization");
-                    let asked = if named { asked } else { self.asked_by(asked, who) };
-                    let changes = !matches!(asked.method(), "GET" | "HEAD");
-                    // A token that is not valid is told so, whatever is asked for.
-                    let must = if named || changes { Must::SendNothing } else { odd };
-                    all.push(Check { asked, case, must });
-                }
-            }
-            // The one that may be had stays so.
-            if case.shape == Shape::Newest && state == State::Well {
-                let path = endpoint.spelled(format, &case.old())[0].path.clone();
-                all.push(Check { asked: Asked::get(&path), case, must: Must::ServeTheOld });
-            }
-        }
-        let who = case.row.refused_to[turn % case.row.refused_to.len()];
-        let beside = (format.beside)(&case.new());
-        let asked = self.asked_by(beside[turn % beside.len()].clone(), who);
-        all.push(Check { asked, case, must: Must::HideTheNew });
-        all
-    }
-
     async fn check(&mut self, state: State) {
         self.round += 1;
         self.up.forget_requests();
@@ -282,88 +194,6 @@ impl Garden {
                 self.faults.lock().push(told);
             }
         }
-    }
-
-    /// What is wrong with the answer.
-    fn judge(&self, check: &Check<'_>, answer: &Answer, state: State) -> Option<String> {
-        let Check { asked, case, must } = check;
-        let (is_content, status) = (matches!(answer.status, 200..=399), answer.status);
-        let is_read = matches!(asked.method(), "GET" | "HEAD");
-        let is_well = state == State::Well;
-        let wrong = match must {
-            Must::Serve if status != 200 => Some("it is not served"),
-            // Others are told something else.
-            Must::Serve if !is_private(answer) => Some("it is not for the asker alone"),
-            Must::ServeTheOld if status != 200 => Some("the old one is not served"),
-            Must::HideTheNew if is_well && is_read && !(is_content || status == 416) => {
-                Some("the old one is not shown")
-            }
-            Must::SendNothing | Must::Refuse if is_content || status == 416 => Some("it is sent"),
-            Must::SendNothing | Must::Refuse if answer.header("etag").is_some() => {
-                Some("it can be recognised")
-            }
-            Must::SendNothing if is_well && status >= 500 => Some("it is no refusal"),
-            Must::Refuse if status != 403 => Some("it is no refusal"),
-            Must::Refuse => self.what_lacks(case, asked, answer),
-            _ => None,
-        };
-        let wrong =
-            wrong.or_else(|| (*must != Must::Serve).then(|| self.what_shows(case, answer))?);
-        wrong.map(|wrong| {
-            let text = unpacked(answer).map_or_else(|| answer.text(), |body| lossy(&body));
-            let decision = answer.header("garth-decision").unwrap_or_default();
-            let (key, round) = (&case.key, self.round);
-            format!("{key}, round {round}: {wrong}: {must:?} {asked:?}: {status} {decision} {text}")
-        })
-    }
-
-    /// The reason, the rule and what to do belong to a refusal.
-    fn what_lacks(&self, case: &Case, asked: &Asked, answer: &Answer) -> Option<&'static str> {
-        let decision = answer.header("garth-decision").unwrap_or_default();
-        let (row, rule) = (&case.row, case.rule());
-        let begin = match &rule {
-            Some(rule) => format!("{}; rule=\"{rule}\"; revision=\"", row.effect()),
-            None => format!("{}; revision=\"", row.effect()),
-        };
-        if !decision.starts_with(&begin) {
-            return Some("it is not the decision of that rule");
-        }
-        let text = answer.text();
-        let reason = rule.map(|rule| format!("because of {rule}")).unwrap_or_default();
-        match asked.method() {
-            "HEAD" => None,
-            _ if !text.contains(row.words) || text.contains("the rule :") => {
-                Some("the reason is not said")
-            }
-            _ if !text.contains(&reason) => Some("the rule's reason is not said"),
-            _ if !text.contains("garth request") => Some("what to do is not said"),
-            _ => None,
-        }
-    }
-
-    /// Neither what is in the new version nor that it is there to be had.
-    fn what_shows(&self, case: &Case, answer: &Answer) -> Option<&'static str> {
-        let body = unpacked(answer).unwrap_or_else(|| Bytes::copy_from_slice(&answer.body));
-        let Ok(text) = std::str::from_utf8(&body) else {
-            let artifact = (self.format.artifact_of)(&self.up, &case.new());
-            // Where the checksum is.
-            let end = &artifact[artifact.len() - 16..];
-            let is_sent = body.windows(end.len()).any(|window| window == end);
-            return is_sent.then_some("its bytes are sent");
-        };
-        if text.contains(&case.marker(NEW)) {
-            return Some("its words are shown");
-        }
-        if answer.status != 200 || !text.contains(NEW) {
-            return None;
-        }
-        let document: Value = serde_json::from_str(text).ok()?;
-        let tags = [&document["dist-tags"], &document].map(Value::as_object);
-        if tags.into_iter().flatten().any(|tags| tags.values().any(|to| to == NEW)) {
-            return Some("a tag leads to it");
-        }
-        let offers = |of: &str| document[of].get(NEW).is_some();
-        (offers("versions") || offers("time")).then_some("it is offered")
     }
 
     /// Nothing that nobody may have was asked of the upstream.
@@ -440,33 +270,6 @@ fn shares<T>(all: Vec<T>) -> Vec<Vec<T>> {
         shares[place % LINES].push(one);
     }
     shares
-}
-
-fn is_private(answer: &Answer) -> bool {
-    let value = answer.header("cache-control").unwrap_or_default();
-    value.contains("private") || value.contains("no-store")
-}
-
-fn lossy(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).chars().take(600).collect()
-}
-
-/// The body as the client reads it; `None` where it is a part of one, or no body at all.
-fn unpacked(answer: &Answer) -> Option<Bytes> {
-    let body = answer.whole().filter(|body| answer.status == 200 && !body.is_empty())?;
-    let mut text = Vec::new();
-    match answer.header("content-encoding") {
-        None => text = body,
-        Some("gzip") => {
-            flate2::read::GzDecoder::new(&*body).read_to_end(&mut text).unwrap();
-        }
-        Some("br") => {
-            brotli::Decompressor::new(&*body, 4096).read_to_end(&mut text).unwrap();
-        }
-        Some("zstd") => text = zstd::decode_all(&*body).unwrap(),
-        Some(other) => panic!("nobody asked for {other}"),
-    }
-    Some(text.into())
 }
 
 /// Every blob is another one than it was.
