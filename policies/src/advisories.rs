@@ -9,6 +9,7 @@
 //! The format is that of <https://ossf.github.io/osv-schema/>.
 
 pub mod evaluation;
+mod holes;
 pub mod index;
 pub mod osv;
 mod severity;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::package::{Ecosystem, Package};
 
 pub use evaluation::Compiled;
+pub use holes::holes;
 pub use index::{Builder, Index, PackageAdvisories};
 pub use osv::{Unreadable, parse};
 pub use severity::{Rating, rating, severity_of_notice};
@@ -110,7 +112,9 @@ impl Event {
 
 /// The ecosystem by OSV's name of it; `None` for those that garth does not serve.
 pub fn ecosystem_of(name: &str) -> Option<Ecosystem> {
-    match name {
+    // Behind a colon stands which part of it is meant, or which of its registries: whether that is
+    // ours nobody knows.
+    match name.split_once(':').map_or(name, |(name, _)| name) {
         "npm" => Some(Ecosystem::Npm),
         "crates.io" => Some(Ecosystem::Cargo),
         "NuGet" => Some(Ecosystem::Nuget),

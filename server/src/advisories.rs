@@ -5,6 +5,7 @@
 //! changes nothing. What counts is read into an index in memory ([`stored`]), which goes into force
 //! with the rules as one revision: views and decisions follow at the next request.
 
+mod age;
 pub mod bundle;
 mod cleaning;
 mod fetching;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use policies::advisories::{Advisory, Index};
 use policies::package::Ecosystem;
 use serde::{Deserialize, Serialize};
@@ -29,8 +31,10 @@ use crate::clock::Clock;
 use crate::edge;
 use crate::metadata::records::SourceRecord;
 use crate::metadata::{Metadata, MetadataError};
+use crate::observability::CheckState;
 use crate::rules::Rules;
 
+pub use age::NOTHING_KNOWN;
 pub use bundle::Fault;
 pub use fetching::{Fetching, Remote};
 pub use import::Imported;
@@ -53,6 +57,11 @@ struct Inner {
     clock: Clock,
     /// Held by whoever changes what is stored.
     turn: Arc<Mutex<()>>,
+    /// How long what is known counts as new without anybody confirming it.
+    stale: Duration,
+    /// The sources whose server said that nothing changed, and when.
+    confirmed: parking_lot::Mutex<BTreeMap<String, Timestamp>>,
+    check: parking_lot::Mutex<CheckState>,
 }
 
 /// What an import is to do.
@@ -92,6 +101,12 @@ pub struct AdvisoriesStatus {
     /// Empty before the first import.
     pub revision: String,
     pub sources: BTreeMap<String, SourceRecord>,
+    /// When a source last confirmed what is known of an ecosystem.
+    #[serde(default)]
+    pub confirmed: BTreeMap<Ecosystem, Timestamp>,
+    /// Those of which that is longer ago than `advisories.stale`.
+    #[serde(default)]
+    pub stale: Vec<Ecosystem>,
 }
 
 impl std::fmt::Debug for Advisories {
@@ -108,9 +123,18 @@ impl Advisories {
         blobs: Blobs,
         rules: Rules,
         clock: Clock,
+        stale: Duration,
     ) -> Self {
-        let turn = Arc::new(Mutex::new(()));
-        let advisories = Self(Arc::new(Inner { metadata, blobs, rules, clock, turn }));
+        let advisories = Self(Arc::new(Inner {
+            metadata,
+            blobs,
+            rules,
+            clock,
+            turn: Arc::new(Mutex::new(())),
+            stale,
+            confirmed: parking_lot::Mutex::default(),
+            check: parking_lot::Mutex::new(CheckState::Ok),
+        }));
         advisories.reload().await;
         advisories.clean_later();
         advisories
@@ -173,7 +197,7 @@ impl Advisories {
         let read = async {
             match stored::read_state(metadata).await? {
                 None => Ok(Index::default()),
-                Some(state) => stored::load(metadata, &state.record).await,
+                Some(state) => stored::load(metadata, &state.record, self.0.clock.now()).await,
             }
         };
         let read: Result<Index, MetadataError> = read.await;
@@ -197,13 +221,17 @@ impl Advisories {
         let state = stored::read_state(self.0.metadata.as_ref()).await?;
         let set = self.0.rules.current();
         let index = set.advisories();
+        let sources = state.map(|state| state.record.sources).unwrap_or_default();
+        let age = self.age(&sources);
         Ok(AdvisoriesStatus {
             advisories: index.len(),
             packages: index.packages(),
             ecosystems: index.ecosystems().to_vec(),
             memory: index.bytes(),
             revision: index.revision().to_string(),
-            sources: state.map(|state| state.record.sources).unwrap_or_default(),
+            sources,
+            confirmed: age.confirmed,
+            stale: age.stale,
         })
     }
 

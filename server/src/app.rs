@@ -114,7 +114,8 @@ async fn open_rules(
         .await
         .map_err(|fault| StartError::Failed(fault.to_string()))?;
     let (metadata, blobs) = (Arc::clone(metadata), blobs.clone());
-    let advisories = Advisories::open(metadata, blobs, rules.clone(), clock.clone()).await;
+    let stale = config.advisories.stale;
+    let advisories = Advisories::open(metadata, blobs, rules.clone(), clock.clone(), stale).await;
     rules.watch();
     rules.tell_endings();
     advisories.watch();
@@ -211,6 +212,8 @@ impl App {
             metrics: metrics.clone(),
         });
         upkeep.register(&health);
+        let known = advisories.clone();
+        health.register("advisories", move || known.check());
         let has_rules = rules.status().count > 0;
         let of_ecosystems: Arc<[_]> = registries
             .iter()
@@ -219,6 +222,7 @@ impl App {
         let (deciding, limits) = (garden.gate.clone(), settings::closures(config));
         let closures = Closures::new(deciding, Arc::clone(&of_ecosystems), limits);
         let remotes = open_remotes(config, &clock)?;
+        advisories.tell_age(!remotes.is_empty(), metrics.clone());
         let fetching = advisories.fetch_regularly(remotes, config.advisories.every);
         let of_npm = registries.iter().filter(|(format, _)| *format == Format::Npm);
         let unpublishing =

@@ -96,6 +96,11 @@ impl Process {
         usage::memory(self.child.id(), "VmHWM:")
     }
 
+    /// The peak is that from now on.
+    pub fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
     /// SIGTERM, and waits for the end.
     pub fn stop(mut self) {
         let pid = self.child.id().to_string();

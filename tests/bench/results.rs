@@ -18,6 +18,10 @@ pub enum Measure {
     Resident,
     Growth,
     Start,
+    Seconds,
+    CpuSeconds,
+    PeakResident,
+    BytesEach,
 }
 
 impl Measure {
@@ -38,6 +42,10 @@ impl Measure {
             Self::Resident => "RSS",
             Self::Growth => "growth of the peak RSS",
             Self::Start => "until ready",
+            Self::Seconds => "takes",
+            Self::CpuSeconds => "CPU",
+            Self::PeakResident => "peak RSS",
+            Self::BytesEach => "of memory for each",
         }
     }
 
@@ -53,7 +61,9 @@ impl Measure {
             | Self::CpuPerMegabyte
             | Self::Start => " ms",
             Self::CoreUsed => " %",
-            Self::Resident | Self::Growth => " MB",
+            Self::Resident | Self::Growth | Self::PeakResident => " MB",
+            Self::Seconds | Self::CpuSeconds => " s",
+            Self::BytesEach => " bytes",
         }
     }
 }

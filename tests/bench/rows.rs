@@ -1,5 +1,6 @@
 //! The rows: what is done, how often, and which figures come out.
 
+pub mod advisories;
 pub mod blob;
 pub mod cold;
 pub mod hot;
@@ -19,7 +20,7 @@ pub struct Row {
 }
 
 /// In the order in which they are measured and told.
-pub const ROWS: [Row; 9] = [
+pub const ROWS: [Row; 10] = [
     Row { name: "packument", title: "Hot packument, abbreviated" },
     Row { name: "large", title: "Hot packument of 5 MB, whole, as gzip" },
     Row { name: "tarball", title: "Hot tarball" },
@@ -29,6 +30,7 @@ pub const ROWS: [Row; 9] = [
     Row { name: "record", title: "New packages, recorded durably" },
     Row { name: "memory", title: "Memory" },
     Row { name: "start", title: "Start" },
+    Row { name: "advisories", title: "A million advisories" },
 ];
 
 /// What failed in them; the others were measured nevertheless.
@@ -42,6 +44,7 @@ pub fn run(ground: &Ground, wanted: &[&'static str], results: &mut Results) -> V
             "record" => record::run(ground, results),
             "memory" => memory::run(ground, results),
             "start" => start::run(ground, results),
+            "advisories" => advisories::run(ground, results),
             _ => {}
         });
         failed.extend(measured.err());

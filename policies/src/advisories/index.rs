@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Advisory, Affected, Compiled, Event};
@@ -44,10 +45,48 @@ struct Entry<'a> {
     malicious: bool,
     #[serde(rename = "w", default, skip_serializing_if = "super::is_false")]
     withdrawn: bool,
-    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty", with = "short")]
     ranges: Vec<Vec<Event>>,
     #[serde(rename = "v", default, skip_serializing_if = "Vec::is_empty")]
     versions: Vec<String>,
+}
+
+/// Events as texts with one letter in front: half of what an entry would take.
+mod short {
+    use std::borrow::Cow;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Event;
+
+    pub fn serialize<S: Serializer>(ranges: &[Vec<Event>], out: S) -> Result<S::Ok, S::Error> {
+        let letter = |event: &Event| match event {
+            Event::Introduced(_) => 'i',
+            Event::Fixed(_) => 'f',
+            Event::LastAffected(_) => 'a',
+            Event::Limit(_) => 'l',
+        };
+        let text = |event| format!("{}{}", letter(event), event.version());
+        out.collect_seq(ranges.iter().map(|range| range.iter().map(text).collect::<Vec<_>>()))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<Event>>, D::Error> {
+        let event = |text: Cow<'_, str>| {
+            let mut letters = text.chars();
+            let letter = letters.next();
+            let version = letters.as_str().to_owned();
+            match letter {
+                Some('i') => Ok(Event::Introduced(version)),
+                Some('f') => Ok(Event::Fixed(version)),
+                Some('a') => Ok(Event::LastAffected(version)),
+                Some('l') => Ok(Event::Limit(version)),
+                _ => Err(D::Error::custom("an event of no kind")),
+            }
+        };
+        let ranges = Vec::<Vec<Cow<'de, str>>>::deserialize(from)?;
+        ranges.into_iter().map(|range| range.into_iter().map(event).collect()).collect()
+    }
 }
 
 /// Gathers advisories, in any order.
@@ -56,12 +95,20 @@ pub struct Builder {
     text: Vec<u8>,
     places: Vec<Place>,
     advisories: usize,
+    now: Option<Timestamp>,
 }
 
 impl Builder {
+    /// What is to be taken back later stands until then.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now: Some(now), ..Self::default() }
+    }
+
     /// Parts of one advisory come one behind the other; it is counted with the first.
     pub fn add(&mut self, advisory: &Advisory, is_first_part: bool) {
         self.advisories += usize::from(is_first_part);
+        let is_past = |at: Timestamp| self.now.is_none_or(|now| at <= now);
+        let withdrawn = advisory.withdrawn.is_some_and(is_past);
         for affected in &advisory.affected {
             let start = self.text.len();
             self.text.extend_from_slice(affected.package.to_string().as_bytes());
@@ -71,7 +118,7 @@ impl Builder {
                 aliases: advisory.aliases.clone(),
                 severity: affected.severity,
                 malicious: advisory.malicious,
-                withdrawn: advisory.withdrawn.is_some(),
+                withdrawn,
                 ranges: affected.ranges.clone(),
                 versions: affected.versions.clone(),
             };

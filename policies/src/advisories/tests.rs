@@ -35,7 +35,7 @@ type Row = (&'static str, &'static str, String, &'static [&'static str], &'stati
 fn versions_are_affected_as_the_specification_says() {
     let introduced_fixed = r#"{ "introduced": "1.0.0" }, { "fixed": "1.0.2" }, { "introduced": "3.0.0" }, { "fixed": "3.2.5" }"#;
     let unsorted = r#"{ "fixed": "3.2.5" }, { "introduced": "3.0.0" }, { "fixed": "1.0.2" }, { "introduced": "1.0.0" }"#;
-    let rows: [Row; 17] = [
+    let rows: [Row; 21] = [
         (
             "unfixed",
             "npm",
@@ -145,6 +145,41 @@ fn versions_are_affected_as_the_specification_says() {
             "npm",
             range("GIT", r#"{ "introduced": "0" }"#),
             &[],
+            &["1.0.0"],
+        ),
+        (
+            "limits and no unsorted beginning",
+            "npm",
+            range(
+                "SEMVER",
+                r#"{ "limit": "2.0.0" }, { "fixed": "1.5.0" }, { "introduced": "1.0.0" }"#,
+            ),
+            &["1.0.0", "1.4.9", "1.5.0-rc.1"],
+            &["0.9.0", "1.0.0-rc.1", "1.5.0", "2.0.0"],
+        ),
+        (
+            "a beginning that is a prerelease",
+            "crates.io",
+            range("SEMVER", r#"{ "introduced": "0.0.0-0" }, { "fixed": "1.0.0-beta.2" }"#),
+            &["0.0.0-0", "0.0.1", "1.0.0-alpha", "1.0.0-beta.1"],
+            &["1.0.0-beta.2", "1.0.0-beta.10", "1.0.0"],
+        ),
+        (
+            "commits beside versions",
+            "npm",
+            format!(
+                r#""ranges": [{}, {}]"#,
+                r#"{ "type": "GIT", "repo": "https://git.example/x", "events": [{ "introduced": "0" }] }"#,
+                r#"{ "type": "SEMVER", "events": [{ "introduced": "0" }, { "fixed": "1.0.0" }] }"#
+            ),
+            &["0.9.0"],
+            &["1.0.0"],
+        ),
+        (
+            "a part of an ecosystem, which may be ours",
+            "npm:https://registry.example",
+            range("SEMVER", r#"{ "introduced": "0" }, { "fixed": "1.0.0" }"#),
+            &["0.9.0"],
             &["1.0.0"],
         ),
         (
@@ -348,6 +383,22 @@ fn an_index_answers_for_each_version_of_a_package() {
 }
 
 /// One advisory that somebody wrote himself says nothing of all the others.
+#[test]
+fn what_is_to_be_taken_back_later_stands_until_then() {
+    let mut text: serde_json::Value =
+        serde_json::from_slice(&record("npm", &range("SEMVER", r#"{ "introduced": "0" }"#)))
+            .unwrap();
+    text["withdrawn"] = "2026-06-01T00:00:00Z".into();
+    let advisory = parse(text.to_string().as_bytes()).unwrap().advisory;
+    for (now, withdrawn) in [("2026-05-31T23:59:59Z", false), ("2026-06-01T00:00:00Z", true)] {
+        let mut builder = Builder::at(now.parse().unwrap());
+        builder.add(&advisory, true);
+        let index = builder.finish("r", &[Ecosystem::Npm]);
+        let known = index.of(&"npm:left-pad".parse().unwrap()).unwrap().affecting("1.0.0");
+        assert_eq!(known[0].withdrawn, withdrawn, "{now}");
+    }
+}
+
 #[test]
 fn single_records_make_no_ecosystem_known() {
     let mut builder = Builder::default();

@@ -9,8 +9,10 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use policies::advisories::{MAX_RECORD, osv, parse};
+use sha2::{Digest as _, Sha256};
 
 use super::rustsec;
+use crate::metadata::records::TextName;
 
 /// Records of one import.
 const MAX_RECORDS: u64 = 5_000_000;
@@ -21,6 +23,8 @@ const MAX_UNPACKED: u64 = 64 << 30;
 /// How much more than its packed size an archive may be, beyond what is little in any case.
 const MAX_RATIO: u64 = 100;
 const LITTLE: u64 = 64 << 20;
+/// Bytes that are kept for the text of the next record.
+const KEPT: usize = 1 << 20;
 
 /// Where in what is imported something is wrong, and what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +60,32 @@ pub enum Kind {
     Single,
 }
 
-/// Gives each record to `take`, which may end it.
+/// A record that is in what is imported.
+#[derive(Debug)]
+pub enum Found {
+    /// One that was read before, and not again.
+    Known(TextName),
+    Read(TextName, Box<osv::Parsed>),
+}
+
+/// How records are read: raised where another garth would keep something else of the same text.
+const READING: &[u8] = b"garth advisories 1";
+
+/// Names a text, and how it is read.
+fn name_of(text: &[u8], is_rustsec: bool) -> TextName {
+    let mut hash = Sha256::new();
+    hash.update(READING);
+    hash.update([u8::from(is_rustsec)]);
+    hash.update(text);
+    let name = hash.finalize()[..16].try_into().expect("a sha256 has 32 bytes");
+    TextName(u128::from_be_bytes(name))
+}
+
+/// Gives each record to `take`, which may end it. What is `known` is not read again.
 pub fn read(
     mut source: impl Read + Seek,
-    take: &mut dyn FnMut(osv::Parsed) -> Result<(), Fault>,
+    known: &dyn Fn(TextName) -> bool,
+    take: &mut dyn FnMut(Found) -> Result<(), Fault>,
 ) -> Result<Kind, Fault> {
     let unreadable = |error: io::Error| fault(None, format!("it can not be read: {error}"));
     let size = source.seek(SeekFrom::End(0)).map_err(unreadable)?;
@@ -68,7 +94,15 @@ pub fn read(
     let read = read_up_to(&mut source, &mut front).map_err(unreadable)?;
     source.rewind().map_err(unreadable)?;
     let front = &front[..read];
-    let mut reading = Reading { room: room_of(size), unpacked: 0, entries: 0, records: 0, take };
+    let mut reading = Reading {
+        room: room_of(size),
+        unpacked: 0,
+        entries: 0,
+        records: 0,
+        text: Vec::new(),
+        known,
+        take,
+    };
     let source = BufReader::with_capacity(256 << 10, source);
     if front.starts_with(b"PK\x03\x04") || front.starts_with(b"PK\x05\x06") {
         reading.zip(source)
@@ -104,7 +138,10 @@ struct Reading<'t> {
     unpacked: u64,
     entries: u64,
     records: u64,
-    take: &'t mut dyn FnMut(osv::Parsed) -> Result<(), Fault>,
+    /// Of the record that is being read.
+    text: Vec<u8>,
+    known: &'t dyn Fn(TextName) -> bool,
+    take: &'t mut dyn FnMut(Found) -> Result<(), Fault>,
 }
 
 impl Reading<'_> {
@@ -141,7 +178,8 @@ impl Reading<'_> {
     }
 
     fn record(&mut self, file: Option<&str>, source: impl Read) -> Result<(), Fault> {
-        let mut text = Vec::new();
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
         let most = MAX_RECORD as u64 + 1;
         source
             .take(most)
@@ -155,12 +193,20 @@ impl Reading<'_> {
         if self.records > MAX_RECORDS {
             return Err(fault(file, format!("there are more than {MAX_RECORDS} records")));
         }
-        let parsed = if file.is_some_and(rustsec::is_record) {
-            rustsec::parse(&text).map_err(|error| fault(file, error))?
+        let is_rustsec = file.is_some_and(rustsec::is_record);
+        let name = name_of(&text, is_rustsec);
+        let found = if (self.known)(name) {
+            Found::Known(name)
+        } else if is_rustsec {
+            Found::Read(name, Box::new(rustsec::parse(&text).map_err(|error| fault(file, error))?))
         } else {
-            parse(&text).map_err(|error| fault(file, error))?
+            Found::Read(name, Box::new(parse(&text).map_err(|error| fault(file, error))?))
         };
-        (self.take)(parsed)
+        // One that is very long is no measure for the others.
+        if text.capacity() <= KEPT {
+            self.text = text;
+        }
+        (self.take)(found)
     }
 
     fn count_entry(&mut self) -> Result<(), Fault> {
@@ -222,7 +268,8 @@ mod tests {
 
     fn ids(bytes: &[u8]) -> Result<Vec<String>, Fault> {
         let mut found = Vec::new();
-        read(Cursor::new(bytes), &mut |parsed| {
+        read(Cursor::new(bytes), &|_| false, &mut |one| {
+            let Found::Read(_, parsed) = one else { unreachable!("nothing is known") };
             found.push(parsed.advisory.id);
             Ok(())
         })?;
@@ -269,6 +316,49 @@ mod tests {
         ] {
             let fault = ids(&bytes).unwrap_err().to_string();
             assert!(fault.contains(told), "{name}: {fault}");
+        }
+    }
+
+    /// A name is for messages alone: nothing is ever written where it says.
+    #[test]
+    fn names_that_lead_elsewhere_are_names_like_others() {
+        let a = record("A-1");
+        for name in ["/etc/passwd.json", "../../A-1.json", "C:\\A-1.json", "a\n\u{1b}[31m.json"] {
+            assert_eq!(ids(&zipped(&[(name, a.as_bytes())])).unwrap(), ["A-1"], "{name:?}");
+            let fault = ids(&zipped(&[(name, b"{")])).unwrap_err().to_string();
+            assert!(!fault.contains(['\n', '\u{1b}']), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_records_are_refused_and_named() {
+        let spaced = |text: &str, size: usize| {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes.resize(size, b' ');
+            bytes
+        };
+        let twice = r#"{ "id": "A-1", "id": "B-1", "modified": "2026-01-01T00:00:00Z" }"#;
+        let deep = format!(
+            r#"{{ "id": "A-1", "modified": "2026-01-01T00:00:00Z", "x": {} }}"#,
+            "[".repeat(100_000)
+        );
+        let mut garbled = record("A-1").into_bytes();
+        garbled.splice(8..8, [0xff, 0xfe]);
+        for (name, bytes, told) in [
+            ("huge", spaced(&record("A-1"), MAX_RECORD + 1), "it has more than"),
+            ("not UTF-8", garbled, "it is no OSV record"),
+            ("a key twice", twice.as_bytes().to_vec(), "duplicate field `id`"),
+            ("very deep", deep.clone().into_bytes(), "it is no OSV record"),
+            (
+                "very deep where it is read",
+                deep.replace("\"x\"", "\"database_specific\"").into_bytes(),
+                "recursion limit",
+            ),
+        ] {
+            let alone = ids(&bytes).unwrap_err().to_string();
+            assert!(alone.contains(told), "{name}: {alone}");
+            let fault = ids(&zipped(&[("npm/A-1.json", &bytes)])).unwrap_err().to_string();
+            assert!(fault.starts_with("npm/A-1.json: ") && fault.contains(told), "{name}: {fault}");
         }
     }
 

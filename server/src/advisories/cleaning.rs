@@ -1,7 +1,7 @@
 //! Takes away what counts no more: older generations, and what imports left that broke off.
 
 use super::Advisories;
-use super::stored::{Walk, read_state};
+use super::stored::{Unread, Walk, read_state};
 use crate::metadata::records::{AdvisoriesRecord, Parts};
 use crate::metadata::{Batch, Change, Metadata, MetadataError};
 
@@ -22,7 +22,7 @@ impl Advisories {
 pub(super) async fn clean(metadata: &dyn Metadata) -> Result<(), MetadataError> {
     let Some(state) = read_state(metadata).await? else { return Ok(()) };
     let mut removing = Parts::new(metadata);
-    let mut walk = Walk::new(metadata, &state.record);
+    let mut walk = Walk::<Unread>::new(metadata, &state.record);
     while let Some(of_id) = walk.next().await? {
         // In their order: the word that an advisory is gone goes after the advisory.
         for key in of_id.superseded {

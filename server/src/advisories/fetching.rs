@@ -28,13 +28,18 @@ pub struct Remote {
 impl Remote {
     /// An error says what is wrong with the address.
     pub fn new(url: &Url, clock: Clock) -> Result<Self, String> {
+        let deadlines = Deadlines { total_document: TOTAL, ..Deadlines::default() };
+        Self::within(url, clock, deadlines)
+    }
+
+    fn within(url: &Url, clock: Clock, deadlines: Deadlines) -> Result<Self, String> {
         let no_file = || format!("{url} names no file");
         let base = url.join("./").map_err(|_| no_file())?;
         let file = url.path_segments().and_then(Iterator::last).filter(|file| !file.is_empty());
         let file = file.ok_or_else(no_file)?.to_owned();
         let name = name_of(url);
         let settings = UpstreamSettings {
-            deadlines: Deadlines { total_document: TOTAL, ..Deadlines::default() },
+            deadlines,
             limits: Limits { document: MAX_IMPORT, ..Limits::default() },
             ..UpstreamSettings::new(format!("advisories {name}"), base)
         };
@@ -96,7 +101,10 @@ impl Advisories {
 
     async fn fetch(&self, remote: &Remote, known: &mut Validators) -> Result<(), FetchError> {
         let answer = remote.upstream.document(&remote.file, ACCEPT, Some(known)).await?;
-        let DocumentAnswer::Found(mut body) = answer else { return Ok(()) };
+        let DocumentAnswer::Found(mut body) = answer else {
+            self.confirm(&remote.name);
+            return Ok(());
+        };
         let mut staged = self.stage().await.map_err(ImportError::from)?;
         while let Some(piece) = body.chunk().await? {
             staged.write(piece).await.map_err(ImportError::from)?;
@@ -114,3 +122,6 @@ impl Advisories {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,21 +8,26 @@
 //!
 //! What breaks off in the middle stays unfinished, and is cleaned up later.
 
-use std::collections::{BTreeSet, HashMap};
+mod held;
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use policies::advisories::osv;
+use policies::advisories::{Advisory, osv};
 use policies::package::Ecosystem;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::stored::{Walk, fingerprint, read_state};
+pub(super) use self::held::Held;
+use self::held::{Modified, One};
+use super::bundle::Found;
+use super::stored::{fingerprint, read_state};
 use super::{Fault, ImportError, ImportOptions, Inner, MAX_SOURCES, bundle, cleaning};
 use crate::audit::{Action, Entry};
 use crate::blobs::Stage;
 use crate::metadata::records::{
-    AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Parts, SourceRecord, Stored,
+    AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Parts, SourceRecord, Stored, TextName,
 };
 use crate::metadata::{Batch, Change, MAX_VALUE, Metadata};
 
@@ -41,6 +46,9 @@ pub struct Imported {
     pub written: u64,
     /// Held already, as they are.
     pub unchanged: u64,
+    /// Of an earlier day than what is held, which stays.
+    #[serde(default)]
+    pub older: u64,
     /// The source has them no more, or they speak of no package that garth serves any more.
     pub removed: u64,
     /// They speak only of packages of other ecosystems.
@@ -60,17 +68,6 @@ impl Imported {
     }
 }
 
-/// What is held of an advisory from this source.
-struct Held {
-    modified: Timestamp,
-    /// Of what is kept of it.
-    fingerprint: u64,
-    parts: u32,
-    /// In the present import.
-    seen: bool,
-    written: bool,
-}
-
 pub(super) async fn run(
     inner: &Inner,
     staged: &Stage,
@@ -88,7 +85,7 @@ pub(super) async fn run(
             "there are {MAX_SOURCES} sources already; use one of their names"
         )));
     }
-    let held = held_of(metadata, &state, &options.source).await?;
+    let held = Held::read(metadata, &state, &options.source).await?;
     let generation = state.begun + 1;
     state.begun = generation;
     state.unfinished.push(generation);
@@ -98,6 +95,7 @@ pub(super) async fn run(
         source: &options.source,
         generation,
         held,
+        renamed: false,
         parts: Parts::new(metadata),
         hash: Sha256::new(),
         ecosystems: before_of(&state, &options.source)
@@ -111,14 +109,16 @@ pub(super) async fn run(
     }
     written?;
     writing.parts.finish().await?;
-    let Writing { held, hash, mut imported, ecosystems, .. } = writing;
+    let Writing { held, hash, mut imported, ecosystems, renamed, .. } = writing;
     let ecosystems: Vec<Ecosystem> = ecosystems.into_iter().collect();
     let before = before_of(&state, &options.source).map(|source| &source.ecosystems);
     // What is known of an ecosystem is more now, though no record is new.
     imported.more_is_known = before.map_or(&[][..], Vec::as_slice) != ecosystems.as_slice();
 
-    if imported.changed() {
+    if imported.changed() || renamed {
         state.generation = generation;
+    }
+    if imported.changed() {
         state.revision = hex::encode(&hash.finalize()[..8]);
     }
     state.unfinished.retain(|unfinished| *unfinished != generation);
@@ -168,30 +168,12 @@ async fn commit_state(
     Ok(Stored { record: state.clone(), raw })
 }
 
-async fn held_of(
-    metadata: &dyn Metadata,
-    state: &AdvisoriesRecord,
-    source: &str,
-) -> Result<HashMap<Box<str>, Held>, ImportError> {
-    let mut held = HashMap::new();
-    let mut walk = Walk::new(metadata, state);
-    while let Some(of_id) = walk.next().await? {
-        let own = of_id.in_force.iter().find(|one| one.source == source);
-        if let Some(own) = own.filter(|own| !own.parts.is_empty()) {
-            let parts = u32::try_from(own.parts.len()).unwrap_or(u32::MAX);
-            let modified = own.parts[0].modified;
-            let fingerprint = own.fingerprint;
-            let (seen, written) = (false, false);
-            held.insert(of_id.id.into(), Held { modified, fingerprint, parts, seen, written });
-        }
-    }
-    Ok(held)
-}
-
 struct Writing<'a> {
     source: &'a str,
     generation: u64,
-    held: HashMap<Box<str>, Held>,
+    held: Held,
+    /// Something is known by another text, and says nothing else.
+    renamed: bool,
     parts: Parts<'a>,
     /// Of all that changes, in its order.
     hash: Sha256,
@@ -204,16 +186,29 @@ impl Writing<'_> {
     /// Reads on a thread that may block, and writes meanwhile.
     async fn take_all(&mut self, staged: &Stage) -> Result<(), ImportError> {
         let file = staged.open();
-        let (records, mut arriving) = mpsc::channel::<osv::Parsed>(AHEAD);
+        let (records, mut arriving) = mpsc::channel::<Found>(AHEAD);
+        let texts = self.held.texts();
         let reading = tokio::task::spawn_blocking(move || {
             let gone = || Fault { file: None, why: "nobody takes the records".to_owned() };
-            bundle::read(file, &mut |parsed| records.blocking_send(parsed).map_err(|_| gone()))
+            let known = |text: TextName| texts.contains(text);
+            bundle::read(file, &known, &mut |found| {
+                records.blocking_send(found).map_err(|_| gone())
+            })
         });
         let mut spoken_of = BTreeSet::new();
-        while let Some(parsed) = arriving.recv().await {
-            let affected = &parsed.advisory.affected;
-            spoken_of.extend(affected.iter().map(|affected| affected.package.ecosystem()));
-            self.take(parsed).await?;
+        while let Some(found) = arriving.recv().await {
+            match found {
+                Found::Known(text) => {
+                    self.imported.read += 1;
+                    self.imported.unchanged += 1;
+                    spoken_of.extend(self.held.see(text).iter());
+                }
+                Found::Read(text, parsed) => {
+                    let affected = &parsed.advisory.affected;
+                    spoken_of.extend(affected.iter().map(|affected| affected.package.ecosystem()));
+                    self.take(text, *parsed).await?;
+                }
+            }
         }
         let read = reading.await.map_err(|fault| ImportError::Internal(fault.to_string()))?;
         if read.map_err(ImportError::Broken)? == bundle::Kind::Archive {
@@ -222,14 +217,14 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn take(&mut self, parsed: osv::Parsed) -> Result<(), ImportError> {
+    async fn take(&mut self, text: TextName, parsed: osv::Parsed) -> Result<(), ImportError> {
         let advisory = parsed.advisory;
         self.imported.read += 1;
         let held = self.held.get_mut(advisory.id.as_str());
         if advisory.affected.is_empty() {
             self.imported.ignored += 1;
             match held {
-                Some(held) if held.modified < advisory.modified => {
+                Some(held) if held.modified < advisory.modified.into() => {
                     let id = advisory.id;
                     self.remove(&id).await?;
                 }
@@ -239,51 +234,71 @@ impl Writing<'_> {
             return Ok(());
         }
         let (id, modified, malicious) =
-            (advisory.id.clone(), advisory.modified, advisory.malicious);
+            (advisory.id.clone(), Modified::from(advisory.modified), advisory.malicious);
+        let affected = advisory.affected.iter();
+        let ecosystems = affected.map(|affected| affected.package.ecosystem()).collect();
         let parts = advisory.split(PART);
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         // Written out once: what is compared is what would be stored.
         let changes: Vec<Change> = (0..)
             .zip(parts)
             .map(|(number, part)| {
-                let record = AdvisoryRecord { parts: count, advisory: Some(part) };
+                let record =
+                    AdvisoryRecord { parts: count, text: Some(text), advisory: Some(part) };
                 Change::put_record(&AdvisoryRecord::key(&self.place(&id, number)), &record)
             })
             .collect();
         let fingerprint = fingerprint(changes.iter().filter_map(|change| change.value.as_ref()));
-        if let Some(held) = self.held.get_mut(id.as_str())
-            && (held.modified > modified
-                || (held.modified == modified && held.fingerprint == fingerprint))
-        {
+        if let Some(held) = self.held.get_mut(id.as_str()) {
             held.seen = true;
-            self.imported.unchanged += 1;
-            return Ok(());
+            if held.modified > modified {
+                self.imported.older += 1;
+                return Ok(());
+            }
+            if held.fingerprint == fingerprint {
+                self.imported.unchanged += 1;
+                if held.written {
+                    return Ok(());
+                }
+                // It says the same in another text, and is known by that from now on.
+                held.written = true;
+                self.renamed = true;
+                for change in changes {
+                    self.parts.push(change).await?;
+                }
+                return Ok(());
+            }
         }
         for change in changes {
             self.change(change).await?;
         }
         // The same id a second time in one import, and shorter.
         let before = self.held.get(id.as_str()).filter(|held| held.written);
-        let (again, parts_before) = (before.is_some(), before.map_or(0, |held| held.parts));
+        let again = before.is_some_and(|held| held.counted);
+        let parts_before = before.map_or(0, |held| held.parts);
         for number in count..parts_before {
             let place = self.place(&id, number);
-            self.change(Change::remove_record(&AdvisoryRecord::key(&place))).await?;
+            self.change(Change::remove_record(&AdvisoryRecord::<Advisory>::key(&place))).await?;
         }
         if !again {
             self.imported.written += 1;
             self.imported.malicious += u64::from(malicious);
         }
-        let (seen, written) = (true, true);
-        let held = Held { modified, fingerprint, parts: count, seen, written };
+        let held = One {
+            modified,
+            fingerprint,
+            parts: count,
+            ecosystems,
+            seen: true,
+            written: true,
+            counted: true,
+        };
         self.held.insert(id.into(), held);
         Ok(())
     }
 
     async fn remove_unseen(&mut self) -> Result<(), ImportError> {
-        let mut unseen: Vec<Box<str>> =
-            self.held.iter().filter(|(_, held)| !held.seen).map(|(id, _)| id.clone()).collect();
-        unseen.sort_unstable();
-        for id in unseen {
+        for id in self.held.unseen() {
             self.remove(&id).await?;
         }
         Ok(())
@@ -295,9 +310,9 @@ impl Writing<'_> {
         let written = self.held.remove(id).filter(|held| held.written);
         for number in 1..written.map_or(1, |held| held.parts) {
             let place = self.place(id, number);
-            self.change(Change::remove_record(&AdvisoryRecord::key(&place))).await?;
+            self.change(Change::remove_record(&AdvisoryRecord::<Advisory>::key(&place))).await?;
         }
-        self.put(id, 0, &AdvisoryRecord { parts: 1, advisory: None }).await
+        self.put(id, 0, &AdvisoryRecord { parts: 1, text: None, advisory: None }).await
     }
 
     async fn put(

@@ -15,29 +15,36 @@ use crate::metadata::records::{self, AdvisoriesRecord, AdvisoryRecord, Prefix};
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::RulesConfig;
 
-struct Garden {
+pub(super) struct Garden {
     _home: TempDir,
     metadata: Arc<dyn Metadata>,
     blobs: Blobs,
 }
 
-fn clock() -> Clock {
+const WEEK: Duration = Duration::from_hours(7 * 24);
+
+pub(super) fn clock() -> Clock {
     Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap())
 }
 
 impl Garden {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let metadata = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
         let blobs = blobs_in(home.path());
         Self { _home: home, metadata: Arc::new(metadata), blobs }
     }
 
-    async fn open(&self) -> (Advisories, Rules) {
+    pub(super) async fn open(&self) -> (Advisories, Rules) {
         let rules =
             Rules::open(RulesConfig::default(), self.metadata.clone(), clock()).await.unwrap();
-        let advisories =
-            Advisories::open(self.metadata.clone(), self.blobs.clone(), rules.clone(), clock());
+        let advisories = Advisories::open(
+            self.metadata.clone(),
+            self.blobs.clone(),
+            rules.clone(),
+            clock(),
+            WEEK,
+        );
         (advisories.await, rules)
     }
 
@@ -71,7 +78,7 @@ fn blobs_in(home: &Path) -> Blobs {
 
 /// For tests of what stands above.
 pub async fn opened(home: &Path, metadata: Arc<dyn Metadata>, rules: Rules) -> Advisories {
-    Advisories::open(metadata, blobs_in(home), rules, clock()).await
+    Advisories::open(metadata, blobs_in(home), rules, clock(), WEEK).await
 }
 
 fn record(id: &str, modified: &str, ecosystem: &str, name: &str, versions: &[&str]) -> String {
@@ -82,11 +89,11 @@ fn record(id: &str, modified: &str, ecosystem: &str, name: &str, versions: &[&st
     .to_string()
 }
 
-fn npm(id: &str, day: u8, versions: &[&str]) -> String {
+pub(super) fn npm(id: &str, day: u8, versions: &[&str]) -> String {
     record(id, &format!("2026-01-{day:02}T00:00:00Z"), "npm", "left-pad", versions)
 }
 
-fn zipped(records: &[String]) -> Vec<u8> {
+pub(super) fn zipped(records: &[String]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (number, text) in records.iter().enumerate() {
         zip.start_file(format!("{number}.json"), SimpleFileOptions::default()).unwrap();
@@ -168,7 +175,7 @@ async fn a_later_import_goes_on_from_the_one_before() {
     // One newer, one older than what is held, and one that is not in it.
     let second = || zipped(&[npm("A-1", 2, &["2.0.0"]), npm("A-2", 4, &["2.0.0"])]);
     let imported = import(&advisories, "osv", false, second()).await.unwrap();
-    assert_eq!((imported.written, imported.unchanged, imported.removed), (1, 1, 0));
+    assert_eq!((imported.written, imported.older, imported.removed), (1, 1, 0));
     assert_eq!(known(&rules, "1.0.0"), ["A-2", "A-3"]);
     assert_eq!(known(&rules, "2.0.0"), ["A-1"]);
     garden.until_stored(3).await;
@@ -185,6 +192,51 @@ async fn a_later_import_goes_on_from_the_one_before() {
     garden.until_stored(1).await;
     let (_, rules) = garden.open().await;
     assert_eq!(known(&rules, "2.0.0"), ["A-1"]);
+}
+
+/// A text that was read before is not read again, also where reading it would fail now.
+#[tokio::test]
+async fn what_was_read_before_is_known_by_its_text() {
+    let garden = Garden::new();
+    let (advisories, rules) = garden.open().await;
+    let second = record("A-2", "2026-01-01T00:00:00Z", "crates.io", "left-pad", &["1.0.0"]);
+    let texts = [npm("A-1", 1, &["1.0.0"]), second];
+    // Alone it makes its ecosystem not known.
+    import(&advisories, "osv", false, texts[1].clone().into_bytes()).await.unwrap();
+    assert_eq!(rules.current().advisories().ecosystems(), []);
+    let imported = import(&advisories, "osv", true, zipped(&texts)).await.unwrap();
+    assert_eq!((imported.written, imported.unchanged, imported.removed), (1, 1, 0));
+    assert_eq!(rules.current().advisories().ecosystems(), [Ecosystem::Npm, Ecosystem::Cargo]);
+
+    let held = import::Held::read(garden.metadata.as_ref(), &garden.state().await, "osv").await;
+    let held = held.unwrap().texts();
+    let (mut found, mut read) = (0, 0);
+    let known = |text| held.contains(text);
+    bundle::read(Cursor::new(zipped(&texts)), &known, &mut |one| {
+        found += 1;
+        read += u32::from(matches!(one, bundle::Found::Read(..)));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!((found, read), (2, 0));
+
+    // The same in other words is no change, and is known by those from then on.
+    let revision = rules.current().revision().clone();
+    let spaced = format!(" {}", texts[0]);
+    let again = || zipped(&[spaced.clone(), texts[1].clone()]);
+    let imported = import(&advisories, "osv", true, again()).await.unwrap();
+    assert_eq!((imported.written, imported.unchanged, imported.removed), (0, 2, 0));
+    assert_eq!(*rules.current().revision(), revision);
+    let held = import::Held::read(garden.metadata.as_ref(), &garden.state().await, "osv").await;
+    let held = held.unwrap().texts();
+    let known = |text| held.contains(text);
+    bundle::read(Cursor::new(again()), &known, &mut |one| {
+        assert!(matches!(one, bundle::Found::Known(_)));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(self::known(&rules, "1.0.0"), ["A-1"]);
+    garden.until_stored(2).await;
 }
 
 #[tokio::test]
@@ -243,7 +295,7 @@ async fn what_a_crash_left_of_an_import_never_counts() {
         generation: state.begun,
         part: 0,
     };
-    let left = AdvisoryRecord { parts: 1, advisory: Some(advisory) };
+    let left = AdvisoryRecord { parts: 1, text: None, advisory: Some(advisory) };
     let batch = crate::metadata::Batch::default()
         .put_record(&AdvisoriesRecord::key(), &state)
         .put_record(&AdvisoryRecord::key(&place), &left);
@@ -288,7 +340,7 @@ async fn of_one_id_in_one_import_the_later_record_counts() {
     let bundle =
         zipped(&[npm("A-1", 1, &versions), npm("A-1", 2, &["2.0.0"]), npm("A-1", 1, &["3.0.0"])]);
     let imported = import(&advisories, "osv", true, bundle).await.unwrap();
-    assert_eq!((imported.written, imported.unchanged), (1, 1));
+    assert_eq!((imported.written, imported.older), (1, 1));
     assert_eq!(known(&rules, "2.0.0"), ["A-1"]);
     assert_eq!(known(&rules, "1.0.1"), Vec::<String>::new());
     assert_eq!(garden.stored().await, 1);

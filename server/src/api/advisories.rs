@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use futures_util::StreamExt as _;
-use policies::advisories::Advisory;
+use policies::advisories::{Advisory, holes};
 use policies::facts::KnownAdvisory;
 use policies::package::{Package, Spelling};
 use serde::{Deserialize, Serialize};
@@ -110,8 +110,8 @@ pub async fn list(
     let set = api.rules.current();
     let known = set.advisories().of(&package);
     let found = known.as_ref().map(|known| match &spelling.version {
-        Some(version) => known.affecting(version),
-        None => known.all(),
+        Some(version) => holes(&known.affecting(version)),
+        None => holes(&known.all()),
     });
     let advisories = found.iter().flat_map(|found| found.iter().map(KnownView::from)).collect();
     let (version, unknown) = (spelling.version, known.is_none());

@@ -5,6 +5,7 @@ mod views;
 use actix_web::http::header::LOCATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
+use policies::advisories::holes;
 use policies::package::{Package, PackageVersion, Version};
 use policies::rules::Pattern;
 use serde::Deserialize;
@@ -210,7 +211,7 @@ fn the_only_team(record: &RequestRecord) -> Option<String> {
 fn advisories(api: &Api, package: &Package, version: &Version) -> Option<Vec<KnownView>> {
     let set = api.rules.current();
     let known = set.advisories().of(package)?;
-    Some(known.affecting(version.as_str()).iter().map(KnownView::from).collect())
+    Some(holes(&known.affecting(version.as_str())).iter().map(KnownView::from).collect())
 }
 
 pub async fn approve(

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::Exit;
 use super::client::{Client, ClientError, ServerArgs};
 use super::talk::{print, print_json, with_server};
-use crate::advisories::{AdvisoriesStatus, Imported};
+use crate::advisories::{AdvisoriesStatus, Imported, NOTHING_KNOWN};
 use crate::api::advisories::{AdvisoryList, AdvisoryView, KnownView};
 use crate::config::EnvSnapshot;
 
@@ -170,6 +170,13 @@ fn told(imported: &Imported) -> String {
         "{source}: {read} records read, {written} written, {unchanged} unchanged, {removed} \
          removed; {ignored} speak of other ecosystems\n"
     );
+    if imported.older > 0 {
+        let _ = writeln!(
+            text,
+            "{} are older than what is held, which stays: is this an old export?",
+            imported.older
+        );
+    }
     if imported.malicious > 0 {
         let _ = writeln!(
             text,
@@ -183,9 +190,7 @@ fn told(imported: &Imported) -> String {
 
 fn told_status(status: &AdvisoriesStatus) -> String {
     if status.revision.is_empty() {
-        return "No advisories were imported yet: nothing is known of any version.\n\
-                `garth advisories import PATH` takes an export of an OSV database.\n"
-            .to_owned();
+        return format!("Nothing is known of any version: {NOTHING_KNOWN}.\n");
     }
     let ecosystems: Vec<String> = status.ecosystems.iter().map(ToString::to_string).collect();
     let mut text = format!(
@@ -202,6 +207,15 @@ fn told_status(status: &AdvisoriesStatus) -> String {
             text,
             "{name}: {} advisories, imported {:.0}{complete}",
             source.advisories, source.imported
+        );
+    }
+    for ecosystem in &status.stale {
+        let since = status.confirmed.get(ecosystem).map(|at| format!(" since {at:.0}"));
+        let _ = writeln!(
+            text,
+            "OLD: nobody confirmed the advisories of {ecosystem}{}, which is longer ago than \
+             advisories.stale: what was found since is not known here",
+            since.unwrap_or_default()
         );
     }
     text

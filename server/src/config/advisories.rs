@@ -13,6 +13,7 @@ use super::setting::{Kind, SettingDoc};
 pub struct AdvisoriesConfig {
     pub urls: Vec<Url>,
     pub every: Duration,
+    pub stale: Duration,
 }
 
 pub(super) const SETTINGS: &[SettingDoc] = &[
@@ -29,6 +30,13 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         default: Some("6h"),
         text: "How often they are fetched. What did not change since is not sent again, where its server \
                can tell.",
+    },
+    SettingDoc {
+        key: "advisories.stale",
+        kind: Kind::duration(3600, 365 * 86_400),
+        default: Some("7d"),
+        text: "After how long without a new import, or a server that says that nothing changed, it is told \
+               that advisories are old.",
     },
 ];
 
@@ -48,5 +56,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AdvisoriesConfig {
             ),
         }
     }
-    AdvisoriesConfig { urls, every: reader.duration("advisories.every") }
+    AdvisoriesConfig {
+        urls,
+        every: reader.duration("advisories.every"),
+        stale: reader.duration("advisories.stale"),
+    }
 }

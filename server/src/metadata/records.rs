@@ -58,7 +58,9 @@ use serde::{Deserialize, Serialize};
 pub use self::access::{
     RevokedRecord, RoleRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord,
 };
-pub use self::advisories::{AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, SourceRecord};
+pub use self::advisories::{
+    AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Outline, SourceRecord, TextName,
+};
 pub use self::audit::{
     AuditHashes, AuditHead, AuditIndex, AuditRecord, SettingRecord, WaitingRecord,
 };
@@ -426,7 +428,7 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(UnpublishingRecord::KIND) => typed::<UnpublishingRecord>(key, value),
         Some(RuleRecord::KIND) => typed::<RuleRecord>(key, value),
         Some(RulePackages::KIND) => typed::<RulePackages>(key, value),
-        Some(AdvisoryRecord::KIND) => typed::<AdvisoryRecord>(key, value),
+        Some(<AdvisoryRecord>::KIND) => typed::<AdvisoryRecord>(key, value),
         Some(AdvisoriesRecord::KIND) => typed::<AdvisoriesRecord>(key, value),
         Some(TeamRecord::KIND) => typed::<TeamRecord>(key, value),
         Some(TokenRecord::KIND) => typed::<TokenRecord>(key, value),

@@ -29,13 +29,14 @@ macro_rules! label {
 
 mod requests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::RwLock;
 use policies::decision::Effect;
 use policies::facts::Comparison;
+use policies::package::Ecosystem;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -198,6 +199,11 @@ struct StoreLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EcosystemLabels {
+    ecosystem: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AskedByLabels {
     by: &'static str,
 }
@@ -239,6 +245,9 @@ struct Inner {
     package_requests: Family<AskedByLabels, Gauge>,
     package_requests_dropped: Counter,
     package_requests_unrecorded: Counter,
+    advisories: Gauge,
+    advisories_stale: Gauge,
+    advisories_confirmed: Family<EcosystemLabels, Gauge<f64, AtomicU64>>,
     rules_ending: Gauge,
     rules_ok: Gauge,
     rules_count: Gauge,
@@ -345,6 +354,17 @@ impl Metrics {
                 r,
                 "package_requests_unrecorded",
                 "Refusals that are in no request, because too many different things were refused at once"
+            ),
+            advisories: register!(r, "advisories", "Advisories in force"),
+            advisories_stale: register!(
+                r,
+                "advisories_stale",
+                "Ecosystems whose advisories nobody confirmed for longer than advisories.stale"
+            ),
+            advisories_confirmed: register!(
+                r,
+                "advisories_confirmed_timestamp_seconds",
+                "When a source last confirmed what is known of an ecosystem"
             ),
             rules_ending: register!(
                 r,
@@ -459,6 +479,21 @@ impl Metrics {
     /// A refusal is in no request.
     pub fn request_unrecorded(&self) {
         self.0.package_requests_unrecorded.inc();
+    }
+
+    pub fn set_advisories(
+        &self,
+        count: usize,
+        confirmed: &BTreeMap<Ecosystem, jiff::Timestamp>,
+        stale: usize,
+    ) {
+        self.0.advisories.set(saturating(count as u64));
+        self.0.advisories_stale.set(saturating(stale as u64));
+        for (ecosystem, at) in confirmed {
+            let labels = EcosystemLabels { ecosystem: ecosystem.as_str() };
+            let seconds = at.as_duration().as_secs_f64();
+            self.0.advisories_confirmed.get_or_create(&labels).set(seconds);
+        }
     }
 
     pub fn set_rules_ending(&self, count: usize) {

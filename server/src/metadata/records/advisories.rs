@@ -8,18 +8,53 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use policies::advisories::Advisory;
-use policies::package::Ecosystem;
-use serde::{Deserialize, Serialize};
+use policies::package::{Ecosystem, Package};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Key, Prefix, Record};
 
-/// A part of an advisory; most have one.
+/// A part of an advisory; most have one. Who needs less than the whole of it reads it as an
+/// [`Outline`] or as nothing at all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AdvisoryRecord {
+pub struct AdvisoryRecord<A = Advisory> {
     /// How many parts there are, numbered from 0.
     pub parts: u32,
+    /// Names the text that it was read from: while that is the same, it is not read again. Absent
+    /// in what earlier builds wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextName>,
     /// With the packages that this part speaks of. `None`: the source has it no more.
-    pub advisory: Option<Advisory>,
+    pub advisory: Option<A>,
+}
+
+/// Names a text and the way in which it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TextName(pub u128);
+
+impl Serialize for TextName {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(&format_args!("{:032x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for TextName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        u128::from_str_radix(&text, 16).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// What an import has to know of an advisory that is held.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outline {
+    pub modified: Timestamp,
+    pub affected: Vec<OutlineAffected>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OutlineAffected {
+    pub package: Package,
 }
 
 /// Where an advisory's record stands.
@@ -59,7 +94,7 @@ pub struct SourceRecord {
     pub advisories: u64,
 }
 
-impl Record for AdvisoryRecord {
+impl<A: Serialize + DeserializeOwned + Send + Sync + 'static> Record for AdvisoryRecord<A> {
     const KIND: &'static str = "advisory";
     const PARTS: usize = 4;
 }
@@ -69,7 +104,7 @@ impl Record for AdvisoriesRecord {
     const PARTS: usize = 1;
 }
 
-impl AdvisoryRecord {
+impl<A: Serialize + DeserializeOwned + Send + Sync + 'static> AdvisoryRecord<A> {
     pub fn key(place: &AdvisoryPlace) -> Key<Self> {
         let AdvisoryPlace { id, source, generation, part } = place;
         Key::of(&[id, source, &format!("{generation:020}"), &format!("{part:06}")])

@@ -15,7 +15,7 @@ use support::server::Setup;
 use super::packument;
 
 /// Takes seconds to go, page after page.
-const FILES: usize = 20_000;
+const FILES: usize = 60_000;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 async fn store_of(setup: &Setup) -> Sled {
@@ -71,8 +71,6 @@ async fn an_unpublish_that_is_killed_half_way_ends_with_the_next_start() {
         assert!(begun.elapsed() < PATIENCE, "it is not shown as gone");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Most of its files are still there, and none is served.
-    assert_eq!(garth.get(tarball).await.status, 404);
     let setup = garth.kill();
     assert!(asking.await.unwrap().is_err(), "the kill came too late to show anything");
     let (files, noted) = left(&setup).await;
