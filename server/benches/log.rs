@@ -3,7 +3,12 @@
 //! Writes so many entries as everything else does, beside nothing else, lets them get their numbers, and
 //! asks for the newest hundred of packages, people and kinds: `./dev bench log 10000000`.
 
-#![allow(clippy::unwrap_used, reason = "a measurement that can not go on ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "a measurement that can not go on ends, and it is its own clock"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

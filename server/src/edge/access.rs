@@ -74,12 +74,10 @@ pub fn current() -> Option<Access> {
 }
 
 /// Work for a request, wherever it is done: what it writes into the audit log is of that request.
-pub fn on_behalf_of<F: Future>(access: Option<Access>, work: F) -> impl Future<Output = F::Output> {
-    async move {
-        match access {
-            Some(access) => CURRENT.scope(access, work).await,
-            None => work.await,
-        }
+pub async fn on_behalf_of<F: Future>(access: Option<Access>, work: F) -> F::Output {
+    match access {
+        Some(access) => CURRENT.scope(access, work).await,
+        None => work.await,
     }
 }
 

@@ -5,6 +5,7 @@
     reason = "a command of its own thread, which does nothing else"
 )]
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -197,11 +198,12 @@ fn told(found: &Result<Verified, Finding>, of_server: bool) -> Exit {
                 if *checkpoints == 1 { "" } else { "s" }
             );
             if later > 0 && of_server {
-                text.push_str(&format!("{later} entries came meanwhile.\n"));
+                let _ = writeln!(text, "{later} entries came meanwhile.");
             } else if later > 0 {
-                text.push_str(&format!(
-                    "! {later} entries behind them are vouched for by no checkpoint.\n"
-                ));
+                let _ = writeln!(
+                    text,
+                    "! {later} entries behind them are vouched for by no checkpoint."
+                );
             }
             print(&text);
             if later > 0 && !of_server { Exit::Partial } else { Exit::Done }
