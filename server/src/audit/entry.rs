@@ -313,8 +313,9 @@ impl Entry {
         AuditRecord { at, ..self.record }
     }
 
-    /// What has to be written for it. One with very many packages comes in parts.
-    pub fn changes(mut self, at: Timestamp) -> Vec<Change> {
+    /// What has to be written for it. One with very many packages comes in parts. Of entries of one
+    /// moment the one with the lower `order` comes first.
+    pub fn changes(mut self, at: Timestamp, order: usize) -> Vec<Change> {
         self.record.at = at;
         let packages = std::mem::take(&mut self.record.packages);
         let parts = in_parts(packages);
@@ -329,7 +330,10 @@ impl Entry {
                     record.details.insert("part".to_owned(), format!("{} of {count}", part + 1));
                 }
                 let record = WaitingRecord(fitting(record));
-                Change::put_record(&WaitingRecord::key(at, &format!("{writer}-{part:04}")), &record)
+                Change::put_record(
+                    &WaitingRecord::key(at, &format!("{order:04}-{writer}-{part:04}")),
+                    &record,
+                )
             })
             .collect()
     }
@@ -338,7 +342,8 @@ impl Entry {
 impl Batch {
     /// With the entry that tells of it.
     pub fn note(mut self, entry: Entry, at: Timestamp) -> Self {
-        self.changes.extend(entry.changes(at));
+        let order = self.changes.len();
+        self.changes.extend(entry.changes(at, order));
         self
     }
 }
@@ -392,7 +397,7 @@ mod tests {
 
     fn records(entry: Entry) -> Vec<AuditRecord> {
         entry
-            .changes(at())
+            .changes(at(), 0)
             .iter()
             .map(|change| {
                 assert!(Key::<WaitingRecord>::parse(&change.key).is_some());
@@ -428,7 +433,7 @@ mod tests {
         for n in 0..1000 {
             entry = entry.package(&format!("npm:{n:0>200}"));
         }
-        let changes = entry.changes(at());
+        let changes = entry.changes(at(), 0);
         assert!(changes.len() > 1);
         for change in changes {
             assert!(change.key.len() <= MAX_KEY && change.value.unwrap().len() <= MAX_VALUE);
@@ -439,7 +444,7 @@ mod tests {
     fn all_packages_of_a_large_rule_are_named() {
         let names: Vec<String> = (0..8000).map(|n| format!("npm:package-{n:05}")).collect();
         let entry = Entry::new(Action::RuleMade).packages(&names).subject("from-lockfile");
-        let bytes: usize = entry.clone().changes(at()).iter().map(Change::bytes).sum();
+        let bytes: usize = entry.clone().changes(at(), 0).iter().map(Change::bytes).sum();
         assert!(bytes < MAX_BATCH_BYTES / 2, "{bytes}");
         let found = records(entry);
         let said = format!("1 of {}", found.len());

@@ -55,7 +55,8 @@ pub async fn note_settings(
         }
         if let Some(batch) = batches.last_mut() {
             batch.changes.push(change);
-            batch.changes.extend(entry.changes(now));
+            let order = batch.changes.len();
+            batch.changes.extend(entry.changes(now, order));
         }
     }
     for batch in batches.into_iter().filter(|batch| !batch.changes.is_empty()) {

@@ -172,10 +172,10 @@ fn check_command(file: &str, line: usize, mention: &str) {
             continue;
         }
         let mut path = vec![command];
-        if ["rules", "advisories", "token", "team", "role", "user", "policy", "requests"]
+        if ["rules", "advisories", "token", "team", "role", "user", "policy", "requests", "log"]
             .contains(&command)
         {
-            path.extend(words.get(2).filter(|word| is_name(word)));
+            path.extend(words.get(2).filter(|word| is_name(word) && !word.starts_with('-')));
         }
         let help = Command::new(binary()).args(&path).arg("--help").output().unwrap();
         let help = String::from_utf8(help.stdout).unwrap();

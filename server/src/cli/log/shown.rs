@@ -48,7 +48,7 @@ impl Display for Shown<'_> {
         let action = coloured(&safe(&record.action), colour(&record.action), self.colours);
         write!(f, "{:.0}  {action}  {}", record.at, safe(&what(record)))?;
         write!(f, "  by {}", safe(&format!("{who}{from}")))?;
-        for name in ["count", "effect", "rule"] {
+        for name in ["count", "effect", "rule", "before", "now"] {
             if let Some(detail) = record.details.get(name) {
                 write!(f, "  {name}={}", safe(detail))?;
             }
@@ -74,6 +74,9 @@ fn what(record: &AuditRecord) -> String {
         }
         (Some(versions), _) => parts.push(versions.clone()),
         (None, _) => {}
+    }
+    if parts.is_empty() {
+        parts.extend(record.revision.clone());
     }
     parts.join(" ")
 }

@@ -26,7 +26,8 @@ pub(super) fn told(target: &Target, edit: &Edit, now: Timestamp) -> Vec<Change> 
     for told in &edit.told {
         entries.extend(of_versions(&about(told.action).why(told.text.as_deref()), &told.versions));
     }
-    entries.into_iter().flat_map(|entry| entry.changes(now)).collect()
+    let entries = entries.into_iter().enumerate();
+    entries.flat_map(|(order, entry)| entry.changes(now, order)).collect()
 }
 
 /// One entry for as many versions as it has room for.
