@@ -289,7 +289,7 @@ pub(in crate::cli) fn what(view: &RequestView) -> String {
             format!("{} of {lockfile}", counted(*versions as usize, "version"))
         }
         Some(ClosureView { versions, .. }) => {
-            format!("{named} with all that it needs, {}", counted(*versions as usize, "version"))
+            format!("{named} with all that it needs ({})", counted(*versions as usize, "version"))
         }
     }
 }
