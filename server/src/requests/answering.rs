@@ -81,7 +81,13 @@ impl Requests {
                     return Ok(());
                 }
                 if let Some((_, number)) = RequestRecord::place(&key) {
-                    self.look_at(number, &stored).await?;
+                    match self.look_at(number, &stored).await {
+                        // One of them must not keep the others waiting.
+                        Err(fault @ MetadataError::Damaged { .. }) => {
+                            tracing::warn!(request = number, %fault, "it can not be held against the rules");
+                        }
+                        done => done?,
+                    }
                 }
                 looking.after = Some(key);
             }

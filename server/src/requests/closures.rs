@@ -257,6 +257,22 @@ impl Requests {
         Ok(versions)
     }
 
+    /// The same, where a damaged one must not keep the others from work: it can not be approved, and
+    /// no refusal belongs to it.
+    pub(super) async fn known_versions_of(
+        &self,
+        number: u64,
+        record: &RequestRecord,
+    ) -> Result<Vec<PackageVersion>, MetadataError> {
+        match self.versions_of(number, record).await {
+            Err(fault @ MetadataError::Damaged { .. }) => {
+                tracing::error!(request = number, %fault, "what it asks for can not be read: reject it, and ask anew");
+                Ok(Vec::new())
+            }
+            done => done,
+        }
+    }
+
     /// What is decided now, for this team, of each version that a request for many asks for; `None`
     /// for any other.
     pub async fn decided(

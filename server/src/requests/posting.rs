@@ -29,7 +29,7 @@ impl Requests {
                 for (key, record) in page {
                     if let Some((stage, number)) = RequestRecord::place(&key) {
                         if stage == Stage::Open && record.closure.is_some() {
-                            let versions = self.versions_of(number, &record).await?;
+                            let versions = self.known_versions_of(number, &record).await?;
                             board.put_closure(number, &record, versions);
                         }
                         board.put_record(number, stage, &record);

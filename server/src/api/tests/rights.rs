@@ -61,8 +61,19 @@ async fn an_approver_of_some_packages_answers_what_is_asked_about_these() {
         let asked = json!({ "package": package, "reason": "we need it" });
         check(&api, "POST", "/api/v1/requests", Some(&asked), (201, "")).await;
     }
+    let versions = json!(["npm:@acme/tools@1.0.0", "npm:x@1.0.0"]);
+    let both = json!({ "lockfile": { "name": "package-lock.json", "versions": versions } });
+    check(&api, "POST", "/api/v1/requests", Some(&both), (201, "")).await;
     let acme = token(&api, "acme", None, &["approve=npm:@acme/*"]).await;
-    for (path, number, expected) in [("approve", 2, 403), ("reject", 2, 403), ("approve", 1, 0)] {
+    // Of many versions, what is first says nothing of the others.
+    let rows = [
+        ("approve", 2, 403),
+        ("reject", 2, 403),
+        ("approve", 3, 403),
+        ("reject", 3, 403),
+        ("approve", 1, 0),
+    ];
+    for (path, number, expected) in rows {
         let body = json!({ "requests": [number], "reason": "because" }).to_string();
         let path = format!("/api/v1/requests/{path}");
         let (status, _, answer) = send(&api, "POST", &path, Some(&acme), Some(&body)).await;

@@ -137,4 +137,16 @@ async fn a_closure_of_which_a_part_is_lost_is_not_approved() {
     let fault = requests.approve(1, &Approval::default(), "bob").await.unwrap_err();
     assert!(fault.to_string().contains("0 of the 2 versions are there"), "{fault}");
     assert!(requests.0.rules.current().rules().is_empty());
+    // The others are none the worse for it, and it can be rejected.
+    let again = garden.requests().await;
+    again.ask(&ask("npm:other@1.0.0", "ann", None)).await.unwrap();
+    let draft = policies::rules::Draft {
+        effect: Some("allow".to_owned()),
+        packages: vec!["npm:app".to_owned(), "npm:other".to_owned()],
+        ..policies::rules::Draft::default()
+    };
+    again.0.rules.add(draft, "zoe").await.unwrap();
+    again.look_again(&mut super::super::answering::Looking::default()).await.unwrap();
+    assert_eq!(again.get(2).await.unwrap().unwrap().stage, Stage::Answered);
+    again.reject(1, Some("ask anew"), "bob").await.unwrap();
 }
