@@ -45,11 +45,14 @@ const MAX_VERSIONS: usize = 50_000;
 const MAX_VERSION: usize = 256;
 
 /// One advisory, reduced to what garth goes by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Advisory {
+    /// Such as `GHSA-…`.
     pub id: String,
+    /// Other ids of the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// One line for a person; empty where there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
     /// Of two records with one id the one that was modified later counts.
@@ -72,7 +75,7 @@ pub struct Advisory {
 }
 
 /// Versions of one package that the advisory speaks of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Affected {
     pub package: Package,
     /// From 0 to 10; absent where nobody said how bad it is.
@@ -81,15 +84,18 @@ pub struct Affected {
     /// The CVSS vector that the severity comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector: Option<String>,
+    /// Each is the events of one range, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<Vec<Event>>,
+    /// Versions that are named one by one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<String>,
 }
 
 /// Where on the line of versions something changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = RangeEvent)]
 pub enum Event {
     /// `0` is before every version.
     Introduced(String),

@@ -10,7 +10,19 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Missing;
 
 /// What happens to the version. `Deny` beats `Hold` beats `Allow`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
     Allow,
@@ -59,7 +71,7 @@ impl FromStr for Effect {
 }
 
 /// A hash of everything that decisions are made from; equal revisions decide alike.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct Revision(pub Arc<str>);
 
@@ -76,7 +88,7 @@ impl fmt::Display for Revision {
 }
 
 /// Why, as a stable kebab-case code that clients and scripts may rely on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecisionCode {
     AllowedByRule,
@@ -112,7 +124,8 @@ impl fmt::Display for DecisionCode {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What is decided of a version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Decision {
     pub effect: Effect,
     pub code: DecisionCode,
@@ -136,8 +149,10 @@ pub struct Decision {
 }
 
 /// A rule that only observes, and would have decided otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = WouldDecide)]
 pub struct Observed {
+    /// Its name.
     pub rule: Arc<str>,
     pub effect: Effect,
 }

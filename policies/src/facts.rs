@@ -71,7 +71,7 @@ pub struct Stated {
 }
 
 /// What an artifact says of itself, beside what its registry says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Comparison {
     Agrees,
@@ -145,9 +145,11 @@ impl<'a> Facts<'a> {
 }
 
 /// One advisory that names the version.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct KnownAdvisory {
+    /// Such as `GHSA-…`.
     pub id: Arc<str>,
+    /// Other ids of the same.
     pub aliases: Vec<Arc<str>>,
     /// The CVSS base score; `None` where the advisory gives none.
     pub severity: Option<f64>,
@@ -282,8 +284,9 @@ impl FromStr for Fact {
 pub struct UnknownFact;
 
 /// A set of facts, such as those that were missing. Written as a list of their names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
+#[schema(value_type = Vec<String>)]
 pub struct Missing(u32);
 
 impl Missing {

@@ -7,6 +7,7 @@
 
 mod digest;
 mod names;
+mod schema;
 mod spelling;
 
 use std::borrow::Cow;
@@ -22,7 +23,19 @@ pub(crate) use names::{collision_key, is_name_byte};
 pub use spelling::Spelling;
 
 /// The world a package name belongs to; decides how names compare and versions are ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Ecosystem {
     Npm,

@@ -90,9 +90,11 @@ pub enum ImportError {
 }
 
 /// What is in force.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AdvisoriesStatus {
+    /// How many are in force.
     pub advisories: usize,
+    /// How many packages they speak of.
     pub packages: usize,
     /// Those for which advisories were imported. Of the others nothing is known.
     pub ecosystems: Vec<Ecosystem>,
@@ -100,6 +102,7 @@ pub struct AdvisoriesStatus {
     pub memory: usize,
     /// Empty before the first import.
     pub revision: String,
+    /// By name, what each was last imported from.
     pub sources: BTreeMap<String, SourceRecord>,
     /// When a source last confirmed what is known of an ecosystem.
     #[serde(default)]

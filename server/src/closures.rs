@@ -26,7 +26,7 @@ const AT_ONCE: usize = 2;
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Among which versions one is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Among {
     /// All that no rule and no advisory refuses: what this garden would serve if it were asked to
@@ -60,10 +60,12 @@ pub struct ClosureLimits {
     pub time: Duration,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What would be installed with a package.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Closure {
     /// The version that was meant.
     pub root: PackageVersion,
+    /// The registry that was asked.
     pub registry: String,
     pub among: Among,
     /// The root among them, by name and version.
@@ -77,16 +79,24 @@ pub struct Closure {
     pub revision: Revision,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How many versions stand how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ClosureCounts)]
 pub struct Counts {
+    /// Allowed already.
     pub allowed: usize,
+    /// An allow is all that is missing.
     pub open: usize,
+    /// A rule or an advisory is against them.
     pub refused: usize,
 }
 
 /// What an allow would do for a version; the better comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = ClosureStanding)]
 pub enum Standing {
     /// It is allowed already.
     Allowed,
@@ -107,7 +117,8 @@ impl Standing {
 }
 
 /// One version of the closure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ClosureMember)]
 pub struct Member {
     pub package: Package,
     pub version: Version,
@@ -115,6 +126,7 @@ pub struct Member {
     pub decision: Decision,
     /// Its dependents do without it where it can not be installed.
     pub optional: bool,
+    /// Its author advises against it.
     pub deprecated: bool,
     /// The first few dependents, as `npm:a@1.0.0 wants ^2`.
     pub wanted_by: Vec<String>,
@@ -132,12 +144,16 @@ pub struct Member {
     pub bundles: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a version is made for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Platforms {
+    /// Operating systems.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub os: Vec<String>,
+    /// Processors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cpu: Vec<String>,
+    /// C libraries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub libc: Vec<String>,
 }
@@ -148,21 +164,24 @@ impl Platforms {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A version that was passed over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PassedOver {
     pub version: Version,
     pub decision: Decision,
 }
 
 /// A dependency that is not in the closure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Unmet {
     /// `npm:a@1.0.0`
     pub by: String,
     /// What it is called there.
     pub name: String,
+    /// Which versions of it.
     pub wanted: String,
     pub code: UnmetCode,
+    /// In words.
     pub why: String,
     /// The install goes on without it.
     pub optional: bool,
@@ -177,7 +196,8 @@ impl Unmet {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why a dependency is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnmetCode {
     /// It does not come from a registry, so nothing here decides about it.
@@ -195,13 +215,15 @@ pub enum UnmetCode {
 }
 
 /// Decisions on single versions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Decided {
+    /// In the order in which they were asked about.
     pub verdicts: Vec<Verdict>,
     pub revision: Revision,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The decision on one version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Verdict {
     #[serde(rename = "package")]
     pub subject: PackageVersion,

@@ -17,7 +17,9 @@ const MAX_CHANGES: usize = 200_000;
 const MAX_TOTALS: usize = 10_000;
 
 /// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "team")]
 pub enum Whom {
     /// It is the same for all.
@@ -51,16 +53,32 @@ impl fmt::Display for Whom {
 }
 
 /// What was decided, or would be.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = TrialSaid)]
 pub struct Said {
     pub effect: Effect,
+    /// The rule that made it; absent where none did.
     pub rule: Option<Arc<str>>,
     /// Of what was recorded, nobody wrote it down.
     pub reason: Option<Arc<str>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// What becomes of a request.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = ChangeKind)]
 pub enum Kind {
     /// It was allowed.
     Refused,
@@ -71,10 +89,13 @@ pub enum Kind {
 }
 
 /// Requests, by what becomes of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Totals {
+    /// Were allowed, and would be refused.
     pub refused: u64,
+    /// Were refused, and would be let in.
     pub let_in: u64,
+    /// Held for denied, or denied for held.
     pub refused_otherwise: u64,
 }
 
@@ -89,7 +110,7 @@ impl Totals {
 }
 
 /// One version to one team that is decided differently.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Change {
     pub kind: Kind,
     pub package: Package,
@@ -97,15 +118,19 @@ pub struct Change {
     pub whom: Whom,
     pub before: Said,
     pub after: Said,
+    /// How many requests it stands for.
     pub requests: u64,
     /// When the last of them came; absent where nobody asked.
     pub last: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What would be decided differently.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Trial)]
 pub struct Report {
     /// Cases that were tried, and the requests that they stand for.
     pub cases: u64,
+    /// How many requests the cases stand for.
     pub requests: u64,
     /// Cases that are decided differently.
     pub changed: u64,

@@ -26,8 +26,10 @@ pub struct Explanation {
     pub others: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A rule that was considered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Considered {
+    /// Its name.
     pub rule: Arc<str>,
     pub effect: Effect,
     /// It speaks of the version, and counts: it does not only observe, and no waiver lifts it.

@@ -8,27 +8,44 @@ use crate::licence::Licence;
 
 /// What was known of a version at a moment. Each name is that which conditions use; `null` is what
 /// was not known.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct FactSheet {
+    /// The name of the registry that it is asked of.
     pub registry: Option<String>,
+    /// By the upstream's date, which the publisher controls.
     pub published: Option<Timestamp>,
+    /// By our own clock.
     pub first_seen: Option<Timestamp>,
+    /// It was published here.
     pub own: bool,
     /// As it is stated; it may be no SPDX expression.
     pub licence: Option<String>,
+    /// Those that name it.
     pub advisories: Option<Vec<KnownAdvisory>>,
+    /// It is the first version in which some advisory no longer holds.
     pub fixes_advisory: Option<bool>,
+    /// Its author advises against it.
     pub deprecated: Option<bool>,
+    /// Its author took it back.
     pub yanked: Option<bool>,
+    /// It is there, and is not listed.
     pub unlisted: Option<bool>,
+    /// It runs code of its own when it is installed.
     pub install_scripts: Option<bool>,
+    /// It carries a checked statement of where it was built.
     pub provenance: Option<bool>,
+    /// Who published it.
     pub publisher: Option<String>,
+    /// Somebody else published it than the version before.
     pub publisher_changed: Option<bool>,
+    /// How many packages it depends on directly.
     pub dependencies: Option<u32>,
+    /// In bytes, as it is downloaded.
     pub size: Option<u64>,
+    /// The better known package that its name resembles; empty where it resembles none.
     pub similar_to: Option<String>,
+    /// Its artifact says something else than its registry says of it.
     pub contradicts: Option<bool>,
     /// What came of opening its artifact, which says why `contradicts` may not be known.
     pub compared: Option<Comparison>,

@@ -27,15 +27,20 @@ pub const MAX_TEAMS: usize = 50;
 pub const MAX_PATTERNS: usize = 10_000;
 
 /// What a person wrote; absent where they wrote nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RuleDraft)]
 pub struct Draft {
+    /// By which it is called; left out: one is made of what it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// `allow`, `hold` or `deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<String>,
+    /// Patterns: `npm:react`, `npm:@types/*`.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// As the ecosystem writes a range; left out: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub versions: Option<String>,
     /// A condition in CEL.
@@ -44,12 +49,16 @@ pub struct Draft {
     /// `web/shop`, `web/*`; left out: everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teams: Option<Vec<String>>,
+    /// Left out: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environments: Option<Vec<String>>,
+    /// For whoever reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Who answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Where more is to be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// Written like `expires`.
@@ -58,6 +67,7 @@ pub struct Draft {
     /// A date (the rule ends when that day begins, UTC) or an RFC 3339 time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// It decides nothing, and what it would have done is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observe: Option<bool>,
     /// Makes it a waiver: the name of the deny or hold that it lifts. Its effect is then to allow.

@@ -172,6 +172,22 @@ impl Rights {
     }
 }
 
+/// As the API describes it: the texts.
+impl utoipa::PartialSchema for Rights {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let texts = <Vec<String> as utoipa::PartialSchema>::schema();
+        let utoipa::openapi::RefOr::T(utoipa::openapi::Schema::Array(mut texts)) = texts else {
+            return texts;
+        };
+        let about =
+            "Rights, each whole or for some packages alone: `publish`, `publish=npm:@acme/*`.";
+        texts.description = Some(about.to_owned());
+        texts.into()
+    }
+}
+
+impl utoipa::ToSchema for Rights {}
+
 const fn bit(right: Right) -> u8 {
     1 << right as u8
 }

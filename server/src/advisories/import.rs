@@ -37,8 +37,9 @@ const PART: usize = MAX_VALUE / 4 * 3;
 const AHEAD: usize = 256;
 
 /// What became of what was imported.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Imported {
+    /// The name under which it is remembered.
     pub source: String,
     /// Records that were read.
     pub read: u64,

@@ -11,17 +11,20 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::problem::Problem;
 use super::rules::query;
+use super::table::{ADMINISTER, Endpoint, READ, get, post};
 use crate::advisories::{AdvisoriesStatus, ImportError, ImportOptions, Imported, MAX_IMPORT};
 use crate::blobs::BlobError;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ImportQuery {
+    /// The name under which it is remembered; left out: `default`.
     source: Option<String>,
+    /// It is all that the source has: what it has no more is taken away.
     complete: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// `npm:left-pad`, or `npm:left-pad@1.3.0` for that version alone.
@@ -29,22 +32,32 @@ pub struct ListQuery {
 }
 
 /// What is known of a package, or of one version of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AdvisoryList {
     pub package: Package,
+    /// Absent where the package as a whole was asked about.
     pub version: Option<String>,
     /// Nothing was ever imported for its ecosystem: that none is listed means nothing.
     pub unknown: bool,
+    /// Those that speak of it.
     pub advisories: Vec<KnownView>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// An advisory, in short.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = AdvisorySummary)]
 pub struct KnownView {
+    /// Such as `GHSA-…`.
     pub id: String,
+    /// Other ids of the same.
     pub aliases: Vec<String>,
+    /// The CVSS base score; absent where nobody gave one.
     pub severity: Option<f64>,
+    /// The package itself is malware, not merely flawed.
     pub malicious: bool,
+    /// Its authors took it back.
     pub withdrawn: bool,
+    /// Versions in which it no longer holds.
     pub fixed: Vec<String>,
 }
 
@@ -62,11 +75,47 @@ impl From<&KnownAdvisory> for KnownView {
 }
 
 /// One advisory, with the sources that have it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = SourcedAdvisory)]
 pub struct AdvisoryView {
+    /// The names of the sources that have it.
     pub sources: Vec<String>,
     #[serde(flatten)]
     pub advisory: Advisory,
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    let (read, administer) = (READ, ADMINISTER);
+    vec![
+        get(
+            "list_advisories",
+            "/advisories",
+            read,
+            "What is known of a package or a version",
+            list,
+        )
+        .query::<ListQuery>()
+        .answers::<AdvisoryList>(200, "The advisories that speak of it.")
+        .problems(&["missing-package", "invalid-package"]),
+        get("show_advisory", "/advisories/{id}", read, "One advisory", show)
+            .part::<String>("id", "Its id, such as GHSA-… or CVE-….")
+            .answers::<AdvisoryView>(200, "The advisory.")
+            .problem("no-such-advisory"),
+        get(
+            "advisories_status",
+            "/advisories/status",
+            read,
+            "What is in force of advisories",
+            status,
+        )
+        .answers::<AdvisoriesStatus>(200, "Counts, and the sources that they came from."),
+        post("import_advisories", "/advisories/import", administer, "Imports advisories", import)
+            .note("Whole or not at all: what is broken changes nothing.")
+            .query::<ImportQuery>()
+            .takes_bytes("A record in JSON, or a zip or tar archive of them.", MAX_IMPORT)
+            .answers::<Imported>(200, "What became of what was sent; it is in force.")
+            .problems(&["bad-source", "broken-advisories", "import-failed"]),
+    ]
 }
 
 /// The body is a record in JSON, or a zip or tar archive of them.

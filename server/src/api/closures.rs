@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::decisions::team;
 use super::problem::Problem;
 use super::rules::json_body;
+use super::table::{ADMINISTER, Endpoint, post};
 use super::{Api, By};
 use crate::closures::{Among, Closure, ClosureError, Decided, Question};
 use crate::gate::Asking;
@@ -16,7 +17,8 @@ use crate::registries::refusal::status_of;
 /// Versions that are asked about at once.
 pub const DECISIONS_AT_ONCE: usize = 10_000;
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// Of which package the closure is asked for.
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClosureRequest {
     /// `npm:express`, or with what is wanted of it: `npm:express@^4`
@@ -34,7 +36,8 @@ pub struct ClosureRequest {
     pub team: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// Versions that are asked about.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionsRequest {
     /// `npm:left-pad@1.3.0`
@@ -45,6 +48,25 @@ pub struct DecisionsRequest {
     /// As in [`ClosureRequest`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("decide_many", "/decisions", ADMINISTER, "Many decisions at once", decide)
+            .takes::<DecisionsRequest>("The versions that are asked about.")
+            .answers::<Decided>(200, "A decision for each, in their order.")
+            .problems(&["invalid-team", "too-many-versions", "rules-unavailable", "busy"])
+            .problems(&["no-such-registry", "which-registry", "not-served-yet"])
+            .problems(&["unreadable-version", "unknown-package", "upstream-failed"]),
+        post("show_closure", "/closures", ADMINISTER, "What is installed with a package", closure)
+            .note("It is worked out as the ecosystem's own client would. Nothing is allowed by asking.")
+            .takes::<ClosureRequest>("What is wanted.")
+            .answers::<Closure>(200, "Every version of it, with its decision.")
+            .problems(&["invalid-package", "invalid-team", "two-versions", "unreadable-version"])
+            .problems(&["no-such-registry", "which-registry", "not-served-yet"])
+            .problems(&["unknown-package", "too-many-packages", "upstream-failed"])
+            .problems(&["rules-unavailable", "busy"]),
+    ]
 }
 
 pub async fn closure(

@@ -16,13 +16,14 @@ use serde::{Deserialize, Serialize};
 use super::problem::Problem;
 use super::rules::query;
 use super::seen::{Recalled, Seen};
+use super::table::{Endpoint, Needs, get};
 use super::{Api, By};
 use crate::access::rights::{Place, Right};
 use crate::config::Mode;
 use crate::facts::{About, Remembered, Said, gather_facts};
 use crate::rules::revisions::PastError;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionQuery {
     /// `npm:left-pad@1.3.0`, or without a version what the rules say of the package.
@@ -34,7 +35,7 @@ pub struct DecisionQuery {
 }
 
 /// Rules that were in force once, by which it was decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AtRevision {
     pub since: Timestamp,
     /// When they were last in force, and as of when it was decided; absent while they are.
@@ -44,13 +45,15 @@ pub struct AtRevision {
 }
 
 /// A decision with what led to it; without one where no version was asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ExplainedDecision)]
 pub struct DecisionView {
     pub package: Package,
     pub version: Option<Version>,
     /// Who asks; nobody's team is known where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// The same as a package URL.
     pub purl: String,
     pub decision: Option<Decision>,
     /// What it was decided by.
@@ -72,6 +75,17 @@ pub struct DecisionView {
     /// Where an older revision was asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<AtRevision>,
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    let summary = "What is decided of a version, and each rule that was considered";
+    vec![
+        get("show_decision", "/decisions", Needs::Some(Right::Read), summary, show)
+            .query::<DecisionQuery>()
+            .answers::<DecisionView>(200, "The decision, with what led to it.")
+            .problems(&["missing-package", "invalid-package", "invalid-team"])
+            .problems(&["no-such-revision", "document-unavailable"]),
+    ]
 }
 
 pub async fn show(

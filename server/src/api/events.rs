@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::problem::Problem;
 use super::rules::query;
-use super::{Api, By, wrong_method};
+use super::table::{Endpoint, READ, get};
+use super::{Api, By};
 use crate::access::{Access, Caller, Person};
 use crate::events::stream::Asked;
 use crate::events::{Events, Sight, TooManyStreams, Wanted, WantedFault, parse_kinds};
@@ -20,11 +21,22 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Before the first entry.
 const BEGIN: &str = "begin";
 
-pub fn routes(scope: &mut web::ServiceConfig) {
-    scope.service(web::resource("/events").get(follow).default_service(web::to(wrong_method)));
+pub fn endpoints() -> Vec<Endpoint> {
+    let summary = "What happens here, as it happens";
+    vec![
+        get("follow_events", "/events", READ, summary, follow)
+            .note(
+                "A stream that goes on; each event has the number of its entry in the log as `id`.",
+            )
+            .query::<EventsQuery>()
+            .header("Last-Event-ID", "Where a stream broke off; goes before `after`.")
+            .answers_text("text/event-stream", "Server-sent events.")
+            .problems(&["invalid-package", "invalid-team", "unknown-kind", "unknown-cursor"])
+            .problem("too-many-streams"),
+    ]
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
     /// Begin behind this number, or at the `begin` of the log; left out: with what happens from now

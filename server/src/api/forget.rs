@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::rules::json_body;
+use super::table::{Endpoint, Needs, post};
 use super::{Api, By};
 use crate::access::rights::{Place, Right};
 use crate::pull::PullError;
 use crate::pull::forget::{ForgetError, Forgotten};
 use crate::registries::Registry;
 
-#[derive(Debug, Serialize, Deserialize)]
+/// Which name is meant.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForgetRequest {
     /// `npm:@acme/ui`
@@ -24,12 +26,25 @@ pub struct ForgetRequest {
 }
 
 /// What was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Forgetting)]
 pub struct ForgetView {
     pub package: Package,
+    /// In which registry.
     pub registry: String,
     #[serde(flatten)]
     pub forgotten: Forgotten,
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    let summary = "Drops what an upstream said of a name that is published here";
+    vec![
+        post("forget", "/forget", Needs::Some(Right::Administer), summary, forget)
+            .takes::<ForgetRequest>("The name.")
+            .answers::<ForgetView>(200, "How much was dropped.")
+            .problems(&["invalid-package", "no-such-registry", "which-registry", "not-own"])
+            .problem("published-here"),
+    ]
 }
 
 pub async fn forget(

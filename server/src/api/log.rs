@@ -11,11 +11,13 @@ use serde_json::value::RawValue;
 use super::problem::Problem;
 use super::recorded::since;
 use super::rules::query;
-use super::{Api, By, wrong_method};
+use super::table::{ADMINISTER, Endpoint, get};
+use super::{Api, By};
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
 use crate::audit::{
-    Action, ConsistencyProof, Filter, InclusionProof, Logged, Order, ProofError, TreeError,
+    Action, ConsistencyProof, Filter, InclusionProof, Logged, Order, ProofError, SignedHead,
+    TreeError,
 };
 
 const PAGE: u64 = 100;
@@ -23,27 +25,35 @@ const MAX_PAGE: u64 = 1000;
 /// Kinds of entries that one question may name.
 const MAX_ACTIONS: usize = 50;
 
-pub fn routes(scope: &mut web::ServiceConfig) {
-    scope
-        .service(web::resource("/log").get(list).default_service(web::to(wrong_method)))
-        .service(
-            web::resource("/log/checkpoint").get(checkpoint).default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/log/proofs/inclusion")
-                .get(inclusion)
-                .default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/log/proofs/consistency")
-                .get(consistency)
-                .default_service(web::to(wrong_method)),
-        );
+pub fn endpoints() -> Vec<Endpoint> {
+    let (log, checkpoint_of) = ("The audit log, page by page", "The log as it is now, signed");
+    let (is_in, is_grown) = ("Proof that an entry is in the log", "Proof that the log only grew");
+    vec![
+        get("list_log", "/log", ADMINISTER, log, list)
+            .note("Who reads the log reads what everybody did.")
+            .query::<LogQuery>()
+            .answers::<LogPage>(200, "A page of entries.")
+            .problems(&["invalid-since", "unknown-action"]),
+        get("log_checkpoint", "/log/checkpoint", ADMINISTER, checkpoint_of, checkpoint)
+            .note("The signed note alone, for who accepts `text/plain`.")
+            .answers::<SignedHead>(200, "The size and the root of the log, and the note.")
+            .or_as("text/plain")
+            .problem("log-not-proved"),
+        get("prove_inclusion", "/log/proofs/inclusion", ADMINISTER, is_in, inclusion)
+            .query::<InclusionQuery>()
+            .answers::<InclusionProof>(200, "The proof, as RFC 6962 has it.")
+            .problems(&["out-of-range", "log-not-proved"]),
+        get("prove_consistency", "/log/proofs/consistency", ADMINISTER, is_grown, consistency)
+            .query::<ConsistencyQuery>()
+            .answers::<ConsistencyProof>(200, "The proof, as RFC 6962 has it.")
+            .problems(&["out-of-range", "log-not-proved"]),
+    ]
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {
+    /// Who did it.
     person: Option<String>,
     /// `npm:left-pad`, or a pattern as it stands in a rule.
     package: Option<String>,
@@ -53,16 +63,19 @@ pub struct LogQuery {
     action: Option<String>,
     /// A duration such as `7d`, or a time.
     since: Option<String>,
+    /// Written like `since`.
     until: Option<String>,
     /// `newest` first, which is meant where it is left out, or `oldest` first.
     #[serde(default)]
+    #[param(inline)]
     order: OrderQuery,
     /// Begin behind this number: the `next` of the page before.
     after: Option<u64>,
+    /// Of one page, at most; more than 1000 is 1000.
     limit: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderQuery {
     #[default]
@@ -71,8 +84,10 @@ pub enum OrderQuery {
 }
 
 /// A page of the log. An entry is the very text that is hashed into the log's tree.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LogPage {
+    /// In the order that was asked for.
+    #[schema(value_type = Vec<serde_json::Value>)]
     pub entries: Vec<Box<RawValue>>,
     /// How many entries the log has.
     pub size: u64,
@@ -140,7 +155,7 @@ pub async fn checkpoint(
     Ok(HttpResponse::Ok().json(head))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct InclusionQuery {
     /// The number of the entry.
@@ -159,7 +174,7 @@ pub async fn inclusion(
     Ok(web::Json(api.log.prove_inclusion(n, size).await?))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ConsistencyQuery {
     /// The size of the earlier log.

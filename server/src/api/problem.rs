@@ -3,9 +3,10 @@
 
 use std::fmt;
 
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use policies::package::InvalidName;
 use policies::rules::Complaint;
 use serde::{Deserialize, Serialize};
@@ -16,25 +17,36 @@ use crate::metadata::MetadataError;
 use crate::rules::ChangeError;
 
 /// RFC 9457, with a code of ours and the single faults of what was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
+    /// A URI that names the kind; `about:blank`, because `code` does.
     #[serde(rename = "type")]
     kind: Box<str>,
+    /// Of the status.
     pub title: String,
+    /// Of the answer.
     pub status: u16,
     /// For a person: what is wrong and what to do.
     pub detail: String,
     /// For a script: stable.
     pub code: String,
+    /// What is wrong with the single fields of what was sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<ProblemFault>,
+    /// The methods that the path takes, for the header that says so.
+    #[serde(skip)]
+    #[schema(ignore)]
+    allowed: Option<Box<str>>,
 }
 
 /// One thing that is wrong with what was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProblemFault {
+    /// Which field, or which file and line.
     pub field: String,
+    /// What is wrong with it.
     pub message: String,
+    /// What to write instead; empty where that is not known.
     pub remedy: String,
 }
 
@@ -48,6 +60,7 @@ impl Problem {
             detail: detail.into(),
             code: code.to_owned(),
             faults: Vec::new(),
+            allowed: None,
         }
     }
 
@@ -59,9 +72,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
-    pub fn wrong_method() -> Self {
-        let detail = "this path is there, but not for this method";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", detail)
+    /// `allowed` as the header `Allow` has it.
+    pub fn wrong_method(allowed: &str) -> Self {
+        let detail = format!("this path is there, but not for this method; it takes {allowed}");
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", detail);
+        problem.allowed = Some(allowed.into());
+        problem
     }
 
     pub fn unauthorized() -> Self {
@@ -95,6 +111,9 @@ impl Problem {
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header(("retry-after", "5"));
         }
+        if let Some(allowed) = &self.allowed {
+            response.insert_header((ALLOW, &**allowed));
+        }
         response
             .insert_header((CACHE_CONTROL, "no-store"))
             .content_type("application/problem+json")
@@ -105,6 +124,14 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)
+    }
+}
+
+impl Responder for Problem {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.response()
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::problem::Problem;
 use super::rules::query;
+use super::table::{Endpoint, READ, get};
 use super::{Api, By};
 use crate::access::rights::Right;
 use crate::config;
@@ -15,15 +16,28 @@ use crate::recorded::observed::{ObservedReport, Wanted};
 const LINES: u64 = 1000;
 const MAX_LINES: u64 = 10_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ObservedQuery {
     /// A duration such as `7d`, or a time.
     since: Option<String>,
+    /// Only what this rule would have refused.
     rule: Option<String>,
     /// `web/shop`, `web/*`.
     team: Option<String>,
+    /// Lines, at most; more than 10000 is 10000.
     limit: Option<u64>,
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    let summary = "What would have been refused, to whom and how often";
+    vec![
+        get("list_observed", "/observed", READ, summary, observed)
+            .note("Who may neither approve nor administer is told of their own team alone.")
+            .query::<ObservedQuery>()
+            .answers::<ObservedReport>(200, "The lines of the most requests first.")
+            .problems(&["invalid-since", "invalid-team", "missing-right"]),
+    ]
 }
 
 /// Who neither administers nor approves is told of their own team alone.

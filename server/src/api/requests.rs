@@ -2,8 +2,8 @@
 
 mod views;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
-use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use policies::advisories::holes;
 use policies::package::{Package, PackageVersion, Version};
@@ -14,7 +14,8 @@ use super::advisories::KnownView;
 use super::decisions::{self, decision_of};
 use super::problem::Problem;
 use super::rules::{json_body, query};
-use super::{Api, BASES, By, wrong_method};
+use super::table::{Endpoint, Needs, READ, get, post};
+use super::{Api, By};
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
 use crate::closures::{self, Unmet, Verdict};
@@ -34,48 +35,79 @@ const MAX_PAGE: usize = 500;
 /// Most requests that are closed by one call.
 const MOST_AT_ONCE: usize = 500;
 
-pub fn routes(scope: &mut web::ServiceConfig) {
-    scope
-        .service(
-            web::resource("/requests")
-                .get(list)
-                .post(create)
-                .default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/requests/approve").post(approve).default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/requests/reject").post(reject).default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/requests/{number}").get(show).default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/requests/{number}/comments")
-                .post(comment)
-                .default_service(web::to(wrong_method)),
-        );
+pub fn endpoints() -> Vec<Endpoint> {
+    let (read, approver) = (READ, Needs::Some(Right::Approve));
+    let numbered = |endpoint: Endpoint| endpoint.part::<u64>("number", "The request's number.");
+    let ask = "Asks for a package; joins the request that is open for it";
+    vec![
+        get("list_requests", "/requests", read, "Requests of one state, by number", list)
+            .query::<ListQuery>()
+            .answers::<RequestList>(200, "A page of requests.")
+            .problem("invalid-package"),
+        // Whoever may be refused may ask.
+        post("ask", "/requests", Needs::ReadOrNobody, ask, create)
+            .takes::<AskBody>("What is asked for, and why.")
+            .makes::<AskedView>("The request was made.")
+            .answers::<AskedView>(200, "It was asked for already, and is now by one more.")
+            .problems(&["invalid-package", "invalid-range", "invalid-reason", "invalid-team"])
+            .problems(&[
+                "name-with-token",
+                "allowed-already",
+                "too-many-requests",
+                "what-is-asked-for",
+            ])
+            .problems(&[
+                "closure-incomplete",
+                "not-served-yet",
+                "no-such-registry",
+                "which-registry",
+            ])
+            .problems(&["unreadable-version", "unknown-package", "too-many-packages"])
+            .problems(&["upstream-failed", "rules-unavailable", "busy"]),
+        numbered(get("show_request", "/requests/{number}", read, "One request", show))
+            .note(
+                "With all that an approver needs: who asks, the facts, and what stands against it.",
+            )
+            .answers::<RequestDetail>(200, "The request.")
+            .problems(&["no-such-request", "document-unavailable"]),
+        post("approve_requests", "/requests/approve", approver, "Approves requests", approve)
+            .note("Each by itself: one that fails does not undo another.")
+            .takes::<ApproveBody>("Which, and for whom.")
+            .answers::<Outcomes>(200, "What became of each.")
+            .problems(&["no-requests", "too-many"]),
+        post("reject_requests", "/requests/reject", approver, "Rejects requests", reject)
+            .note("Each by itself: one that fails does not undo another.")
+            .takes::<RejectBody>("Which, and why.")
+            .answers::<Outcomes>(200, "What became of each.")
+            .problems(&["no-requests", "too-many"]),
+        numbered(post(
+            "comment",
+            "/requests/{number}/comments",
+            Needs::Some(Right::Read),
+            "Says something",
+            comment,
+        ))
+        .takes::<CommentBody>("What is said.")
+        .answers::<RequestView>(200, "The request.")
+        .problems(&["no-such-request", "invalid-request", "closed-already"]),
+    ]
 }
 
-/// Whoever may be refused may ask.
-pub fn is_open_to_all(method: &Method, path: &str) -> bool {
-    *method == Method::POST && BASES.iter().any(|base| path.strip_prefix(base) == Some("/requests"))
-}
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// `open`, where it is left out.
     state: Option<Stage>,
     /// `npm:left-pad` or a pattern: `npm:@types/*`
     package: Option<String>,
+    /// Only requests of this team.
     team: Option<String>,
     /// Those alone that the one who lists them asks for, or was refused.
     #[serde(default)]
     mine: bool,
     /// Begin behind this number.
     after: Option<u64>,
+    /// Of one page, at most; more than 500 is 500.
     limit: Option<u64>,
 }
 

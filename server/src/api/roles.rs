@@ -7,37 +7,58 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::rules::{json_body, query};
+use super::table::{ADMINISTER, Endpoint, READ, delete, get, post, put};
 use super::tokens::read_rights;
-use super::{Api, By, wrong_method};
+use super::{Api, By};
 use crate::access::register::{NewRole, RoleFound};
 use crate::access::rights::Rights;
 
-pub fn routes(scope: &mut web::ServiceConfig) {
-    scope
-        .service(
-            web::resource("/roles").get(list).post(create).default_service(web::to(wrong_method)),
-        )
-        .service(
-            web::resource("/roles/{name}")
-                .get(show)
-                .put(change)
-                .delete(remove)
-                .default_service(web::to(wrong_method)),
-        );
+pub fn endpoints() -> Vec<Endpoint> {
+    let named = |endpoint: Endpoint| endpoint.part::<String>("name", "The name of the role.");
+    let faults = ["invalid-access", "no-such-right", "invalid-right", "taken"];
+    vec![
+        get("list_roles", "/roles", READ, "Roles, the built-in ones first", list)
+            .answers::<RoleList>(200, "All of them."),
+        post("create_role", "/roles", ADMINISTER, "Makes a role", create)
+            .takes::<RoleRequest>("The role.")
+            .makes::<RoleView>("The role.")
+            .problems(&faults),
+        named(get("show_role", "/roles/{name}", READ, "One role", show))
+            .answers::<RoleView>(200, "The role.")
+            .problem("no-such-role"),
+        named(put("change_role", "/roles/{name}", ADMINISTER, "Changes a role", change))
+            .takes::<RoleChange>("What it is from now on.")
+            .answers::<RoleView>(200, "The role, as it is now.")
+            .problems(&faults)
+            .problem("no-such-role"),
+        named(delete("remove_role", "/roles/{name}", ADMINISTER, "Removes a role", remove))
+            .query::<RemoveQuery>()
+            .answers_nothing("The role is no more.")
+            .problems(&["no-such-role", "taken", "invalid-access"]),
+    ]
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A set of rights that has a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Role)]
 pub struct RoleView {
+    /// By which it is called.
     pub name: String,
+    /// For a person.
     pub description: Option<String>,
+    /// What it gives.
     pub rights: Rights,
     /// It is always there, and never another.
     pub built_in: bool,
     /// How many hold it.
     pub holders: usize,
+    /// When it was made.
     pub created: Option<Timestamp>,
+    /// Who made it.
     pub created_by: Option<String>,
+    /// When it was last changed.
     pub changed: Option<Timestamp>,
+    /// Who changed it last.
     pub changed_by: Option<String>,
 }
 
@@ -61,31 +82,38 @@ impl From<RoleFound> for RoleView {
 }
 
 /// The built-in ones first, then by name.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RoleList {
+    /// By name.
     pub roles: Vec<RoleView>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// A role that is to be made.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewRole)]
 pub struct RoleRequest {
+    /// By which it is called.
     pub name: String,
+    /// For a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// `publish`, `publish=npm:@acme/*`
     pub rights: Vec<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// What a role is from now on.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoleChange {
     /// Left out: as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// All that it gives from now on.
     pub rights: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveQuery {
     /// Even where somebody holds it.

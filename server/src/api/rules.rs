@@ -9,6 +9,7 @@ use policies::rules::{Draft, Origin, Pattern, Rule};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
+use super::table::{Endpoint, Needs, READ, delete, get, post};
 use super::{Api, By, MAX_BODY};
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -18,12 +19,17 @@ use crate::metadata::records::RuleTerms;
 const MAX_PAGE: usize = 1000;
 
 /// A rule as the API shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Rule)]
 pub struct RuleView {
+    /// By which it is called.
     pub name: String,
     pub effect: Effect,
+    /// Patterns.
     pub packages: Vec<String>,
+    /// As the ecosystem writes a range; absent: any.
     pub versions: Option<String>,
+    /// For whoever reads it.
     pub reason: Option<String>,
     pub expires: Option<Timestamp>,
     #[serde(flatten)]
@@ -33,8 +39,10 @@ pub struct RuleView {
     pub origin: OriginView,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a rule comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[schema(as = RuleOrigin)]
 pub enum OriginView {
     File { file: String, line: usize },
     Api { by: String, at: Timestamp },
@@ -61,7 +69,7 @@ impl RuleView {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// Only rules that name this package.
@@ -70,18 +78,47 @@ pub struct ListQuery {
     expiring: Option<String>,
     /// Begin behind this name.
     after: Option<String>,
+    /// Of one page, at most; more than 1000 is 1000.
     limit: Option<u64>,
 }
 
 /// A page of rules, sorted by name.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RuleList {
     pub revision: Revision,
+    /// By name.
     pub rules: Vec<RuleView>,
     /// Give this as `after` for the next page.
     pub next: Option<String>,
     /// What is wrong with the rules at the moment; `rules` are those that are in force.
     pub faults: Vec<String>,
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    let (read, administer) = (READ, Needs::Some(Right::Administer));
+    let named = |endpoint: Endpoint| endpoint.part::<String>("name", "The name of the rule.");
+    vec![
+        get("list_rules", "/rules", read, "Rules in force, from files and by command", list)
+            .query::<ListQuery>()
+            .answers::<RuleList>(200, "A page of rules, by name.")
+            .problems(&["invalid-package", "invalid-duration"]),
+        post("create_rule", "/rules", administer, "Makes a rule or a waiver", create)
+            .note(
+                "A rule without a name is given one. The same rule again, without a name, is the one \
+                 that is there already.",
+            )
+            .takes::<Draft>("The rule, as a policy file would have it.")
+            .makes::<RuleView>("The rule was made, and is in force.")
+            .answers::<RuleView>(200, "The same rule was there already.")
+            .problems(&["invalid-rule", "name-taken", "made-by-file"]),
+        named(get("show_rule", "/rules/{name}", read, "One rule", show))
+            .answers::<RuleView>(200, "The rule.")
+            .problem("no-such-rule"),
+        named(delete("remove_rule", "/rules/{name}", administer, "Takes a rule back", remove))
+            .note("Rules of policy files are taken back in their files.")
+            .answers_nothing("The rule is in force no more.")
+            .problems(&["no-such-rule", "made-by-file"]),
+    ]
 }
 
 pub async fn list(

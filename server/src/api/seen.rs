@@ -33,8 +33,9 @@ pub struct Recalled {
 }
 
 /// The same, as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Seen {
+    /// Its name.
     pub registry: String,
     /// It was published here.
     pub own: bool,
@@ -53,9 +54,11 @@ pub struct Seen {
 }
 
 /// What was observed, in words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Observation)]
 pub struct Observed {
     pub at: Timestamp,
+    /// For a person.
     pub what: String,
 }
 

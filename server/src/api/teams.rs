@@ -6,15 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::rules::json_body;
+use super::table::{ADMINISTER, Endpoint, READ, delete, get, post};
 use super::{Api, By};
 use crate::metadata::records::TeamRecord;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A team.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Team)]
 pub struct TeamView {
     /// `unit/team`
     pub name: String,
+    /// For a person.
     pub description: Option<String>,
     pub created: Timestamp,
+    /// Who made it.
     pub created_by: String,
     /// Valid ones.
     pub tokens: usize,
@@ -30,17 +35,40 @@ impl TeamView {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// All teams.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TeamList {
+    /// By name.
     pub teams: Vec<TeamView>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// A team that is to be made.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewTeam)]
 pub struct TeamRequest {
+    /// `unit/team`
     pub name: String,
+    /// For a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    let (read, administer) = (READ, ADMINISTER);
+    vec![
+        get("list_teams", "/teams", read, "Teams, by name", list)
+            .answers::<TeamList>(200, "All of them."),
+        post("create_team", "/teams", administer, "Makes a team", create)
+            .takes::<TeamRequest>("The team.")
+            .answers::<TeamView>(201, "The team.")
+            .problems(&["invalid-access", "taken"]),
+        delete("remove_team", "/teams/{unit}/{team}", administer, "Removes a team", remove)
+            .part::<String>("unit", "The unit that it is of.")
+            .part::<String>("team", "Its name in the unit.")
+            .answers_nothing("The team is no more.")
+            .problems(&["no-such-team", "taken"]),
+    ]
 }
 
 pub async fn list(api: web::Data<Api>) -> web::Json<TeamList> {

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod form;
+
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
@@ -211,7 +213,8 @@ async fn what_a_token_may_is_what_its_rights_say() {
         ("POST", "/api/v1/tokens", Some(&more), [403, 403, 403]),
         ("POST", "/api/v1/tokens/publisher/rotate", Some(&empty), [403, 200, 403]),
         ("DELETE", "/api/v1/tokens/other", None, [403, 403, 404]),
-        ("DELETE", "/api/v1/nothing", None, [403, 403, 404]),
+        ("DELETE", "/api/v1/nothing", None, [404, 404, 404]),
+        ("PATCH", "/api/v1/rules", None, [405, 405, 405]),
     ];
     for (method, path, body, expected) in rows {
         for (by, expected) in [&reader, &publisher, &admin].into_iter().zip(expected) {

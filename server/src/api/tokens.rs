@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::rules::{json_body, query};
+use super::table::{ADMINISTER, Endpoint, Needs, delete, get, post};
 use super::{Api, By};
 use crate::access::register::{Created, DEFAULT_GRACE, Life, NewToken};
 use crate::access::rights::{GrantFault, Right, Rights};
@@ -18,12 +19,17 @@ const MAX_PAGE: usize = 1000;
 /// As `expires`: the token ends only when it is revoked.
 pub const NEVER: &str = "never";
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A token, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Token)]
 pub struct TokenView {
+    /// By which it is called.
     pub name: String,
     /// `person` or `service`
     pub kind: String,
+    /// Who, or which service, it stands for.
     pub owner: String,
+    /// `unit/team`
     pub team: Option<String>,
     pub rights: Rights,
     /// By their names: what they give is said there.
@@ -32,17 +38,21 @@ pub struct TokenView {
     pub standing: Standing,
     pub expires: Option<Timestamp>,
     pub created: Timestamp,
+    /// Who made it.
     pub created_by: String,
     /// To within some minutes.
     pub last_used: Option<Timestamp>,
     /// Of a rotated one: until when secrets of before are valid.
     pub older_until: Option<Timestamp>,
     pub revoked: Option<Timestamp>,
+    /// Who revoked it.
     pub revoked_by: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether a token lets somebody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = TokenStanding)]
 pub enum Standing {
     Valid,
     Expired,
@@ -78,7 +88,8 @@ impl TokenView {
 }
 
 /// A token that was made or rotated.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = CreatedToken)]
 pub struct CreatedView {
     #[serde(flatten)]
     pub token: TokenView,
@@ -98,28 +109,34 @@ impl CreatedView {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// Those that are revoked or expired, too.
     all: Option<bool>,
+    /// Only tokens of this team.
     team: Option<String>,
     /// Begin behind this name.
     after: Option<String>,
+    /// Of one page, at most; more than 1000 is 1000.
     limit: Option<u64>,
 }
 
 /// A page, sorted by name.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TokenList {
+    /// By name.
     pub tokens: Vec<TokenView>,
     /// Give this as `after` for the next page.
     pub next: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// A token that is to be made.
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewToken)]
 pub struct TokenRequest {
+    /// By which it is called.
     pub name: String,
     /// Left out: it is a service's, named as the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,11 +144,13 @@ pub struct TokenRequest {
     /// `person` or `service`; left out: a person's where there is an owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// `unit/team`; it must be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
     /// `publish`, `publish=npm:@acme/*`
     #[serde(default)]
     pub rights: Vec<String>,
+    /// Names of roles, whose rights it has beside them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
     /// A date, a time, or `never`; left out: in a year.
@@ -139,12 +158,48 @@ pub struct TokenRequest {
     pub expires: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// How a token is rotated.
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Rotation)]
 pub struct RotateRequest {
     /// How long the secret of before stays valid; left out: a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_seconds: Option<u32>,
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    let (token, administer) = (Needs::Token, ADMINISTER);
+    let named = |endpoint: Endpoint| endpoint.part::<String>("name", "The name of the token.");
+    let own = "Its own token takes no right; any other takes the right to administer.";
+    vec![
+        get("list_tokens", "/tokens", token, "Tokens, without their secrets", list)
+            .note("Who may not administer is shown the token that asks.")
+            .query::<ListQuery>()
+            .answers::<TokenList>(200, "A page of tokens, by name."),
+        post("create_token", "/tokens", administer, "Makes a token", create)
+            .note("Nobody makes a token with a right that they do not have.")
+            .takes::<TokenRequest>("The token.")
+            .answers::<CreatedView>(201, "The token, with its secret, which is never shown again.")
+            .problems(&["invalid-access", "no-such-right", "invalid-right", "no-such-role"])
+            .problems(&["no-such-team", "taken", "no-randomness"]),
+        named(post(
+            "rotate_token",
+            "/tokens/{name}/rotate",
+            token,
+            "A new secret for a token",
+            rotate,
+        ))
+        .note(own)
+        .takes::<RotateRequest>("How long the secrets of before stay valid.")
+        .answers::<CreatedView>(200, "The token, with its new secret.")
+        .problems(&["no-such-token", "missing-right", "invalid-access", "taken"])
+        .problem("no-randomness"),
+        named(delete("revoke_token", "/tokens/{name}", token, "Revokes a token", revoke))
+            .note(own)
+            .answers::<TokenView>(200, "The token, which lets nobody in any more.")
+            .problems(&["no-such-token", "missing-right"]),
+    ]
 }
 
 /// All of them for whoever may administer, and for everybody else their own.

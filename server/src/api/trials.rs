@@ -17,6 +17,7 @@ use super::Api;
 use super::problem::{Problem, ProblemFault};
 use super::recorded::since;
 use super::rules::query;
+use super::table::{ADMINISTER, Endpoint, post};
 use crate::recorded::trial::{Trial, TrialError, TrialReport};
 use crate::rules::{BesideFiles, MAX_TOTAL, PolicyText};
 
@@ -25,24 +26,43 @@ pub const MAX_POLICIES: u64 = MAX_TOTAL + MAX_TOTAL / 4;
 const LINES: u64 = 1000;
 const MAX_LINES: u64 = 10_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct TrialQuery {
     /// A duration such as `30d`, or a time.
     since: Option<String>,
     /// Of a backtest: hold it against what the rules in force would have decided then.
     in_force: Option<bool>,
+    /// Lines of the report, at most; more than 10000 is 10000.
     limit: Option<u64>,
 }
 
 /// The candidate.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
+    /// The policy files.
     pub files: Vec<PolicyText>,
     /// Of a diff: what it is held against, else what is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Vec<PolicyText>>,
+}
+
+pub fn endpoints() -> Vec<Endpoint> {
+    let told = |endpoint: Endpoint| {
+        endpoint
+            .query::<TrialQuery>()
+            .takes::<Candidate>("The policy files.")
+            .of_at_most(MAX_POLICIES)
+            .answers::<TrialReport>(200, "What would be decided differently.")
+            .problems(&["invalid-policies", "invalid-candidate", "invalid-since"])
+            .problems(&["busy", "trial-failed"])
+    };
+    let (on_use, beside) = ("Policies, tried on recorded use", "Policies, held against others");
+    vec![
+        told(post("backtest_policies", "/policy/backtest", ADMINISTER, on_use, backtest)),
+        told(post("diff_policies", "/policy/diff", ADMINISTER, beside, diff)),
+    ]
 }
 
 pub async fn backtest(

@@ -22,13 +22,10 @@ pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
     let body_limit = move |method: &Method, path: &str| {
         let is_publish =
             method == Method::PUT && registries.iter().any(|base| path.starts_with(base.as_str()));
-        let is_import = method == Method::POST && crate::api::takes_import(path);
-        let is_trial = method == Method::POST && crate::api::takes_policies(path);
-        match (is_publish, is_import, is_trial) {
-            (true, _, _) => publish_bytes,
-            (_, true, _) => crate::advisories::MAX_IMPORT,
-            (_, _, true) => crate::api::trials::MAX_POLICIES,
-            _ => body_bytes,
+        match crate::api::table::body_limit(method, path) {
+            Some(more) => more,
+            None if is_publish => publish_bytes,
+            None => body_bytes,
         }
     };
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);

@@ -31,9 +31,11 @@ impl From<MetadataError> for ProofError {
 }
 
 /// The log as it is now, signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SignedHead {
+    /// The name of the log, as it stands in the note.
     pub origin: String,
+    /// How many entries it has.
     pub size: u64,
     /// The root of the tree, in base64.
     pub root: String,
@@ -44,24 +46,32 @@ pub struct SignedHead {
 }
 
 /// That an entry is in the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct InclusionProof {
+    /// The number of the entry.
     pub n: u64,
     /// Of the tree that it is proved for.
     pub size: u64,
     /// Hash of the entry, in base64 like all hashes here.
     pub leaf: String,
+    /// Of that tree.
     pub root: String,
+    /// From the leaf up.
     pub hashes: Vec<String>,
 }
 
 /// That the log of a size is the beginning of the log of a later one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ConsistencyProof {
+    /// The size of the earlier log.
     pub from: u64,
+    /// The size of the later one.
     pub to: u64,
+    /// The root of the earlier one.
     pub from_root: String,
+    /// The root of the later one.
     pub to_root: String,
+    /// In the order of RFC 6962.
     pub hashes: Vec<String>,
 }
 

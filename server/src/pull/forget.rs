@@ -26,10 +26,13 @@ use crate::metadata::records::{
 use crate::metadata::{Batch, Change};
 
 /// How much was dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Forgotten {
+    /// Documents that were dropped.
     pub documents: usize,
+    /// Versions that were dropped.
     pub versions: usize,
+    /// Files that were dropped.
     pub files: usize,
 }
 

@@ -24,7 +24,8 @@ pub struct Wanted {
     pub lines: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What would have been refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ObservedReport {
     pub since: Timestamp,
     pub until: Timestamp,
@@ -32,6 +33,7 @@ pub struct ObservedReport {
     pub requests: u64,
     /// Those of them that would have been refused, as far as they were asked about.
     pub would_be_refused: u64,
+    /// The most requests first.
     pub lines: Vec<ObservedLine>,
     /// Lines that are left out here.
     pub more: u64,
@@ -39,7 +41,8 @@ pub struct ObservedReport {
     pub unreadable: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Requests of one team for one version that would have been refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ObservedLine {
     pub package: Package,
     pub version: Version,
@@ -52,6 +55,7 @@ pub struct ObservedLine {
     pub code: Option<String>,
     /// The rule alone observes; else the whole server does.
     pub by_rule: bool,
+    /// How many.
     pub requests: u64,
     pub last: Timestamp,
 }

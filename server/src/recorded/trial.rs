@@ -45,7 +45,8 @@ pub struct Trial {
     pub lines: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What came of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TrialReport {
     pub since: Timestamp,
     pub until: Timestamp,

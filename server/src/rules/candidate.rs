@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::{Rules, files};
 
 /// A policy file that somebody sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyText {
     /// As a person should see it in front of a fault.
     pub name: String,
+    /// What is in it.
     pub text: String,
 }
 

@@ -15,8 +15,10 @@ use crate::metadata::records::{
 use crate::requests::{CloseError, Numbered, Obstacle, Standing};
 
 /// A request as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Request)]
 pub struct RequestView {
+    /// By which it is called.
     pub number: u64,
     pub state: Stage,
     #[serde(flatten)]
@@ -24,11 +26,14 @@ pub struct RequestView {
 }
 
 /// The record without what is stored for garth's own use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RequestRecord)]
 pub struct RequestRecordView {
+    /// `npm:left-pad`
     pub package: String,
     /// Absent: any version.
     pub versions: Option<String>,
+    /// Why, as the first person said it who said so.
     pub reason: Option<String>,
     pub since: Timestamp,
     pub last: Timestamp,
@@ -36,10 +41,12 @@ pub struct RequestRecordView {
     pub refusals: u64,
     /// Somebody known asked for it by name.
     pub by_people: bool,
+    /// Who asks, and who was refused.
     pub askers: Vec<AskerRecord>,
     /// Refusals of those who are not listed.
     pub by_others: u64,
     pub refused: Option<RefusedRecord>,
+    /// How many were made.
     pub comments: u32,
     pub closed: Option<ClosedRecord>,
     /// Many versions are asked for as one.
@@ -47,7 +54,9 @@ pub struct RequestRecordView {
     pub closure: Option<ClosureView>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Many versions that are asked for as one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RequestedClosure)]
 pub struct ClosureView {
     /// The lockfile that names them; absent: `package` needs them.
     pub lockfile: Option<String>,
@@ -100,16 +109,19 @@ impl From<Numbered> for RequestView {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A page of requests.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RequestList {
+    /// By number.
     pub requests: Vec<RequestView>,
     /// Give this as `after` for the next page.
     pub next: Option<u64>,
 }
 
 /// What is asked for.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Ask)]
 pub struct AskBody {
     /// `npm:left-pad`, `npm:left-pad@1.3.0` or `npm:left-pad@^1`; left out with `lockfile`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,8 +135,10 @@ pub struct AskBody {
     /// Of those two: the registry that is asked, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
+    /// Why it is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// For which team, where no token says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
     /// A self-given name, of somebody without a token.
@@ -135,8 +149,10 @@ pub struct AskBody {
     pub build: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What a lockfile names.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Lockfile)]
 pub struct LockfileBody {
     /// As an approver should see it: `package-lock.json of shop`
     pub name: String,
@@ -144,7 +160,9 @@ pub struct LockfileBody {
     pub versions: Vec<PackageVersion>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What came of asking.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Asked)]
 pub struct AskedView {
     pub request: RequestView,
     /// It was asked for before, and rejected.
@@ -154,20 +172,26 @@ pub struct AskedView {
     pub unmet: Vec<Unmet>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A request for the same that was rejected before.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = EarlierRejection)]
 pub struct RejectedView {
+    /// Of that request.
     pub number: u64,
     pub at: Timestamp,
+    /// Why it was rejected.
     pub reason: String,
 }
 
 /// What an approver needs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RequestDetail {
     pub request: RequestView,
+    /// Comments, in their order.
     pub said: Vec<RequestComment>,
     /// Of the version that stands for what is asked; absent where none is known yet.
     pub decision: Option<DecisionView>,
+    /// Those that speak of that version; absent where nothing was ever imported.
     pub advisories: Option<Vec<KnownView>>,
     /// What stands in the way of an allow.
     pub standing: Vec<StandingView>,
@@ -180,7 +204,8 @@ pub struct RequestDetail {
 }
 
 /// One of many versions that are asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = RequestedVersion)]
 pub struct VersionView {
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -189,10 +214,14 @@ pub struct VersionView {
     pub advisories: Option<Vec<KnownView>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A rule that stands in the way of an allow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Obstacle)]
 pub struct StandingView {
+    /// Its name.
     pub rule: String,
     pub effect: Effect,
+    /// In words.
     pub why: String,
 }
 
@@ -203,9 +232,12 @@ impl From<Standing> for StandingView {
     }
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// Which requests are approved, and how far.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Approval)]
 pub struct ApproveBody {
+    /// Their numbers.
     pub requests: Vec<u64>,
     /// `everyone`, `web` or `web/shop`; left out: everyone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -213,29 +245,39 @@ pub struct ApproveBody {
     /// Left out: as it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub versions: Option<String>,
+    /// When the rules end that this makes: a date or a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// Why, for whoever reads the rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Lifts a deny or a hold that stands in the way; takes a reason and an end.
     #[serde(default)]
     pub waive: bool,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// Which requests are rejected, and why.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Rejection)]
 pub struct RejectBody {
+    /// Their numbers.
     pub requests: Vec<u64>,
+    /// Told to whoever asks.
     pub reason: String,
 }
 
 /// What became of each: one that failed does not undo another.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Outcomes {
+    /// In the order in which the requests were named.
     pub outcomes: Vec<Outcome>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What became of one request.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Outcome {
+    /// Of the request.
     pub number: u64,
     pub request: Option<RequestView>,
     /// How the version that was asked for is decided now.
@@ -250,9 +292,12 @@ pub struct Outcome {
     pub refused: Vec<Verdict>,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// What somebody says of a request.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Comment)]
 pub struct CommentBody {
+    /// As it is shown.
     pub text: String,
 }
 

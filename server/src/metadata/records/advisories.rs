@@ -81,7 +81,8 @@ pub struct AdvisoriesRecord {
 }
 
 /// The last import from one source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = AdvisorySource)]
 pub struct SourceRecord {
     pub imported: Timestamp,
     /// All that the source had, so what it has no more was taken away.

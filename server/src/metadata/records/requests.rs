@@ -13,8 +13,21 @@ use serde::{Deserialize, Serialize};
 use super::{Key, Prefix, Record};
 
 /// How far a request has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = RequestState)]
 pub enum Stage {
     Open,
     Approved,
@@ -59,6 +72,7 @@ pub struct RequestRecord {
     pub refusals: u64,
     /// Somebody who is known asked for it by name: it never falls away by itself.
     pub by_people: bool,
+    /// Who asks, and who was refused.
     pub askers: Vec<AskerRecord>,
     /// Refusals of those who are not listed, because too many are.
     pub by_others: u64,
@@ -94,7 +108,8 @@ pub struct RequestVersions {
 }
 
 /// Somebody who asks, or a machine that was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Asker)]
 pub struct AskerRecord {
     /// Of the token, or self-given.
     pub name: Option<String>,
@@ -111,21 +126,27 @@ pub struct AskerRecord {
     pub asked: bool,
     /// What was built when it was refused, the latest last.
     pub builds: Vec<String>,
+    /// How often it was refused.
     pub refusals: u64,
     pub since: Timestamp,
     pub last: Timestamp,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The last refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = LastRefusal)]
 pub struct RefusedRecord {
+    /// That was refused.
     pub version: String,
     pub effect: Effect,
+    /// The rule that refused it; absent where none allows it.
     pub rule: Option<String>,
     pub at: Timestamp,
 }
 
 /// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Closing)]
 pub struct ClosedRecord {
     pub at: Timestamp,
     /// A person, or the name of the policy that approves by itself; of an answered one, who made the
@@ -133,19 +154,23 @@ pub struct ClosedRecord {
     pub by: String,
     /// `by` is a policy.
     pub automatic: bool,
+    /// Why, as it was said.
     pub reason: Option<String>,
     /// The rules and waivers that the approval made, or that answered it.
     pub rules: Vec<String>,
 }
 
 /// Something that somebody said of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RequestComment {
     pub at: Timestamp,
+    /// Who said it.
     pub by: String,
+    /// A token says so.
     pub verified: bool,
     /// It joined the request with this.
     pub asked: bool,
+    /// As it was said.
     pub text: String,
 }
 

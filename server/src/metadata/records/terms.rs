@@ -5,23 +5,31 @@ use policies::rules::Rule;
 use serde::{Deserialize, Serialize};
 
 /// What else a rule can say, as it was written; absent and empty where it says nothing of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct RuleTerms {
+    /// A condition in CEL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// Whom it concerns; empty: everybody.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub teams: Vec<String>,
+    /// Where it holds; empty: everywhere.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub environments: Vec<String>,
+    /// Who answers for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Where more is to be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// From when on it says something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts: Option<Timestamp>,
+    /// It decides nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub observe: bool,
+    /// The deny or hold that it lifts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waives: Option<String>,
 }

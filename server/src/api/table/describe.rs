@@ -1,0 +1,261 @@
+//! What an endpoint says of itself: what it takes, what it answers, and how it fails.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::Method;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{
+    Content, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+use super::{Endpoint, Needs};
+use crate::api::codes::{self, Code};
+use crate::api::problem::Problem;
+
+pub const JSON: &str = "application/json";
+pub const PROBLEM: &str = "application/problem+json";
+/// What the document calls the way in which a token is sent.
+pub const TOKEN: &str = "token";
+
+/// Made of what the client sent; every endpoint can answer them.
+const ALWAYS: [&str; 3] = ["store-unavailable", "store-damaged", "internal"];
+const WITH_TOKEN: [&str; 2] = ["unauthorized", "token-not-valid"];
+const WITH_BODY: [&str; 4] = ["not-json", "body-not-read", "invalid-json", "too-large"];
+const CHANGES: [&str; 2] = ["changed-meanwhile", "store-full"];
+
+impl Endpoint {
+    pub fn note(mut self, note: &'static str) -> Self {
+        self.note = note;
+        self
+    }
+
+    /// A part of the path that varies.
+    pub fn part<P: PartialSchema>(mut self, name: &str, description: &str) -> Self {
+        self.parameters.push(
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .description(Some(description))
+                .schema(Some(P::schema()))
+                .build(),
+        );
+        self
+    }
+
+    pub fn query<Q: IntoParams>(mut self) -> Self {
+        self.parameters.extend(Q::into_params(|| Some(ParameterIn::Query)));
+        self.problem("invalid-query")
+    }
+
+    /// A body in JSON.
+    pub fn takes<B: ToSchema>(mut self, description: &str) -> Self {
+        let content = Content::new(Some(self.named::<B>()));
+        self.body = Some(
+            RequestBodyBuilder::new()
+                .description(Some(description))
+                .required(Some(Required::True))
+                .content(JSON, content)
+                .build(),
+        );
+        self.problems.extend(WITH_BODY);
+        self
+    }
+
+    /// A body of bytes, of at most so many.
+    pub fn takes_bytes(mut self, description: &str, most: u64) -> Self {
+        let bytes = ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .content_media_type("application/octet-stream");
+        self.body = Some(
+            RequestBodyBuilder::new()
+                .description(Some(description))
+                .required(Some(Required::True))
+                .content("application/octet-stream", Content::new(Some(bytes)))
+                .build(),
+        );
+        self.body_limit = Some(most);
+        self.problems(&["broken-body", "too-large"])
+    }
+
+    /// A larger body than elsewhere.
+    pub fn of_at_most(mut self, bytes: u64) -> Self {
+        self.body_limit = Some(bytes);
+        self.problem("broken-body")
+    }
+
+    pub fn answers<A: ToSchema>(mut self, status: u16, description: &str) -> Self {
+        let content = Content::new(Some(self.named::<A>()));
+        let response = ResponseBuilder::new().description(description).content(JSON, content);
+        self.answers.push((status, response.build()));
+        self
+    }
+
+    /// 201, and where it is from now on.
+    pub fn makes<A: ToSchema>(self, description: &str) -> Self {
+        let mut made = self.answers::<A>(201, description);
+        if let Some((_, response)) = made.answers.last_mut() {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let location = HeaderBuilder::new()
+                .schema(text)
+                .description(Some("Where what was made is."))
+                .build();
+            response.headers.insert("Location".to_owned(), location);
+        }
+        made
+    }
+
+    pub fn answers_nothing(mut self, description: &str) -> Self {
+        self.answers.push((204, Response::new(description)));
+        self
+    }
+
+    /// The last answer can be had in another form, too.
+    pub fn or_as(mut self, kind: &str) -> Self {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        if let Some((_, response)) = self.answers.last_mut() {
+            response.content.insert(kind.to_owned(), Content::new(Some(text)));
+        }
+        self
+    }
+
+    pub fn header(mut self, name: &str, description: &str) -> Self {
+        self.parameters.push(
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Header)
+                .required(Required::False)
+                .description(Some(description))
+                .schema(Some(String::schema()))
+                .build(),
+        );
+        self
+    }
+
+    /// An answer that is no JSON.
+    pub fn answers_text(mut self, kind: &str, description: &str) -> Self {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let response =
+            ResponseBuilder::new().description(description).content(kind, Content::new(Some(text)));
+        self.answers.push((200, response.build()));
+        self
+    }
+
+    pub fn problem(mut self, code: &'static str) -> Self {
+        self.problems.push(code);
+        self
+    }
+
+    pub fn problems(mut self, codes: &[&'static str]) -> Self {
+        self.problems.extend(codes);
+        self
+    }
+
+    /// A reference to the schema, which goes into the document with those that it refers to.
+    fn named<T: ToSchema>(&mut self) -> Ref {
+        self.schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(&mut self.schemas);
+        Ref::from_schema_name(T::name())
+    }
+
+    pub fn schemas(&self) -> &[(String, RefOr<Schema>)] {
+        &self.schemas
+    }
+
+    /// The codes of everything that can go wrong here.
+    pub fn codes(&self) -> impl Iterator<Item = &'static Code> {
+        let changes = self.method != Method::GET && self.needs != Needs::Nothing;
+        let always: &[&str] = if self.needs == Needs::Nothing { &[] } else { &ALWAYS };
+        let token: &[&str] = if self.needs == Needs::Nothing { &[] } else { &WITH_TOKEN };
+        let may = matches!(self.needs, Needs::Some(_) | Needs::Whole(_) | Needs::ReadOrNobody);
+        let wanted: Vec<&str> = [
+            always,
+            token,
+            if may { &["missing-right"] } else { &[] },
+            if changes { &CHANGES } else { &[] },
+            &self.problems,
+        ]
+        .concat();
+        codes::CODES.iter().filter(move |code| wanted.contains(&code.code))
+    }
+
+    #[cfg(test)]
+    pub fn own_problems(&self) -> &[&'static str] {
+        &self.problems
+    }
+
+    /// The group that it is shown in.
+    pub fn tag(&self) -> &'static str {
+        self.path.split('/').nth(1).unwrap_or_default()
+    }
+
+    pub fn item(&self) -> PathItem {
+        let method = match self.method {
+            Method::POST => HttpMethod::Post,
+            Method::PUT => HttpMethod::Put,
+            Method::PATCH => HttpMethod::Patch,
+            Method::DELETE => HttpMethod::Delete,
+            _ => HttpMethod::Get,
+        };
+        PathItem::new(method, self.operation())
+    }
+
+    fn operation(&self) -> Operation {
+        let mut extensions = ExtensionsBuilder::new().add("x-garth-right", self.needs.as_str());
+        let mut operation = OperationBuilder::new()
+            .operation_id(Some(self.id))
+            .tag(self.tag())
+            .summary(Some(self.summary))
+            .description(Some(self.note).filter(|note| !note.is_empty()))
+            .parameters(Some(self.parameters.clone()))
+            .request_body(self.body.clone());
+        match self.needs {
+            Needs::Nothing => operation = operation.security(SecurityRequirement::default()),
+            Needs::ReadOrNobody => {
+                extensions = extensions.add("x-garth-anonymous", true);
+                operation = operation.security(SecurityRequirement::default()).security(token());
+            }
+            Needs::Some(_) => {
+                extensions = extensions.add("x-garth-limited", true);
+                operation = operation.security(token());
+            }
+            Needs::Token | Needs::Whole(_) => operation = operation.security(token()),
+        }
+        for (status, response) in &self.answers {
+            operation = operation.response(status.to_string(), response.clone());
+        }
+        let mut by_status: BTreeMap<u16, Vec<&Code>> = BTreeMap::new();
+        for code in self.codes() {
+            for status in code.statuses {
+                by_status.entry(*status).or_default().push(code);
+            }
+        }
+        for (status, codes) in by_status {
+            operation = operation.response(status.to_string(), problem(&codes));
+        }
+        operation.extensions(Some(extensions.build())).build()
+    }
+}
+
+fn token() -> SecurityRequirement {
+    SecurityRequirement::new(TOKEN, Vec::<String>::new())
+}
+
+fn problem(codes: &[&Code]) -> Response {
+    let lines: Vec<String> =
+        codes.iter().map(|code| format!("`{}`: {}", code.code, code.meaning)).collect();
+    let content = Content::new(Some(Ref::from_schema_name(Problem::name())));
+    let names: Vec<&str> = codes.iter().map(|code| code.code).collect();
+    let extensions = ExtensionsBuilder::new().add("x-garth-codes", names).build();
+    ResponseBuilder::new()
+        .description(lines.join("\n\n"))
+        .content(PROBLEM, content)
+        .extensions(Some(extensions))
+        .build()
+}
