@@ -10,6 +10,9 @@
 //! [`register`] how tokens come and go.
 
 pub mod admin_token;
+pub mod directory;
+pub mod login;
+pub mod passwords;
 pub mod register;
 pub mod rights;
 pub mod roles;
@@ -21,12 +24,13 @@ use std::sync::Arc;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use policies::rules::Pattern;
 
 use self::admin_token::AdminToken;
+use self::passwords::Passwords;
 use self::register::Register;
-use self::rights::{Place, Right, Rights};
+use self::rights::{Grant, Place, Right, Rights};
 use self::secret::Hash;
 use self::table::{Gone, Whose};
 use crate::gate::Asking;
@@ -47,14 +51,24 @@ pub struct Person {
     pub token: Option<Arc<str>>,
     /// `unit/team`
     pub team: Option<Arc<str>>,
+    /// What was given to the token.
     pub rights: Rights,
+    /// What whoever it is for may, where they are known here: beyond it nothing that was given counts.
+    pub ceiling: Option<Rights>,
     /// The end of the secret that was sent.
     pub expires: Option<Timestamp>,
 }
 
 impl Person {
     fn admin() -> Self {
-        Self { name: ADMIN.into(), token: None, team: None, rights: Rights::all(), expires: None }
+        Self {
+            name: ADMIN.into(),
+            token: None,
+            team: None,
+            rights: Rights::all(),
+            ceiling: None,
+            expires: None,
+        }
     }
 
     /// Without a limit.
@@ -63,17 +77,28 @@ impl Person {
     }
 
     pub fn may_at(&self, right: Right, place: &Place<'_>) -> bool {
-        self.rights.allow(right, place)
+        self.both(|rights| rights.allow(right, place))
     }
 
     /// For every package that a pattern means.
     pub fn may_for_all(&self, right: Right, pattern: &Pattern) -> bool {
-        self.rights.allow_all(right, pattern)
+        self.both(|rights| rights.allow_all(right, pattern))
     }
 
     /// For something, if not for everything.
     pub fn may_somewhere(&self, right: Right) -> bool {
-        self.rights.has_some(right)
+        self.both(|rights| rights.has_some(right))
+    }
+
+    fn both(&self, ask: impl Fn(&Rights) -> bool) -> bool {
+        ask(&self.rights) && self.ceiling.as_ref().is_none_or(ask)
+    }
+
+    /// What of these is more than this person may.
+    pub fn beyond(&self, rights: &Rights) -> Vec<String> {
+        let within = |own: &Rights, grant: &Grant| own.covers(grant);
+        let is_beyond = |grant: &&Grant| !self.both(|own| within(own, grant));
+        rights.iter().filter(is_beyond).map(Grant::to_string).collect()
     }
 
     /// An error says why not, for whoever reads the refusal.
@@ -85,6 +110,14 @@ impl Person {
     pub fn lacks(&self, right: Right, place: &Place<'_>) -> String {
         let token = self.token.as_deref().unwrap_or(ADMIN);
         let limit = place.package.map(|package| format!("={package}")).unwrap_or_default();
+        if self.rights.allow(right, place) {
+            let may = self.ceiling.as_ref().map(Rights::to_string).unwrap_or_default();
+            return format!(
+                "this needs the right `{right}`{place}, and {} may only: {may}. Whoever runs this \
+                 garth gives a role that has it: garth user change {} --role ROLE",
+                self.name, self.name
+            );
+        }
         format!(
             "this needs the right `{right}`{place}, and the token {token} has only: {}. Whoever \
              runs this garth makes one that has it: garth token create NAME --for {} --right {right}{limit}",
@@ -122,11 +155,15 @@ pub struct Access {
     admin: AdminToken,
     admin_person: Arc<Person>,
     register: Register,
+    passwords: Passwords,
+    /// How long somebody is logged in.
+    session: SignedDuration,
 }
 
 impl Access {
-    pub fn new(admin: AdminToken, register: Register) -> Self {
-        Self { admin, admin_person: Arc::new(Person::admin()), register }
+    pub fn new(admin: AdminToken, register: Register, session: SignedDuration) -> Self {
+        let (admin_person, passwords) = (Arc::new(Person::admin()), Passwords::default());
+        Self { admin, admin_person, register, passwords, session }
     }
 
     /// Where tokens and teams are made.

@@ -13,7 +13,9 @@ pub mod docs;
 pub mod events;
 pub mod forget;
 pub mod log;
+pub mod login;
 pub mod openapi;
+pub mod people;
 pub mod problem;
 pub mod recorded;
 pub mod requests;
@@ -31,7 +33,7 @@ use actix_web::web;
 
 use crate::access::{Access, Person};
 use crate::advisories::Advisories;
-use crate::audit::Log;
+use crate::audit::{Log, Often};
 use crate::clock::Clock;
 use crate::closures::Closures;
 use crate::config::{Anonymous, Mode};
@@ -54,6 +56,8 @@ pub struct Api {
     pub advisories: Advisories,
     pub requests: Requests,
     pub access: Access,
+    /// Counts for the audit log what comes often.
+    pub often: Often,
     pub memory: Memory,
     pub recorder: Recorder,
     pub revisions: Revisions,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
+use jiff::SignedDuration;
 use policies::package::Digest;
 use tokio::runtime::Handle;
 
@@ -132,7 +133,8 @@ async fn open_access(
     let register = Register::open(Arc::clone(metadata), clock.clone()).await;
     let register = register.map_err(|fault| start_error("reading the tokens", &fault))?;
     register.watch();
-    Ok((Access::new(token, register), file))
+    let session = SignedDuration::try_from(config.login.life).unwrap_or(SignedDuration::MAX);
+    Ok((Access::new(token, register, session), file))
 }
 
 /// After the last client has left, how long what is on its way from upstreams may take to be kept.
@@ -238,6 +240,7 @@ impl App {
             advisories,
             requests,
             access,
+            often: garden.often.clone(),
             memory,
             recorder,
             revisions,

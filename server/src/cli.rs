@@ -11,6 +11,7 @@ mod exit;
 mod forget;
 mod init;
 mod log;
+mod login;
 mod observed;
 mod policy;
 mod remedy;
@@ -24,6 +25,7 @@ mod setup;
 mod talk;
 mod team;
 mod token;
+mod user;
 mod waive;
 pub mod why;
 
@@ -81,6 +83,10 @@ enum Command {
     Team(team::TeamCommand),
     Log(log::LogCommand),
     Role(role::RoleCommand),
+    User(user::UserCommand),
+    Login(login::Login),
+    Logout(login::Logout),
+    Whoami(login::Whoami),
     Check(check::Check),
 }
 
@@ -107,6 +113,10 @@ impl Command {
             Self::Team(command) => command.run(&env),
             Self::Log(command) => command.run(&env),
             Self::Role(command) => command.run(&env),
+            Self::User(command) => command.run(&env),
+            Self::Login(command) => command.run(&env),
+            Self::Logout(command) => command.run(&env),
+            Self::Whoami(command) => command.run(&env),
             Self::Check(command) => command.run(env, &Clock::system()),
         }
     }

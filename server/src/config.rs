@@ -14,6 +14,7 @@ mod given;
 mod known;
 mod limits;
 mod log;
+mod login;
 mod parse;
 mod read;
 mod recorded;
@@ -41,6 +42,7 @@ pub use faults::{ConfigFault, Place};
 pub use files::read_text;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
+pub use login::LoginConfig;
 pub use parse::{WrongUrl, base_url, duration as parse_duration};
 pub use recorded::RecordedConfig;
 pub use registry::{Credentials, Format, RESERVED_NAMES, RegistryConfig};
@@ -81,6 +83,7 @@ pub struct Config {
     pub recorded: RecordedConfig,
     pub requests: RequestsConfig,
     pub audit: AuditConfig,
+    pub login: LoginConfig,
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
     /// Why another audit log than was signed here is taken at this start.
@@ -205,6 +208,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
         recorded: recorded::read(reader),
         requests: requests::read(reader),
         audit: audit::read(reader),
+        login: login::read(reader),
         tls: tls::read(reader),
         log: log::read(reader),
         accept_log: None,

@@ -1,4 +1,4 @@
-//! The register of teams and tokens: made, rotated, revoked; durable before they count, and in
+//! The register of people, teams, roles and tokens: made, rotated, revoked; durable before they count, and in
 //! memory for whoever is asked about one.
 //!
 //! Nobody makes a token that can do more than their own: no right beyond theirs, no other team than
@@ -7,9 +7,11 @@
 
 mod change;
 mod roles;
+mod sessions;
 mod teams;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,20 +21,25 @@ use tokio::sync::Mutex;
 
 use super::rights::{Place, Right};
 use super::secret::{Hash, NoRandomness};
-use super::table::{Table, Token, Whose};
+use super::table::{Gone, Table, Token, Whose};
 use crate::clock::Clock;
 use crate::metadata::records::{
-    Key, Prefix, Record, RoleRecord, TeamRecord, TokenRecord, TokenUseRecord, decode,
+    Key, LoginRecord, Prefix, Record, RoleRecord, TeamRecord, TokenRecord, TokenUseRecord,
+    UnitRecord, UserRecord, decode,
 };
 use crate::metadata::{Batch, Metadata, MetadataError};
 
 pub use change::{Created, DEFAULT_GRACE, DEFAULT_LIFE, Life, MAX_GRACE, NewToken};
-pub use roles::{NewRole, RoleFound};
+pub use roles::{Holder, NewRole, RoleFound};
+pub use sessions::NewSession;
+pub use users::{NewUser, UserChange, UserFound};
 
 /// What is revoked and expired included.
 pub const MAX_TOKENS: usize = 50_000;
 pub const MAX_TEAMS: usize = 10_000;
 pub const MAX_ROLES: usize = 1000;
+/// Those that were removed included.
+pub const MAX_USERS: usize = 50_000;
 const PAGE: usize = 1000;
 /// How exactly it is kept when a token was last used.
 const USE_SECONDS: i64 = 600;
@@ -51,6 +58,8 @@ pub enum RegisterError {
     NoSuchToken { name: String, near: Option<String> },
     #[error("there is no role {name:?}{}; garth role list shows those that there are", meant(near.as_deref()))]
     NoSuchRole { name: String, near: Option<String> },
+    #[error("there is nobody called {name:?} here{}; garth user list shows who is", meant(near.as_deref()))]
+    NoSuchUser { name: String, near: Option<String> },
     /// Whoever asks may not.
     #[error("{0}")]
     Beyond(String),
@@ -94,6 +103,12 @@ impl Register {
         for (key, team) in read_all::<TeamRecord>(store).await? {
             table.put_team(&key.parts().join("/"), team);
         }
+        for (key, unit) in read_all::<UnitRecord>(store).await? {
+            table.put_unit(&name_of(&key), unit);
+        }
+        for (key, user) in read_all::<UserRecord>(store).await? {
+            table.put_user(&name_of(&key), user);
+        }
         for (key, role) in read_all::<RoleRecord>(store).await? {
             table.put_role(&name_of(&key), role);
         }
@@ -104,6 +119,9 @@ impl Register {
             let name = name_of(&key);
             table.put(Token::new(&name, token, uses.get(&name).map(|used| used.at)));
         }
+        for (key, login) in read_all::<LoginRecord>(store).await? {
+            table.put(Token::new(&name_of(&key), login.0, None));
+        }
         let (table, turn) = (RwLock::new(table), Mutex::default());
         Ok(Self(Arc::new(Inner { metadata, clock, table, turn })))
     }
@@ -113,22 +131,24 @@ impl Register {
         self.0.table.read().whose(hash, self.0.clock.now())
     }
 
-    /// Every token, sorted by name.
-    pub fn tokens(&self) -> Vec<Arc<Token>> {
-        self.0.table.read().tokens().cloned().collect()
+    /// Every token, sorted by name, and what became of it.
+    pub fn tokens(&self) -> Vec<(Arc<Token>, Option<Gone>)> {
+        let (table, now) = (self.0.table.read(), self.0.clock.now());
+        table.tokens().map(|token| (Arc::clone(token), table.ended(token, now))).collect()
     }
 
     /// Every team, sorted by name, with how many valid tokens it has.
     pub fn teams(&self) -> Vec<(Arc<str>, TeamRecord, usize)> {
         let (table, now) = (self.0.table.read(), self.0.clock.now());
         let mut counts = std::collections::HashMap::<&str, usize>::new();
-        for token in table.tokens().filter(|token| token.gone(now).is_none()) {
+        for token in table.tokens().filter(|token| table.ended(token, now).is_none()) {
             if let Some(team) = token.record.team.as_deref() {
                 *counts.entry(team).or_default() += 1;
             }
         }
         let count = |team: &str| counts.get(team).copied().unwrap_or_default();
-        table.teams().map(|(name, team)| (name.clone(), team.clone(), count(name))).collect()
+        let teams = table.directory().teams.iter();
+        teams.map(|(name, team)| (name.clone(), team.clone(), count(name))).collect()
     }
 
     /// Writes now and then when tokens were used, for as long as somebody holds the register.
@@ -138,7 +158,9 @@ impl Register {
             loop {
                 tokio::time::sleep(LOOK).await;
                 let Some(inner) = inner.upgrade() else { return };
-                Self(inner).keep_uses(USE_SECONDS).await;
+                let register = Self(inner);
+                register.keep_uses(USE_SECONDS).await;
+                register.forget_passed().await;
             }
         });
     }

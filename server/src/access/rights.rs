@@ -126,6 +126,10 @@ impl Rights {
         Right::ALL.into_iter().map(Grant::whole).collect()
     }
 
+    pub fn is_everything(&self) -> bool {
+        Right::ALL.into_iter().all(|right| self.has(right))
+    }
+
     pub fn none() -> Self {
         [].into_iter().collect()
     }
@@ -157,9 +161,14 @@ impl Rights {
         self.grants.iter().chain(others.grants.iter()).cloned().collect()
     }
 
+    /// Whether these give all that the grant does; certain where it says so.
+    pub fn covers(&self, grant: &Grant) -> bool {
+        self.grants.iter().any(|own| own.covers(grant))
+    }
+
     /// What is in these and not within `others`; certain where it finds nothing.
     pub fn beyond<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a Grant> {
-        self.iter().filter(|grant| !others.grants.iter().any(|other| other.covers(grant)))
+        self.iter().filter(|grant| !others.covers(grant))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Grant> {

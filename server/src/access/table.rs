@@ -1,4 +1,4 @@
-//! The tokens and teams that there are, in memory: whom a hash belongs to is one look-up.
+//! The tokens that there are, in memory: whom a hash belongs to is one look-up.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::Timestamp;
 
 use super::Person;
+use super::directory::{Directory, Role};
 use super::rights::Rights;
-use super::roles;
 use super::secret::Hash;
-use crate::metadata::records::{RoleRecord, SecretRecord, TeamRecord, TokenRecord};
+use crate::metadata::records::{
+    RoleRecord, SecretRecord, TeamRecord, TokenRecord, UnitRecord, UserRecord,
+};
 
 /// When nothing is known of a use.
 const NEVER: i64 = i64::MIN;
@@ -44,11 +46,13 @@ impl Token {
         Timestamp::from_second(used).ok().filter(|_| used != NEVER)
     }
 
-    /// The use that is not stored yet, where the stored one is older than it by so many seconds.
+    /// The use that is not stored yet, where the stored one is older than it by so many seconds. Of
+    /// one that is soon forgotten none is.
     pub fn unkept(&self, seconds: i64) -> Option<i64> {
         let used = self.uses.used.load(Ordering::Relaxed);
         let kept = self.uses.kept.load(Ordering::Relaxed);
-        (used != NEVER && used.saturating_sub(kept) > seconds).then_some(used)
+        let is_newer = used != NEVER && used.saturating_sub(kept) > seconds;
+        (is_newer && !self.is_passing()).then_some(used)
     }
 
     pub fn set_kept(&self, used: i64) {
@@ -60,9 +64,14 @@ impl Token {
         Rights::stored(self.record.rights.iter().map(String::as_str))
     }
 
+    /// Nobody made it: it came of a login or an exchange, and is forgotten after its end.
+    pub fn is_passing(&self) -> bool {
+        self.record.origin.is_some()
+    }
+
     /// Nobody can use it any more, whatever secret they have.
     pub fn gone(&self, now: Timestamp) -> Option<Gone> {
-        let gone = |how, at| Some(Gone { token: Arc::clone(&self.name), how, at });
+        let gone = |how, at| Some(Gone { token: Arc::clone(&self.name), how, at: Some(at) });
         match (&self.record.revoked, self.record.expires) {
             (Some(revoked), _) => gone(Ending::Revoked, revoked.at),
             (None, Some(at)) if at <= now => gone(Ending::Expired, at),
@@ -71,7 +80,7 @@ impl Token {
     }
 
     /// As long as this secret of it is valid, unless it is revoked.
-    fn until(&self, secret: &SecretRecord) -> Option<Timestamp> {
+    pub fn until(&self, secret: &SecretRecord) -> Option<Timestamp> {
         [self.record.expires, secret.until].into_iter().flatten().min()
     }
 }
@@ -81,7 +90,8 @@ impl Token {
 pub struct Gone {
     pub token: Arc<str>,
     pub how: Ending,
-    pub at: Timestamp,
+    /// Since when, where that is known.
+    pub at: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,18 +100,37 @@ pub enum Ending {
     Expired,
     /// It was rotated, and the time for which both were valid is over.
     Replaced,
+    OwnerDisabled,
+    OwnerRemoved,
+    /// It came of a login, and the password was changed since.
+    PasswordSet,
+    TeamRemoved,
+    /// Its owner is of its team no more.
+    LeftTeam,
 }
 
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { token, how, at } = self;
         match how {
-            Ending::Revoked => write!(f, "the token {token} was revoked {at:.0}"),
-            Ending::Expired => write!(f, "the token {token} expired {at:.0}"),
+            Ending::Revoked => write!(f, "the token {token} was revoked"),
+            Ending::Expired => write!(f, "the token {token} expired"),
             Ending::Replaced => {
-                write!(f, "the token {token} was rotated, and this secret of it ended {at:.0}")
+                write!(f, "the token {token} was rotated, and this secret of it ended")
             }
-        }
+            Ending::OwnerDisabled => {
+                write!(f, "the token {token} is of somebody who was disabled here")
+            }
+            Ending::OwnerRemoved => {
+                write!(f, "the token {token} is of somebody who was removed here")
+            }
+            Ending::PasswordSet => write!(f, "the login {token} ended with a new password"),
+            Ending::TeamRemoved => write!(f, "the token {token} is of a team that was removed"),
+            Ending::LeftTeam => {
+                write!(f, "the token {token} is of a team that its owner is in no more")
+            }
+        }?;
+        at.map_or(Ok(()), |at| write!(f, " {at:.0}"))
     }
 }
 
@@ -117,43 +146,7 @@ pub enum Whose {
 pub struct Table {
     tokens: BTreeMap<Arc<str>, Arc<Token>>,
     by_hash: HashMap<Hash, Entry>,
-    teams: BTreeMap<Arc<str>, TeamRecord>,
-    roles: Roles,
-}
-
-/// Those that were made here.
-#[derive(Debug, Default)]
-struct Roles(BTreeMap<Arc<str>, Role>);
-
-#[derive(Clone, Debug)]
-pub struct Role {
-    pub record: RoleRecord,
-    pub rights: Rights,
-}
-
-impl Roles {
-    /// What all of these give; one that is not there gives nothing.
-    fn give(&self, names: &[String]) -> Rights {
-        names
-            .iter()
-            .filter_map(|name| self.rights(name))
-            .fold(Rights::none(), |all, more| all.and(&more))
-    }
-
-    fn rights(&self, name: &str) -> Option<Rights> {
-        roles::built_in(name).or_else(|| self.0.get(name).map(|role| role.rights.clone()))
-    }
-
-    fn person(&self, token: &Token, secret: &SecretRecord) -> Person {
-        let record = &token.record;
-        Person {
-            name: record.owner.as_str().into(),
-            token: Some(Arc::clone(&token.name)),
-            team: record.team.as_deref().map(Arc::from),
-            rights: token.rights().and(&self.give(&record.roles)),
-            expires: token.until(secret),
-        }
-    }
+    directory: Directory,
 }
 
 #[derive(Debug)]
@@ -161,22 +154,29 @@ struct Entry {
     token: Arc<Token>,
     secret: SecretRecord,
     person: Arc<Person>,
+    /// What became of it by what became of others.
+    ended: Option<Gone>,
 }
 
 impl Table {
     pub fn whose(&self, hash: Hash, now: Timestamp) -> Whose {
-        let Some(Entry { token, person, .. }) = self.by_hash.get(&hash) else {
+        let Some(Entry { token, person, ended, .. }) = self.by_hash.get(&hash) else {
             return Whose::Nobodys;
         };
-        if let Some(gone) = token.gone(now) {
+        if let Some(gone) = token.gone(now).or_else(|| ended.clone()) {
             return Whose::Gone(gone);
         }
         if let Some(at) = person.expires.filter(|until| *until <= now) {
             let token = Arc::clone(&token.name);
-            return Whose::Gone(Gone { token, how: Ending::Replaced, at });
+            return Whose::Gone(Gone { token, how: Ending::Replaced, at: Some(at) });
         }
         token.uses.used.store(now.as_second(), Ordering::Relaxed);
         Whose::Of(Arc::clone(person))
+    }
+
+    /// Nobody can use it any more, by itself or by what became of those whom it is for.
+    pub fn ended(&self, token: &Token, now: Timestamp) -> Option<Gone> {
+        token.gone(now).or_else(|| self.directory.ended(token))
     }
 
     /// In the place of the one of that name.
@@ -186,9 +186,10 @@ impl Table {
         for secret in &token.record.secrets {
             // What is no hash is nobody's.
             let Some(hash) = Hash::from_hex(&secret.hash) else { continue };
-            let person = Arc::new(self.roles.person(&token, secret));
-            let entry = Entry { token: Arc::clone(&token), secret: secret.clone(), person };
-            self.by_hash.insert(hash, entry);
+            let person = Arc::new(self.directory.person(&token, secret));
+            let ended = self.directory.ended(&token);
+            let (token, secret) = (Arc::clone(&token), secret.clone());
+            self.by_hash.insert(hash, Entry { token, secret, person, ended });
         }
         self.tokens.insert(Arc::clone(&token.name), Arc::clone(&token));
         token
@@ -203,7 +204,7 @@ impl Table {
         self.put(token)
     }
 
-    fn remove(&mut self, name: &str) {
+    pub fn remove(&mut self, name: &str) {
         let Some(before) = self.tokens.remove(name) else { return };
         for hash in before.record.secrets.iter().filter_map(|secret| Hash::from_hex(&secret.hash)) {
             self.by_hash.remove(&hash);
@@ -215,58 +216,55 @@ impl Table {
         self.tokens.values()
     }
 
+    pub fn token(&self, name: &str) -> Option<&Arc<Token>> {
+        self.tokens.get(name)
+    }
+
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
     pub fn put_team(&mut self, team: &str, record: TeamRecord) {
-        self.teams.insert(team.into(), record);
+        self.directory.teams.insert(team.into(), record);
+        self.settle(|token| token.team.as_deref() == Some(team));
     }
 
     pub fn remove_team(&mut self, team: &str) {
-        self.teams.remove(team);
+        self.directory.teams.remove(team);
+        self.settle(|token| token.team.as_deref() == Some(team));
     }
 
-    /// Sorted by name.
-    pub fn teams(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &TeamRecord)> {
-        self.teams.iter()
+    pub fn put_unit(&mut self, unit: &str, record: UnitRecord) {
+        self.directory.units.insert(unit.into(), record);
+        self.settle(|token| {
+            let of = token.team.as_deref().and_then(|team| team.split_once('/'));
+            of.is_some_and(|(of, _)| of == unit)
+        });
     }
 
-    pub fn has_team(&self, team: &str) -> bool {
-        self.teams.contains_key(team)
+    pub fn put_user(&mut self, name: &str, record: UserRecord) {
+        self.directory.users.insert(name.into(), record);
+        self.settle(|token| token.owner == name);
     }
 
     /// Whoever holds it has from now on what it says.
     pub fn put_role(&mut self, name: &str, record: RoleRecord) {
         let rights = Rights::stored(record.rights.iter().map(String::as_str));
-        self.roles.0.insert(name.into(), Role { record, rights });
-        self.settle(|token| token.roles.iter().any(|role| role == name));
+        self.directory.roles.insert(name.into(), Role { record, rights });
+        // By their people, teams and units others may hold it than tokens.
+        self.settle(|_| true);
     }
 
     pub fn remove_role(&mut self, name: &str) {
-        self.roles.0.remove(name);
-        self.settle(|token| token.roles.iter().any(|role| role == name));
+        self.directory.roles.remove(name);
+        self.settle(|_| true);
     }
 
-    /// Those that were made here, sorted by name.
-    pub fn roles(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Role)> {
-        self.roles.0.iter()
-    }
-
-    pub fn role(&self, name: &str) -> Option<&Role> {
-        self.roles.0.get(name)
-    }
-
-    /// What a role gives, a built-in one too.
-    pub fn role_rights(&self, name: &str) -> Option<Rights> {
-        self.roles.rights(name)
-    }
-
-    /// All that a token may.
-    pub fn rights_of(&self, token: &Token) -> Rights {
-        token.rights().and(&self.roles.give(&token.record.roles))
-    }
-
-    /// Finds out anew what these tokens may.
+    /// Finds out anew whose these tokens are and what they may.
     fn settle(&mut self, concerns: impl Fn(&TokenRecord) -> bool) {
         for entry in self.by_hash.values_mut().filter(|entry| concerns(&entry.token.record)) {
-            entry.person = Arc::new(self.roles.person(&entry.token, &entry.secret));
+            entry.person = Arc::new(self.directory.person(&entry.token, &entry.secret));
+            entry.ended = self.directory.ended(&entry.token);
         }
     }
 }

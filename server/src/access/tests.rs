@@ -11,7 +11,8 @@ async fn a_token_is_the_same_however_a_client_sends_it() {
     let home = tempfile::tempdir().unwrap();
     let store = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
     let register = Register::open(Arc::new(store), Clock::system()).await.unwrap();
-    let access = Access::new(AdminToken::of("garth_secret"), register);
+    let access =
+        Access::new(AdminToken::of("garth_secret"), register, jiff::SignedDuration::from_hours(12));
     let known = Caller::Known(Arc::new(Person::admin()));
     let basic = |login: &str| format!("Basic {}", STANDARD.encode(login));
     let rows = [

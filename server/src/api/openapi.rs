@@ -18,7 +18,7 @@ const ABOUT: &str = "Everything that the commands of garth do, for programs. Bod
                      operation says in `x-garth-right` which right a token needs for it.";
 
 /// The groups of endpoints, by the first part of their paths.
-const GROUPS: [(&str, &str); 15] = [
+const GROUPS: [(&str, &str); 19] = [
     ("advisories", "What is known to be wrong with versions."),
     ("closures", "What would be installed with a package."),
     ("decisions", "What is decided of a version, and why."),
@@ -26,6 +26,8 @@ const GROUPS: [(&str, &str); 15] = [
     ("events", "What happens, as it happens."),
     ("forget", "Dropping what an upstream said of a name that is published here."),
     ("log", "What was done, by whom and why."),
+    ("login", "Logging in by a name and a password."),
+    ("me", "Who asks."),
     ("observed", "What would have been refused if nobody had only observed."),
     ("openapi.json", "This document."),
     ("policy", "Policy files that are not in force, tried."),
@@ -34,6 +36,8 @@ const GROUPS: [(&str, &str); 15] = [
     ("rules", "What is allowed, held and denied, from files and by command."),
     ("teams", "Those that tokens and rules can speak of."),
     ("tokens", "Who may ask, and for what."),
+    ("units", "What several teams have in common."),
+    ("users", "People and services that are known by name."),
 ];
 
 /// For a client that begins at `base`.

@@ -197,6 +197,7 @@ impl From<RegisterError> for Problem {
             },
             RegisterError::NoSuchTeam { .. } => Self::not_found("no-such-team", detail),
             RegisterError::NoSuchToken { .. } => Self::not_found("no-such-token", detail),
+            RegisterError::NoSuchUser { .. } => Self::not_found("no-such-user", detail),
             RegisterError::NoSuchRole { .. } => Self::not_found("no-such-role", detail),
             RegisterError::Beyond(_) => Self::forbidden(detail),
             RegisterError::Taken(_) => Self::new(StatusCode::CONFLICT, "taken", detail),

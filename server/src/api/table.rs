@@ -17,8 +17,8 @@ use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::{RefOr, Response, Schema};
 
 use super::{
-    advisories, closures, decisions, docs, events, forget, log, recorded, requests, roles, rules,
-    teams, tokens, trials,
+    advisories, closures, decisions, docs, events, forget, log, login, people, recorded, requests,
+    roles, rules, teams, tokens, trials,
 };
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -39,6 +39,8 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         requests::endpoints(),
         tokens::endpoints(),
         roles::endpoints(),
+        people::endpoints(),
+        login::endpoints(),
         teams::endpoints(),
         events::endpoints(),
         forget::endpoints(),
@@ -153,6 +155,7 @@ macro_rules! method {
 method!(get, GET);
 method!(post, POST);
 method!(put, PUT);
+method!(patch, PATCH);
 method!(delete, DELETE);
 
 impl Endpoint {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::rules::json_body;
+use super::rules::{json_body, query};
 use super::table::{ADMINISTER, Endpoint, READ, delete, get, post};
 use super::{Api, By};
 use crate::metadata::records::TeamRecord;
@@ -18,6 +18,9 @@ pub struct TeamView {
     pub name: String,
     /// For a person.
     pub description: Option<String>,
+    /// What its people may, by the names of roles.
+    #[serde(default)]
+    pub roles: Vec<String>,
     pub created: Timestamp,
     /// Who made it.
     pub created_by: String,
@@ -30,8 +33,9 @@ pub struct TeamView {
 
 impl TeamView {
     fn new(name: &str, team: TeamRecord, tokens: usize) -> Self {
-        let TeamRecord { description, created, created_by } = team;
-        Self { name: name.to_owned(), description, created, created_by, tokens, new_unit: false }
+        let TeamRecord { description, roles, created, created_by } = team;
+        let (name, new_unit) = (name.to_owned(), false);
+        Self { name, description, roles, created, created_by, tokens, new_unit }
     }
 }
 
@@ -54,6 +58,13 @@ pub struct TeamRequest {
     pub description: Option<String>,
 }
 
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+struct RemoveQuery {
+    /// Its valid tokens end with it.
+    with_tokens: Option<bool>,
+}
+
 pub fn endpoints() -> Vec<Endpoint> {
     let (read, administer) = (READ, ADMINISTER);
     vec![
@@ -66,6 +77,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         delete("remove_team", "/teams/{unit}/{team}", administer, "Removes a team", remove)
             .part::<String>("unit", "The unit that it is of.")
             .part::<String>("team", "Its name in the unit.")
+            .query::<RemoveQuery>()
             .answers_nothing("The team is no more.")
             .problems(&["no-such-team", "taken"]),
     ]
@@ -93,8 +105,11 @@ pub async fn remove(
     api: web::Data<Api>,
     by: By,
     path: web::Path<(String, String)>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (unit, team) = path.into_inner();
-    api.access.register().remove_team(&by, &format!("{unit}/{team}")).await?;
+    let RemoveQuery { with_tokens } = query(&request)?;
+    let (team, with_tokens) = (format!("{unit}/{team}"), with_tokens.unwrap_or_default());
+    api.access.register().remove_team(&by, &team, with_tokens).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -49,7 +49,7 @@ async fn api() -> (TempDir, Api) {
         registries: Arc::new([("npm".into(), Ecosystem::Npm)]),
     };
     let register = Register::open(Arc::clone(&metadata), clock.clone()).await.unwrap();
-    let access = Access::new(AdminToken::of(TOKEN), register);
+    let access = Access::new(AdminToken::of(TOKEN), register, jiff::SignedDuration::from_hours(12));
     let (registries, mode): (Arc<[_]>, _) = (Arc::new([]), Mode::Enforce);
     let gate = crate::gate::Gate::new(rules.clone(), mode, clock.clone());
     let limits = ClosureLimits { packages: 10, time: std::time::Duration::from_secs(1) };
@@ -64,6 +64,11 @@ async fn api() -> (TempDir, Api) {
         advisories,
         requests,
         access,
+        often: crate::audit::Often::new(
+            Arc::clone(&memory.metadata),
+            clock.clone(),
+            tokio::runtime::Handle::current(),
+        ),
         memory,
         recorder,
         revisions,
@@ -593,6 +598,7 @@ async fn a_decision_can_be_asked_of_an_older_revision() {
     assert!(answer["detail"].as_str().unwrap().contains(old.as_str()), "{answer}");
 }
 
+mod people;
 mod rights;
 
 #[actix_web::test]

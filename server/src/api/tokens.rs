@@ -10,10 +10,11 @@ use super::problem::Problem;
 use super::rules::{json_body, query};
 use super::table::{ADMINISTER, Endpoint, Needs, delete, get, post};
 use super::{Api, By};
+use crate::access::Person;
 use crate::access::register::{Created, DEFAULT_GRACE, Life, NewToken};
 use crate::access::rights::{GrantFault, Right, Rights};
 use crate::access::secret::TokenKind;
-use crate::access::table::{Ending, Token};
+use crate::access::table::{Ending, Gone, Token};
 
 const MAX_PAGE: usize = 1000;
 /// As `expires`: the token ends only when it is revoked.
@@ -36,6 +37,12 @@ pub struct TokenView {
     #[serde(default)]
     pub roles: Vec<String>,
     pub standing: Standing,
+    /// What became of it.
+    #[serde(default)]
+    pub ended: Option<String>,
+    /// What it came of, where nobody made it: a login, an exchange.
+    #[serde(default)]
+    pub origin: Option<String>,
     pub expires: Option<Timestamp>,
     pub created: Timestamp,
     /// Who made it.
@@ -57,10 +64,12 @@ pub enum Standing {
     Valid,
     Expired,
     Revoked,
+    /// By what became of whom it is for.
+    Ended,
 }
 
 impl TokenView {
-    fn new(token: &Token, now: Timestamp) -> Self {
+    fn new(token: &Token, ended: Option<&Gone>, now: Timestamp) -> Self {
         let record = &token.record;
         let older = record.secrets.iter().filter_map(|secret| secret.until);
         let revoked = record.revoked.as_ref();
@@ -71,11 +80,14 @@ impl TokenView {
             team: record.team.clone(),
             rights: token.rights(),
             roles: record.roles.clone(),
-            standing: match token.gone(now).map(|gone| gone.how) {
+            standing: match ended.map(|gone| gone.how) {
                 None => Standing::Valid,
                 Some(Ending::Revoked) => Standing::Revoked,
                 Some(Ending::Expired | Ending::Replaced) => Standing::Expired,
+                Some(_) => Standing::Ended,
             },
+            ended: ended.map(ToString::to_string),
+            origin: record.origin.clone(),
             expires: record.expires,
             created: record.created,
             created_by: record.created_by.clone(),
@@ -100,9 +112,9 @@ pub struct CreatedView {
 }
 
 impl CreatedView {
-    fn new(created: &Created, now: Timestamp) -> Self {
+    pub(super) fn new(created: &Created, now: Timestamp) -> Self {
         Self {
-            token: TokenView::new(&created.token, now),
+            token: TokenView::new(&created.token, None, now),
             secret: created.secret.reveal().to_owned(),
             before_until: created.before_until,
         }
@@ -114,6 +126,8 @@ impl CreatedView {
 pub struct ListQuery {
     /// Those that are revoked or expired, too.
     all: Option<bool>,
+    /// Those that came of a login or an exchange, too.
+    logins: Option<bool>,
     /// Only tokens of this team.
     team: Option<String>,
     /// Begin behind this name.
@@ -174,7 +188,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     let own = "Its own token takes no right; any other takes the right to administer.";
     vec![
         get("list_tokens", "/tokens", token, "Tokens, without their secrets", list)
-            .note("Who may not administer is shown the token that asks.")
+            .note("Who may not administer is shown the token that asks, and what else is theirs.")
             .query::<ListQuery>()
             .answers::<TokenList>(200, "A page of tokens, by name."),
         post("create_token", "/tokens", administer, "Makes a token", create)
@@ -202,6 +216,12 @@ pub fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
+/// Of others whoever may administer sees them; somebody who is known here sees all of their own.
+fn may_see(by: &Person, token: &Token) -> bool {
+    let is_theirs = by.ceiling.is_some() && token.record.owner == *by.name;
+    is_theirs || by.may(Right::Administer) || by.token.as_ref() == Some(&token.name)
+}
+
 /// All of them for whoever may administer, and for everybody else their own.
 pub async fn list(
     api: web::Data<Api>,
@@ -212,15 +232,19 @@ pub async fn list(
     let limit =
         usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let (now, all) = (api.clock.now(), query.all.unwrap_or_default());
+    let logins = query.logins.unwrap_or_default();
     let tokens = api.access.register().tokens();
     let mut found: Vec<TokenView> = tokens
         .iter()
-        .filter(|token| query.after.as_deref().is_none_or(|after| &*token.name > after))
-        .filter(|token| by.may(Right::Administer) || by.token.as_ref() == Some(&token.name))
-        .filter(|token| query.team.is_none() || token.record.team == query.team)
-        .filter(|token| all || token.gone(now).is_none())
+        .filter(|(token, _)| query.after.as_deref().is_none_or(|after| &*token.name > after))
+        .filter(|(token, _)| may_see(&by, token))
+        .filter(|(token, _)| {
+            logins || !token.is_passing() || by.token.as_ref() == Some(&token.name)
+        })
+        .filter(|(token, _)| query.team.is_none() || token.record.team == query.team)
+        .filter(|(_, ended)| all || ended.is_none())
         .take(limit + 1)
-        .map(|token| TokenView::new(token, now))
+        .map(|(token, ended)| TokenView::new(token, ended.as_ref(), now))
         .collect();
     let more = found.len() > limit;
     found.truncate(limit);
@@ -259,7 +283,8 @@ pub async fn revoke(
     name: web::Path<String>,
 ) -> Result<web::Json<TokenView>, Problem> {
     let token = api.access.register().revoke(&by, &name).await?;
-    Ok(web::Json(TokenView::new(&token, api.clock.now())))
+    let now = api.clock.now();
+    Ok(web::Json(TokenView::new(&token, token.gone(now).as_ref(), now)))
 }
 
 fn read(asked: TokenRequest) -> Result<NewToken, Problem> {

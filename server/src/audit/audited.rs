@@ -11,17 +11,19 @@ use tokio::sync::Notify;
 
 use crate::metadata::records::{
     AuditHashes, AuditHead, AuditIndex, AuditRecord, OwnRecord, Record, RoleRecord, RuleRecord,
-    TeamRecord, TokenRecord, WaitingRecord,
+    TeamRecord, TokenRecord, UnitRecord, UserRecord, WaitingRecord,
 };
 use crate::metadata::{Batch, Entry, Metadata, MetadataError};
 
 /// Kinds that change only beside an entry.
-const TOLD: [&str; 7] = [
+const TOLD: [&str; 9] = [
     RuleRecord::KIND,
     OwnRecord::KIND,
     TokenRecord::KIND,
     TeamRecord::KIND,
     RoleRecord::KIND,
+    UnitRecord::KIND,
+    UserRecord::KIND,
     "request/approved",
     "request/rejected",
 ];

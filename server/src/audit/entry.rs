@@ -74,6 +74,12 @@ pub enum Action {
     RoleMade,
     RoleChanged,
     RoleRemoved,
+    /// What the people of a team or a unit hold.
+    RolesSet,
+    UserMade,
+    UserChanged,
+    UserRemoved,
+    PasswordSet,
     /// Somebody signed in.
     Login,
     LoginFailed,
@@ -85,7 +91,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 39] = [
         Self::Admitted,
         Self::Refused,
         Self::RuleMade,
@@ -115,6 +121,11 @@ impl Action {
         Self::RoleMade,
         Self::RoleChanged,
         Self::RoleRemoved,
+        Self::RolesSet,
+        Self::UserMade,
+        Self::UserChanged,
+        Self::UserRemoved,
+        Self::PasswordSet,
         Self::Login,
         Self::LoginFailed,
         Self::SettingsChanged,
@@ -153,6 +164,11 @@ impl Action {
             Self::RoleMade => "role-made",
             Self::RoleChanged => "role-changed",
             Self::RoleRemoved => "role-removed",
+            Self::RolesSet => "roles-set",
+            Self::UserMade => "user-made",
+            Self::UserChanged => "user-changed",
+            Self::UserRemoved => "user-removed",
+            Self::PasswordSet => "password-set",
             Self::Login => "login",
             Self::LoginFailed => "login-failed",
             Self::SettingsChanged => "settings-changed",

@@ -358,6 +358,7 @@ async fn a_change_whose_entry_can_not_be_written_is_refused_and_nothing_of_it_st
         token: None,
         team: None,
         rights: Rights::all(),
+        ceiling: None,
         expires: None,
     };
     let draft = || Draft {
@@ -394,7 +395,7 @@ async fn a_change_whose_entry_can_not_be_written_is_refused_and_nothing_of_it_st
     assert!(rules.remove("yes", "ann").await.is_err());
     assert!(register.revoke(&admin, "ci").await.is_err());
     assert!(register.rotate(&admin, "ci", jiff::SignedDuration::ZERO).await.is_err());
-    assert!(register.remove_team(&admin, "web/shop").await.is_err());
+    assert!(register.remove_team(&admin, "web/shop", false).await.is_err());
     assert_eq!((rules.current().rules().len(), register.teams().len()), (1, 1));
 }
 

@@ -3,6 +3,7 @@
 //! Where the server runs on this machine, its run file says where it listens and where the token
 //! lies; elsewhere `--server` and `--token`, or `GARTH_URL` and `GARTH_TOKEN`, do.
 
+mod logins;
 mod run_file;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::access::secret::is_mistyped;
 use crate::api::problem::Problem;
 use crate::config::{Config, EnvSnapshot, LoadOptions};
 
+pub use logins::Logins;
 pub use run_file::RunFile;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -66,6 +68,9 @@ pub enum ClientError {
     Unreachable { url: Url, cause: String },
     #[error("{} can not be read: {cause}", path.display())]
     Unreadable { path: PathBuf, cause: String },
+    /// Before anybody was asked.
+    #[error("{0}")]
+    Unasked(String),
     #[error("{0}")]
     Refused(Box<Problem>),
     #[error("{url} answered {status}, and not as garth does: is it a garth server?")]
@@ -98,13 +103,25 @@ impl Client {
         if token.is_some_and(|token| is_mistyped(token.trim())) {
             return Err(ClientError::Mistyped);
         }
+        let data = || data_directory(args.data.as_deref(), env);
+        if token.is_none()
+            && let Some((base, token)) = by_login(given.as_ref(), &data, env)?
+        {
+            return Self::new(base, Some(token));
+        }
         let (base, token) = match (given, token) {
             (Some(url), Some(token)) => (url, token.trim().to_owned()),
-            (given, token) => {
-                from_this_machine(given, token, &data_directory(args.data.as_deref(), env))?
-            }
+            (given, token) => from_this_machine(given, token, &data())?,
         };
         Self::new(base, Some(token))
+    }
+
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    pub fn with_token(self, token: String) -> Self {
+        Self { token: Some(token), ..self }
     }
 
     /// Finds the server, and sends no token even where one is there.
@@ -192,6 +209,20 @@ impl Client {
         body: &B,
     ) -> Result<A, ClientError> {
         let (_, body) = self.send(Method::PUT, path, &[], Some(body)).await?;
+        self.read(&body)
+    }
+
+    /// Where there is nothing to say of what is there now.
+    pub async fn put_only<B: Serialize>(&self, path: &[&str], body: &B) -> Result<(), ClientError> {
+        self.send(Method::PUT, path, &[], Some(body)).await.map(|_| ())
+    }
+
+    pub async fn patch<B: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &B,
+    ) -> Result<A, ClientError> {
+        let (_, body) = self.send(Method::PATCH, path, &[], Some(body)).await?;
         self.read(&body)
     }
 
@@ -339,6 +370,26 @@ fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// The server that is meant and the login that this machine's user has there, if they have one.
+fn by_login(
+    given: Option<&Url>,
+    data: &impl Fn() -> PathBuf,
+    env: &EnvSnapshot,
+) -> Result<Option<(Url, String)>, ClientError> {
+    if Logins::is_nowhere(env) {
+        return Ok(None);
+    }
+    let base = match given {
+        Some(url) => url.clone(),
+        None => match RunFile::read(&data()) {
+            Ok(run) => run.url,
+            Err(_) => return Ok(None),
+        },
+    };
+    let logins = Logins::of(env).map_err(ClientError::Unasked)?;
+    Ok(logins.find(&base).map(|token| (base, token)))
 }
 
 /// What was not given comes from the run file. Its token goes to its own server only.

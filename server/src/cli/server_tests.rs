@@ -54,7 +54,7 @@ fn start(data: &Path) {
                 Revisions::new(Arc::clone(&metadata), rules.clone(), clock.clone(), keep);
             let memory = Memory { metadata: Arc::clone(&metadata), registries: Arc::new([]) };
             let register = Register::open(metadata, clock.clone()).await.unwrap();
-            let access = Access::new(token, register);
+            let access = Access::new(token, register, jiff::SignedDuration::from_hours(12));
             let registries: Arc<[_]> = Arc::new([]);
             let mode = Mode::Enforce;
             let gate = Gate::new(rules.clone(), mode, clock.clone());
@@ -66,6 +66,11 @@ fn start(data: &Path) {
                 advisories,
                 requests,
                 access,
+                often: crate::audit::Often::new(
+                    Arc::clone(&memory.metadata),
+                    clock.clone(),
+                    tokio::runtime::Handle::current(),
+                ),
                 memory,
                 recorder,
                 revisions,

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::Exit;
 use super::client::{Client, ServerArgs};
 use super::talk::{print, print_json, with_server};
+use crate::api::people::RolesRequest;
 use crate::api::teams::{TeamList, TeamRequest, TeamView};
 use crate::config::EnvSnapshot;
 
@@ -23,8 +24,10 @@ enum Action {
     Create(Create),
     /// Teams, and how many valid tokens they have
     List(List),
-    /// Remove a team that has no valid tokens
+    /// Remove a team
     Remove(Remove),
+    /// Say which roles the people of a team, or of a whole unit, hold: all of them
+    Roles(Roles),
 }
 
 #[derive(Args, Debug)]
@@ -56,6 +59,9 @@ struct Remove {
     /// Unit and team, like web/shop
     #[arg(value_name = "UNIT/TEAM")]
     name: String,
+    /// Its valid tokens end with it, at their next request
+    #[arg(long)]
+    with_tokens: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -69,6 +75,7 @@ impl TeamCommand {
             Action::Create(create) => create.run(env),
             Action::List(list) => list.run(env),
             Action::Remove(remove) => remove.run(env),
+            Action::Roles(roles) => roles.run(env),
         }
     }
 }
@@ -112,12 +119,48 @@ impl Remove {
             return Exit::Failed;
         };
         with_server(&self.server, env, async |client: Client| {
-            client.delete(&["teams", unit, team]).await?;
+            let query: &[_] = if self.with_tokens { &[("with_tokens", "true")] } else { &[] };
+            client.delete_with(&["teams", unit, team], query).await?;
             if self.json {
                 print_json(&serde_json::json!({ "removed": self.name }));
             } else {
                 print(&format!("removed: the team {}\n", self.name));
             }
+            Ok(Exit::Done)
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+struct Roles {
+    /// Unit and team, like web/shop, or the unit alone
+    #[arg(value_name = "UNIT[/TEAM]")]
+    name: String,
+    /// Names of roles; none takes them all away
+    #[arg(value_name = "ROLE")]
+    roles: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl Roles {
+    fn run(self, env: &EnvSnapshot) -> Exit {
+        let Self { name, roles, json, server } = self;
+        with_server(&server, env, async |client: Client| {
+            let path = match name.split_once('/') {
+                Some((unit, team)) => vec!["teams", unit, team, "roles"],
+                None => vec!["units", &name, "roles"],
+            };
+            let set: RolesRequest = client.put(&path, &RolesRequest { roles }).await?;
+            if json {
+                print_json(&set);
+                return Ok(Exit::Done);
+            }
+            let roles = if set.roles.is_empty() { "none".to_owned() } else { set.roles.join(", ") };
+            print(&format!("set: the people of {name} hold the roles: {roles}\n"));
             Ok(Exit::Done)
         })
     }
@@ -134,7 +177,12 @@ fn told(teams: &[TeamView]) -> String {
             count => format!("{count} tokens"),
         };
         let about = team.description.as_deref().map(|text| format!(" — {text}"));
-        let _ = writeln!(text, "{:width$}  {tokens}{}", team.name, about.unwrap_or_default());
+        let roles = match team.roles.as_slice() {
+            [] => String::new(),
+            roles => format!(", its people hold {}", roles.join(", ")),
+        };
+        let about = about.unwrap_or_default();
+        let _ = writeln!(text, "{:width$}  {tokens}{roles}{about}", team.name);
         text
     })
 }

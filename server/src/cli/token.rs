@@ -71,6 +71,9 @@ struct List {
     /// Those that are revoked or expired, too
     #[arg(long)]
     all: bool,
+    /// Those that came of a login, too
+    #[arg(long)]
+    logins: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -177,6 +180,9 @@ impl List {
             if self.all {
                 query.push(("all", "true"));
             }
+            if self.logins {
+                query.push(("logins", "true"));
+            }
             let page: TokenList = client.get(&["tokens"], &query).await?;
             tokens.extend(page.tokens);
             let Some(next) = page.next else { return Ok(tokens) };
@@ -246,6 +252,7 @@ fn said(token: &TokenView) -> String {
         Standing::Valid => String::new(),
         Standing::Expired => "EXPIRED, ".to_owned(),
         Standing::Revoked => "REVOKED, ".to_owned(),
+        Standing::Ended => "ENDED, ".to_owned(),
     };
     let _ = write!(text, "for the {} {}", token.kind, token.owner);
     if let Some(team) = &token.team {
@@ -285,6 +292,8 @@ mod tests {
             rights: Rights::stored(["read", "publish=npm:@acme/*"]),
             roles: Vec::new(),
             standing: Standing::Valid,
+            ended: None,
+            origin: None,
             expires: "2027-01-01T00:00:00Z".parse().ok(),
             created: "2026-01-01T00:00:00Z".parse().unwrap(),
             created_by: "admin".to_owned(),

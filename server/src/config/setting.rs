@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{
-    advisories, audit, limits, log, recorded, registry, requests, root, store, tls, upstream,
+    advisories, audit, limits, log, login, recorded, registry, requests, root, store, tls, upstream,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,7 @@ pub fn settings() -> &'static [SettingDoc] {
             recorded::SETTINGS,
             requests::SETTINGS,
             audit::SETTINGS,
+            login::SETTINGS,
             tls::SETTINGS,
             log::SETTINGS,
         ]

@@ -162,6 +162,7 @@ fn whoever_may_see_nothing_has_no_sight() {
         token: Some("t".into()),
         team: team.map(Into::into),
         rights: Rights::parse(rights.iter().copied()).unwrap().with_read(),
+        ceiling: None,
         expires: None,
     };
     assert_eq!(Sight::of(&person(None, &[])), None);

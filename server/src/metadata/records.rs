@@ -13,8 +13,11 @@
 //! advisory/{id}/{source}/{g:020}/{n:06}      AdvisoryRecord   what an import said of an advisory
 //! advisories/state                           AdvisoriesRecord which imports count
 //! team/{unit}/{team}                         TeamRecord       a team
+//! unit/{unit}                                UnitRecord       what people of its teams may
+//! user/{name}                                UserRecord       a person, or a service
 //! role/{name}                                RoleRecord       a set of rights
 //! token/{name}                               TokenRecord      a token: whom it is for, hashes
+//! login/{name}                               LoginRecord      a token that came of a login
 //! token-use/{name}                           TokenUseRecord   when it was last used
 //! recorded/{hour:08}/{writer}/{n:010}        RecordedRecord   what was asked for and decided
 //! revision/{revision}, revision-rules/…      RevisionRecord   rules that were in force, and when
@@ -56,7 +59,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::access::{
-    RevokedRecord, RoleRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord,
+    LoginRecord, RevokedRecord, RoleRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord,
+    UnitRecord, UserRecord,
 };
 pub use self::advisories::{
     AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Outline, SourceRecord, TextName,

@@ -133,6 +133,7 @@ mod tests {
             token: Some("laptop".into()),
             team: Some("web/shop".into()),
             rights: Rights::default(),
+            ceiling: None,
             expires: None,
         };
         let known = Caller::Known(Arc::new(person));

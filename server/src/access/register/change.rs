@@ -14,7 +14,7 @@ use crate::access::{ADMIN, Person};
 use crate::audit::{Action, Entry};
 use crate::metadata::Batch;
 use crate::metadata::records::{
-    RevokedRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord, read_stored,
+    RevokedRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord, UserRecord, read_stored,
 };
 
 /// A token that nobody gave an end ends by itself.
@@ -67,17 +67,25 @@ impl Register {
         let now = self.0.clock.now();
         check_names(&new)?;
         let team = self.check_team(by, new.team.as_deref())?;
+        let user = self.owner_of(&new)?;
+        let team = match (&new.team, &user) {
+            (None, Some(user)) => self.check_team(by, user.teams.first().map(String::as_str))?,
+            _ => team,
+        };
         let given = self.given_by_roles(&new.roles)?;
         let rights = if given.has_some(Right::Read) { new.rights } else { new.rights.with_read() };
         check_rights(by, &rights.and(&given))?;
         check_size(&rights)?;
+        if let Some(user) = &user {
+            self.check_within_user(&new.owner, user, team.as_deref(), &rights.and(&given))?;
+        }
         let expires = expiry(by, new.life, now)?;
         let store = self.0.metadata.as_ref();
         let key = TokenRecord::key(&new.name);
         let before = read_stored(store, &key).await?;
         if let Some(before) = &before {
             let before = Token::new(&new.name, before.record.clone(), None);
-            if before.gone(now).is_none() {
+            if self.0.table.read().ended(&before, now).is_none() {
                 return Err(RegisterError::Taken(format!(
                     "there is a token {} already, of {}; garth token rotate gives it a new secret",
                     new.name, before.record.owner
@@ -96,6 +104,8 @@ impl Register {
             team,
             rights: rights.texts(),
             roles: new.roles,
+            of_user: user.is_some(),
+            origin: None,
             secrets: vec![secret_record(&secret, now)],
             expires,
             created: now,
@@ -106,15 +116,7 @@ impl Register {
             .expect_unchanged(&key, before.as_ref())
             .put_record(&key, &record)
             .remove_record(&TokenUseRecord::key(&new.name));
-        // A team that goes meanwhile takes the token with it.
-        if let Some((unit, team)) = record.team.as_deref().and_then(|team| team.split_once('/')) {
-            let key = TeamRecord::key(unit, team);
-            let stored = read_stored(store, &key).await?;
-            let Some(stored) = stored else {
-                return Err(self.no_such_team(&format!("{unit}/{team}")));
-            };
-            batch = batch.expect_unchanged(&key, Some(&stored));
-        }
+        batch = self.expecting_those(batch, &record).await?;
         let entry = entry(Action::TokenMade, by, &new.name, &record);
         store.commit(batch.note(entry, now)).await?;
         let token = self.0.table.write().put(Token::new(&new.name, record, None));
@@ -135,6 +137,9 @@ impl Register {
         if !is_own {
             check_administers(by)?;
         }
+        if self.is_login(name) {
+            return Err(RegisterError::Taken(format!("{name} is a login, and ends: log in again")));
+        }
         if grace.is_negative() || grace > MAX_GRACE {
             let message = format!("at most {} days", MAX_GRACE.as_hours() / 24);
             return Err(RegisterError::Invalid { field: "grace", message });
@@ -145,7 +150,8 @@ impl Register {
         let stored = read_stored(self.0.metadata.as_ref(), &key).await?;
         let Some(stored) = stored else { return Err(self.no_such_token(name)) };
         let token = Token::new(name, stored.record.clone(), None);
-        if let Some(gone) = token.gone(now) {
+        let ended = self.0.table.read().ended(&token, now);
+        if let Some(gone) = ended {
             return Err(RegisterError::Taken(format!("{gone}: make a new one")));
         }
         check_rights(by, &self.rights_of(&token))?;
@@ -183,6 +189,11 @@ impl Register {
         if by.token.as_deref() != Some(name) {
             check_administers(by)?;
         }
+        if self.is_login(name)
+            && let Some(ended) = self.end(by, name).await?
+        {
+            return Ok(ended);
+        }
         let _turn = self.0.turn.lock().await;
         let key = TokenRecord::key(name);
         let stored = read_stored(self.0.metadata.as_ref(), &key).await?;
@@ -200,6 +211,70 @@ impl Register {
         Ok(self.0.table.write().change(name, record))
     }
 
+    /// A team or a person that goes meanwhile takes the token with it.
+    pub(super) async fn expecting_those(
+        &self,
+        mut batch: Batch,
+        record: &TokenRecord,
+    ) -> Result<Batch, RegisterError> {
+        let store = self.0.metadata.as_ref();
+        if let Some((unit, team)) = record.team.as_deref().and_then(|team| team.split_once('/')) {
+            let key = TeamRecord::key(unit, team);
+            let stored = read_stored(store, &key).await?;
+            let Some(stored) = stored else {
+                return Err(self.no_such_team(&format!("{unit}/{team}")));
+            };
+            batch = batch.expect_unchanged(&key, Some(&stored));
+        }
+        if record.of_user {
+            let key = UserRecord::key(&record.owner);
+            let stored = read_stored(store, &key).await?;
+            let Some(stored) = stored.filter(|user| user.record.removed.is_none()) else {
+                return Err(self.no_such_user(&record.owner));
+            };
+            batch = batch.expect_unchanged(&key, Some(&stored));
+        }
+        Ok(batch)
+    }
+
+    /// Who is known here by the name of the owner.
+    fn owner_of(&self, new: &NewToken) -> Result<Option<UserRecord>, RegisterError> {
+        let table = self.0.table.read();
+        let Some(user) = table.directory().users.get(new.owner.as_str()) else { return Ok(None) };
+        let invalid = |message| Err(RegisterError::Invalid { field: "owner", message });
+        let owner = &new.owner;
+        if user.removed.is_some() {
+            return invalid(format!("{owner} was removed here; garth user create makes one anew"));
+        }
+        if user.disabled.is_some() {
+            return invalid(format!("{owner} is disabled here: garth user enable {owner}"));
+        }
+        if user.kind != new.kind.as_str() {
+            return invalid(format!("{owner} is a {} here", user.kind));
+        }
+        if let Some(team) = new.team.as_ref().filter(|team| !user.teams.contains(*team)) {
+            return invalid(format!("{owner} is not in the team {team}"));
+        }
+        Ok(Some(user.clone()))
+    }
+
+    /// What would never count is not given.
+    fn check_within_user(
+        &self,
+        owner: &str,
+        user: &UserRecord,
+        team: Option<&str>,
+        rights: &Rights,
+    ) -> Result<(), RegisterError> {
+        let may = self.0.table.read().directory().rights_of_user(user, team);
+        let beyond: Vec<String> = rights.beyond(&may).map(Grant::to_string).collect();
+        if beyond.is_empty() {
+            return Ok(());
+        }
+        let message = format!("{owner} may only: {may}; not {}", beyond.join(", "));
+        Err(RegisterError::Invalid { field: "rights", message })
+    }
+
     fn no_such_token(&self, name: &str) -> RegisterError {
         let table = self.0.table.read();
         let names: Vec<&str> = table.tokens().map(|token| &*token.name).collect();
@@ -211,7 +286,7 @@ impl Register {
     fn check_team(&self, by: &Person, team: Option<&str>) -> Result<Option<String>, RegisterError> {
         let team = team.or(by.team.as_deref());
         if let Some(team) = team
-            && !self.0.table.read().has_team(team)
+            && !self.0.table.read().directory().teams.contains_key(team)
         {
             return Err(self.no_such_team(team));
         }
@@ -236,7 +311,7 @@ fn entry(action: Action, by: &Person, name: &str, record: &TokenRecord) -> Entry
         .detail_if("expires", record.expires.as_ref())
 }
 
-fn check_other_team(by: &Person, team: Option<&str>) -> Result<(), RegisterError> {
+pub(super) fn check_other_team(by: &Person, team: Option<&str>) -> Result<(), RegisterError> {
     match by.team.as_deref() {
         Some(own) if team != Some(own) => Err(RegisterError::Beyond(format!(
             "your token is of the team {own}, so it gives none of {}",
@@ -248,7 +323,7 @@ fn check_other_team(by: &Person, team: Option<&str>) -> Result<(), RegisterError
 
 /// Nobody gives what they have not.
 pub(super) fn check_rights(by: &Person, rights: &Rights) -> Result<(), RegisterError> {
-    let beyond: Vec<String> = rights.beyond(&by.rights).map(Grant::to_string).collect();
+    let beyond = by.beyond(rights);
     if beyond.is_empty() {
         return Ok(());
     }
@@ -314,6 +389,6 @@ fn check_names(new: &NewToken) -> Result<(), RegisterError> {
     Ok(())
 }
 
-fn secret_record(secret: &Secret, now: Timestamp) -> SecretRecord {
+pub(super) fn secret_record(secret: &Secret, now: Timestamp) -> SecretRecord {
     SecretRecord { hash: secret.hash().to_hex(), created: now, until: None }
 }

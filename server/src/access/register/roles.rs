@@ -1,23 +1,44 @@
 //! Roles come and go, and what one gives is changed for all who hold it.
 
+use std::fmt;
+
+use jiff::Timestamp;
 use policies::asker::is_word;
 use policies::rules::nearest;
 
-use super::change::{check_rights, check_size};
-use super::teams::check_description;
+use super::change::{check_other_team, check_rights, check_size};
+use super::teams::{check_description, split};
 use super::{MAX_ROLES, Register, RegisterError, check_administers};
 use crate::access::Person;
 use crate::access::rights::{Right, Rights};
 use crate::access::roles::{BUILT_IN, built_in};
-use crate::access::table::Token;
+use crate::access::table::{Table, Token};
 use crate::audit::{Action, Entry};
 use crate::metadata::Batch;
-use crate::metadata::records::{RoleRecord, read_stored};
+use crate::metadata::records::{RoleRecord, TeamRecord, UnitRecord, read_stored};
 
 /// Roles of one holder.
 const MAX_HELD: usize = 20;
 /// Names in a message.
 const MAX_SHOWN: usize = 5;
+
+/// Whose people hold roles.
+#[derive(Clone, Copy, Debug)]
+pub enum Holder<'a> {
+    /// `unit/team`
+    Team(&'a str),
+    /// Every team of it.
+    Unit(&'a str),
+}
+
+impl fmt::Display for Holder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Team(name) => write!(f, "the team {name}"),
+            Self::Unit(name) => write!(f, "the unit {name}"),
+        }
+    }
+}
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -45,8 +66,8 @@ impl Register {
     pub fn roles(&self) -> Vec<RoleFound> {
         let (table, now) = (self.0.table.read(), self.0.clock.now());
         let mut counts = std::collections::HashMap::<&str, usize>::new();
-        for token in table.tokens().filter(|token| token.gone(now).is_none()) {
-            for role in &token.record.roles {
+        for (_, roles) in holders(&table, now) {
+            for role in roles {
                 *counts.entry(role).or_default() += 1;
             }
         }
@@ -58,7 +79,7 @@ impl Register {
             record: None,
             holders: count(name),
         });
-        let made = table.roles().map(|(name, role)| RoleFound {
+        let made = table.directory().roles.iter().map(|(name, role)| RoleFound {
             name: name.to_string(),
             description: role.record.description.clone(),
             rights: role.rights.clone(),
@@ -77,11 +98,11 @@ impl Register {
         let _turn = self.0.turn.lock().await;
         {
             let table = self.0.table.read();
-            if table.roles().len() >= MAX_ROLES {
+            let roles = &table.directory().roles;
+            if roles.len() >= MAX_ROLES {
                 return Err(RegisterError::Taken(format!("there are {MAX_ROLES} roles already")));
             }
-            let mut taken = table.roles().map(|(name, _)| name);
-            if let Some(taken) = taken.find(|taken| taken.eq_ignore_ascii_case(&new.name)) {
+            if let Some(taken) = roles.keys().find(|taken| taken.eq_ignore_ascii_case(&new.name)) {
                 return Err(RegisterError::Taken(format!(
                     "there is a role {taken} already; garth role change says anew what it gives"
                 )));
@@ -168,6 +189,54 @@ impl Register {
         Ok(())
     }
 
+    /// Says which roles the people of a team or a unit hold, all of them.
+    pub async fn set_roles(
+        &self,
+        by: &Person,
+        holder: Holder<'_>,
+        roles: Vec<String>,
+    ) -> Result<(), RegisterError> {
+        check_administers(by)?;
+        check_rights(by, &self.given_by_roles(&roles)?)?;
+        let _turn = self.0.turn.lock().await;
+        let store = self.0.metadata.as_ref();
+        let entry = Entry::new(Action::RolesSet).by_person(by).subject(&holder.to_string());
+        let (entry, now) = (entry.detail("roles", &roles.join(", ")), self.0.clock.now());
+        match holder {
+            Holder::Team(name) => {
+                check_other_team(by, Some(name))?;
+                let (unit, team) = split(name)?;
+                let key = TeamRecord::key(unit, team);
+                let stored = read_stored(store, &key).await?;
+                let Some(stored) = stored else { return Err(self.no_such_team(name)) };
+                let record = TeamRecord { roles: roles.clone(), ..stored.record.clone() };
+                let batch = Batch::default()
+                    .expect_unchanged(&key, Some(&stored))
+                    .put_record(&key, &record);
+                self.0.metadata.commit(batch.note(entry, now)).await?;
+                self.0.table.write().put_team(name, record);
+            }
+            Holder::Unit(name) => {
+                check_other_team(by, None)?;
+                let is_in = |team: &str| team.split_once('/').is_some_and(|(unit, _)| unit == name);
+                let is_there = self.0.table.read().directory().teams.keys().any(|team| is_in(team));
+                if !is_there {
+                    return Err(self.no_such_team(name));
+                }
+                let key = UnitRecord::key(name);
+                let stored = read_stored(store, &key).await?;
+                let record = UnitRecord { roles: roles.clone() };
+                let batch = Batch::default()
+                    .expect_unchanged(&key, stored.as_ref())
+                    .put_record(&key, &record);
+                self.0.metadata.commit(batch.note(entry, now)).await?;
+                self.0.table.write().put_unit(name, record);
+            }
+        }
+        tracing::info!(%holder, roles = roles.join(" "), by = %by.name, "roles set");
+        Ok(())
+    }
+
     pub fn role(&self, name: &str) -> Result<RoleFound, RegisterError> {
         let found = self.roles().into_iter().find(|role| role.name == name);
         found.ok_or_else(|| self.no_such_role(name))
@@ -180,22 +249,20 @@ impl Register {
             return Err(RegisterError::Invalid { field: "roles", message });
         }
         names.iter().try_fold(Rights::none(), |all, name| {
-            let given = self.0.table.read().role_rights(name);
+            let given = self.0.table.read().directory().role_rights(name);
             given.map(|given| all.and(&given)).ok_or_else(|| self.no_such_role(name))
         })
     }
 
     pub(super) fn rights_of(&self, token: &Token) -> Rights {
-        self.0.table.read().rights_of(token)
+        self.0.table.read().directory().rights_of(token)
     }
 
     fn check_unheld(&self, name: &str, remedy: &str) -> Result<(), RegisterError> {
         let (table, now) = (self.0.table.read(), self.0.clock.now());
-        let holders: Vec<String> = table
-            .tokens()
-            .filter(|token| token.gone(now).is_none())
-            .filter(|token| token.record.roles.iter().any(|role| role == name))
-            .map(|token| format!("the token {}", token.name))
+        let holders: Vec<String> = holders(&table, now)
+            .filter(|(_, roles)| roles.iter().any(|role| role == name))
+            .map(|(holder, _)| holder)
             .collect();
         if holders.is_empty() {
             return Ok(());
@@ -211,10 +278,35 @@ impl Register {
     fn no_such_role(&self, name: &str) -> RegisterError {
         let table = self.0.table.read();
         let built_in = BUILT_IN.iter().map(|(name, ..)| *name);
-        let names: Vec<&str> = built_in.chain(table.roles().map(|(name, _)| &**name)).collect();
+        let names: Vec<&str> =
+            built_in.chain(table.directory().roles.keys().map(|name| &**name)).collect();
         let near = nearest(name, &names).map(str::to_owned);
         RegisterError::NoSuchRole { name: name.chars().take(100).collect(), near }
     }
+}
+
+/// What was done to a role.
+fn entry(action: Action, by: &Person, name: &str, record: &RoleRecord) -> Entry {
+    Entry::new(action)
+        .by_person(by)
+        .subject(name)
+        .detail("rights", &record.rights.join(", "))
+        .detail_if("description", record.description.as_ref())
+}
+
+/// Who holds roles, those that are valid no more left out.
+fn holders(table: &Table, now: Timestamp) -> impl Iterator<Item = (String, &[String])> {
+    let directory = table.directory();
+    let users = directory.users.iter().filter(|(_, user)| user.removed.is_none());
+    let users = users.map(|(name, user)| (name.to_string(), user.roles.as_slice()));
+    let teams = directory.teams.iter();
+    let teams = teams.map(|(name, team)| (Holder::Team(name).to_string(), team.roles.as_slice()));
+    let units = directory.units.iter();
+    let units = units.map(|(name, unit)| (Holder::Unit(name).to_string(), unit.roles.as_slice()));
+    let tokens = table.tokens().filter(move |token| table.ended(token, now).is_none());
+    let tokens =
+        tokens.map(|token| (format!("the token {}", token.name), token.record.roles.as_slice()));
+    users.chain(teams).chain(units).chain(tokens)
 }
 
 fn check_new(new: &NewRole) -> Result<(), RegisterError> {
@@ -237,13 +329,4 @@ fn check_made(name: &str) -> Result<(), RegisterError> {
         return Ok(());
     }
     Err(RegisterError::Taken(format!("the role {name} is built in, and stays as it is")))
-}
-
-/// What was done to a role.
-fn entry(action: Action, by: &Person, name: &str, record: &RoleRecord) -> Entry {
-    Entry::new(action)
-        .by_person(by)
-        .subject(name)
-        .detail("rights", &record.rights.join(", "))
-        .detail_if("description", record.description.as_ref())
 }

@@ -7,7 +7,7 @@ use super::{MAX_TEAMS, Register, RegisterError, check_administers};
 use crate::access::Person;
 use crate::audit::{Action, Entry};
 use crate::metadata::Batch;
-use crate::metadata::records::{TeamRecord, read_stored};
+use crate::metadata::records::{TeamRecord, UserRecord, read_stored};
 
 const MAX_DESCRIPTION: usize = 200;
 /// Names in a message.
@@ -34,18 +34,30 @@ impl Register {
         let _turn = self.0.turn.lock().await;
         let is_new_unit = {
             let table = self.0.table.read();
-            if table.teams().len() >= MAX_TEAMS {
+            let teams = &table.directory().teams;
+            if teams.len() >= MAX_TEAMS {
                 return Err(RegisterError::Taken(format!("there are {MAX_TEAMS} teams already")));
             }
-            let mut names = table.teams().map(|(name, _)| name);
-            if let Some(taken) = names.find(|taken| taken.eq_ignore_ascii_case(name)) {
+            if let Some(taken) = teams.keys().find(|taken| taken.eq_ignore_ascii_case(name)) {
                 return Err(RegisterError::Taken(format!("there is a team {taken} already")));
             }
-            let mut names = table.teams().filter_map(|(name, _)| name.split_once('/'));
+            // Whoever was in one of this name that is gone would be in this one.
+            let mut users = table.directory().users.iter();
+            let is_in = |user: &UserRecord| {
+                user.removed.is_none() && user.teams.iter().any(|team| team == name)
+            };
+            if let Some((user, _)) = users.find(|(_, user)| is_in(user)) {
+                return Err(RegisterError::Taken(format!(
+                    "{user} was in a team {name} that is gone, and would be in this one: say anew \
+                     in which they are, with garth user change, or take another name"
+                )));
+            }
+            let mut names = teams.keys().filter_map(|name| name.split_once('/'));
             !names.any(|(other, _)| other == unit)
         };
         let record = TeamRecord {
             description,
+            roles: Vec::new(),
             created: self.0.clock.now(),
             created_by: by.name.to_string(),
         };
@@ -59,8 +71,14 @@ impl Register {
         Ok(CreatedTeam { team: record, is_new_unit })
     }
 
-    /// Not while it has tokens: somebody would be nobody at the next request.
-    pub async fn remove_team(&self, by: &Person, name: &str) -> Result<(), RegisterError> {
+    /// Not while it has tokens, unless they are to end with it: at their next request nobody has
+    /// them.
+    pub async fn remove_team(
+        &self,
+        by: &Person,
+        name: &str,
+        with_tokens: bool,
+    ) -> Result<(), RegisterError> {
         check_administers(by)?;
         let (unit, team) = split(name)?;
         let _turn = self.0.turn.lock().await;
@@ -68,14 +86,14 @@ impl Register {
         let tokens: Vec<String> = {
             let table = self.0.table.read();
             let of_team = table.tokens().filter(|token| {
-                token.record.team.as_deref() == Some(name) && token.gone(now).is_none()
+                token.record.team.as_deref() == Some(name) && table.ended(token, now).is_none()
             });
             of_team.map(|token| token.name.to_string()).collect()
         };
-        if !tokens.is_empty() {
+        if !tokens.is_empty() && !with_tokens {
             let shown = tokens.iter().take(MAX_SHOWN).cloned().collect::<Vec<_>>().join(", ");
             return Err(RegisterError::Taken(format!(
-                "the team {name} has {} valid tokens: revoke them first ({shown}{})",
+                "the team {name} has {} valid tokens ({shown}{}): revoke them first, or end them with it: garth team remove --with-tokens {name}",
                 tokens.len(),
                 if tokens.len() > MAX_SHOWN { ", …" } else { "" }
             )));
@@ -89,20 +107,20 @@ impl Register {
         let entry = Entry::new(Action::TeamRemoved).by_person(by).subject(name);
         self.0.metadata.commit(batch.note(entry, now)).await?;
         self.0.table.write().remove_team(name);
-        tracing::info!(team = name, by = %by.name, "team removed");
+        tracing::info!(team = name, by = %by.name, tokens = tokens.len(), "team removed");
         Ok(())
     }
 
     pub(super) fn no_such_team(&self, team: &str) -> RegisterError {
         let table = self.0.table.read();
-        let names: Vec<&str> = table.teams().map(|(name, _)| &**name).collect();
+        let names: Vec<&str> = table.directory().teams.keys().map(|name| &**name).collect();
         let near = nearest(team, &names).map(str::to_owned);
         RegisterError::NoSuchTeam { team: team.chars().take(200).collect(), near }
     }
 }
 
 /// `unit/team`
-fn split(name: &str) -> Result<(&str, &str), RegisterError> {
+pub(super) fn split(name: &str) -> Result<(&str, &str), RegisterError> {
     let parts = name.split_once('/').filter(|(unit, team)| is_word(unit) && is_word(team));
     parts.ok_or_else(|| RegisterError::Invalid {
         field: "team",

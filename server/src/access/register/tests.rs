@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
+use crate::access::Person;
 use crate::access::rights::{Grant, Rights};
 use crate::access::secret::TokenKind;
 use crate::access::table::Ending;
-use crate::access::{ADMIN, Person};
 use crate::metadata::sled::{Sled, SledOptions};
 
 struct Garden {
@@ -56,7 +56,7 @@ impl Garden {
 }
 
 fn admin() -> Person {
-    Person { name: ADMIN.into(), token: None, team: None, rights: Rights::all(), expires: None }
+    Person::admin()
 }
 
 fn new(name: &str, team: Option<&str>, rights: &[Right]) -> NewToken {
@@ -198,10 +198,10 @@ async fn a_team_that_has_tokens_stays() {
     let garden = garden().await;
     let Garden { register, .. } = &garden;
     register.create(&admin(), new("ci", Some("web/shop"), &[])).await.unwrap();
-    let told = register.remove_team(&admin(), "web/shop").await.unwrap_err().to_string();
+    let told = register.remove_team(&admin(), "web/shop", false).await.unwrap_err().to_string();
     assert!(told.contains("1 valid tokens") && told.contains("ci"), "{told}");
     register.revoke(&admin(), "ci").await.unwrap();
-    register.remove_team(&admin(), "web/shop").await.unwrap();
+    register.remove_team(&admin(), "web/shop", false).await.unwrap();
     assert!(register.create(&admin(), new("x", Some("web/shop"), &[])).await.is_err());
     let names: Vec<_> = garden.again().await.teams().iter().map(|team| team.0.clone()).collect();
     assert_eq!(names, ["web/blog".into()]);
@@ -215,7 +215,7 @@ async fn what_was_used_when_is_written_now_and_then() {
     let garden = garden().await;
     let Garden { register, .. } = &garden;
     let created = register.create(&admin(), new("ci", None, &[])).await.unwrap();
-    let used = async || garden.again().await.tokens()[0].used();
+    let used = async || garden.again().await.tokens()[0].0.used();
     register.keep_uses(USE_SECONDS).await;
     assert_eq!(used().await, None);
     garden.person(&created);
@@ -224,7 +224,7 @@ async fn what_was_used_when_is_written_now_and_then() {
     assert_eq!(first, BEGIN.parse().ok());
     garden.at(2);
     garden.person(&created);
-    assert_ne!(register.tokens()[0].used(), first, "at once in memory");
+    assert_ne!(register.tokens()[0].0.used(), first, "at once in memory");
     assert_eq!(used().await, first, "and not yet in the store");
     register.rotate(&admin(), "ci", DAY).await.unwrap();
     register.close().await;
@@ -356,3 +356,5 @@ async fn what_a_role_gives_follows_it_at_the_next_request() {
     let told = register.create(&admin(), unknown).await.unwrap_err().to_string();
     assert!(told.contains("did you mean \"publisher\"?"), "{told}");
 }
+
+mod people;

@@ -1,4 +1,4 @@
-//! What is stored of who may ask: teams, and tokens by the hash of their secrets.
+//! What is stored of who may ask: people, teams, roles, and tokens by the hash of their secrets.
 //!
 //! A unit is there as long as it has a team. What a token was last used for is not kept, and when
 //! has a record of its own, because it is written without asking whether the token was changed.
@@ -12,8 +12,45 @@ use super::{Key, Record};
 pub struct TeamRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// What its people may, by the names of roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     pub created: Timestamp,
     pub created_by: String,
+}
+
+/// What the people of every team of a unit may.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    pub roles: Vec<String>,
+}
+
+/// Somebody who is known by name: a person, or a service that nobody is behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRecord {
+    /// `person` or `service`
+    pub kind: String,
+    /// As the first one they are known where they do not say which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Its argon2id hash, as a PHC string. Absent: nobody logs in by a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Logins of before ended with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_set: Option<Timestamp>,
+    pub created: Timestamp,
+    pub created_by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<RevokedRecord>,
+    /// Kept so that the tokens of before stay ended when somebody else has this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<RevokedRecord>,
+    /// What was given to this name up to then was another's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
 }
 
 /// A set of rights, under its name.
@@ -46,6 +83,12 @@ pub struct TokenRecord {
     /// By their names: what they give is what they say when it is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
+    /// The owner was a user when it was made: without one it is nobody's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_user: bool,
+    /// What it came of, where nobody made it: a login, an exchange. It is forgotten after its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// Of which each is valid: the newest one first, and those that it takes over from.
     pub secrets: Vec<SecretRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +115,22 @@ pub struct RevokedRecord {
     pub by: String,
 }
 
+/// A token that nobody made: of a login or an exchange. It is forgotten after its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LoginRecord(pub TokenRecord);
+
+impl Record for LoginRecord {
+    const KIND: &'static str = "login";
+    const PARTS: usize = 1;
+}
+
+impl LoginRecord {
+    pub fn key(name: &str) -> Key<Self> {
+        Key::of(&[name])
+    }
+}
+
 /// When a token was last used, to within some minutes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenUseRecord {
@@ -81,6 +140,16 @@ pub struct TokenUseRecord {
 impl Record for TeamRecord {
     const KIND: &'static str = "team";
     const PARTS: usize = 2;
+}
+
+impl Record for UnitRecord {
+    const KIND: &'static str = "unit";
+    const PARTS: usize = 1;
+}
+
+impl Record for UserRecord {
+    const KIND: &'static str = "user";
+    const PARTS: usize = 1;
 }
 
 impl Record for RoleRecord {
@@ -101,6 +170,18 @@ impl Record for TokenUseRecord {
 impl TeamRecord {
     pub fn key(unit: &str, team: &str) -> Key<Self> {
         Key::of(&[unit, team])
+    }
+}
+
+impl UnitRecord {
+    pub fn key(unit: &str) -> Key<Self> {
+        Key::of(&[unit])
+    }
+}
+
+impl UserRecord {
+    pub fn key(name: &str) -> Key<Self> {
+        Key::of(&[name])
     }
 }
 

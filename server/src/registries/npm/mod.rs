@@ -121,7 +121,7 @@ async fn dispatch(
         ("PUT", Endpoint::LegacyLogin(name)) => account::login(registry, req, body, &name).await,
         ("GET", Endpoint::LegacyLogin(_)) => Err(account::owner()),
         ("POST", Endpoint::WebLogin) => Err(account::web_login()),
-        ("DELETE", Endpoint::Logout) => Ok(account::logout(registry, req)),
+        ("DELETE", Endpoint::Logout) => account::logout(registry, req).await,
         ("GET" | "POST" | "PUT" | "DELETE", Endpoint::Profile | Endpoint::Tokens) => {
             Err(account::own_page())
         }

@@ -48,7 +48,7 @@ pub enum Refusal {
     TokenNeeded,
     /// 401: what was sent as a token of ours is none, or none any more.
     InvalidToken(Option<Gone>),
-    /// 401: the password of a login is no token of ours.
+    /// 401: the password of a login is none of this name, and no token of ours.
     WrongPassword(Option<Gone>),
     /// 404: npm registries may have this, and this one does not.
     NotOffered(&'static str),
@@ -171,9 +171,9 @@ impl Refusal {
             // Without a challenge: npm prints this text only then.
             Self::WrongPassword(None) => error(
                 StatusCode::UNAUTHORIZED,
-                "the password is no token of this garth. Whoever runs it makes one with garth token \
-                 create, or finds the admin token in the file admin-token of the data directory; \
-                 the name is free",
+                "this name and this password do not belong together here. Instead of a password a \
+                 token of this garth is taken, under any name: whoever runs it makes one with garth \
+                 token create, or finds the admin token in the file admin-token of the data directory",
             ),
             Self::WrongPassword(Some(gone)) => error(
                 StatusCode::UNAUTHORIZED,

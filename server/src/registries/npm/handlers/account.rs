@@ -17,13 +17,15 @@ use super::super::names::Endpoint;
 use super::super::refusal::Refusal;
 use super::NOTICE;
 use super::body::{JsonBound, receive};
+use crate::access::login::{Admitted, LoginError, login_failed};
+use crate::access::passwords::PasswordError;
 use crate::access::rights::{Place, Right};
-use crate::access::table::Whose;
 use crate::access::{Caller, Person};
 use crate::audit::{Action, Entry};
 use crate::config::Anonymous;
 use crate::gate::Asking;
 use crate::metadata::Batch;
+use crate::pull::PullError;
 use crate::registries::Registry;
 
 /// A name, a password and some fields that nobody reads.
@@ -135,26 +137,29 @@ pub async fn login(
 ) -> Result<HttpResponse, Refusal> {
     let received = receive(req, body, LOGIN_AT_MOST, &registry.garden.login_room).await?;
     let Login { password } = received.read_json(LOGIN)?;
-    let (token, garden) = (password.trim(), registry.garden.as_ref());
-    let person = match registry.garden.access.whose_token(token.as_bytes()) {
-        Whose::Of(person) => person,
-        Whose::Gone(gone) => {
-            let why = gone.to_string();
-            garden.often.note(Entry::new(Action::LoginFailed).by_claim(name).why(Some(&why)));
-            return Err(Refusal::WrongPassword(Some(gone)));
+    let garden = registry.garden.as_ref();
+    let admitted = garden.access.admit(name, &password).await;
+    let admitted = admitted.inspect_err(|fault| garden.often.note(login_failed(name, fault)))?;
+    let (person, token) = match &admitted {
+        Admitted::ByToken(person) => {
+            let entry = Entry::new(Action::Login).by_person(person).detail("by", &"npm login");
+            let told = Batch::default().note(entry, garden.store.clock.now());
+            garden
+                .store
+                .metadata
+                .commit(told)
+                .await
+                .map_err(|fault| Refusal::pull(fault.into()))?;
+            (&*person.name, password.trim())
         }
-        Whose::Nobodys => {
-            garden.often.note(Entry::new(Action::LoginFailed).by_claim(name));
-            return Err(Refusal::WrongPassword(None));
+        Admitted::ByPassword(created) => {
+            (created.token.record.owner.as_str(), created.secret.reveal())
         }
     };
-    let entry = Entry::new(Action::Login).by_person(&person).detail("by", &"npm login");
-    let told = Batch::default().note(entry, garden.store.clock.now());
-    garden.store.metadata.commit(told).await.map_err(|fault| Refusal::pull(fault.into()))?;
     Ok(HttpResponse::build(StatusCode::CREATED)
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .json(json!({
-            "ok": format!("you are logged in as {}", person.name),
+            "ok": format!("you are logged in as {person}"),
             "id": format!("org.couchdb.user:{name}"),
             "token": token,
         })))
@@ -163,26 +168,49 @@ pub async fn login(
 /// npm asks for a name and a password then.
 pub fn web_login() -> Refusal {
     Refusal::NotOffered(
-        "this garth has no login by a browser; log in with any name, and a token of this garth as \
-         the password",
+        "this garth has no login by a browser; log in with your name and password, or with any \
+         name and a token of this garth as the password",
     )
 }
 
 /// `npm owner` asks for a person first.
 pub fn owner() -> Refusal {
     Refusal::NotOffered(
-        "this garth keeps no people, and no owners of packages: whoever has a token that may \
-         publish may publish all that is own",
+        "this garth keeps no owners of packages: whoever has a token that may publish a package \
+         may publish it, as its rights say",
     )
 }
 
-/// The client forgets its token by itself; here is nothing to forget yet.
-pub fn logout(registry: &Registry, req: &HttpRequest) -> HttpResponse {
+/// The client forgets its token by itself. One that came of a login ends here, too.
+pub async fn logout(registry: &Registry, req: &HttpRequest) -> Result<HttpResponse, Refusal> {
+    let access = &registry.garden.access;
     let mut response = HttpResponse::Ok();
-    if matches!(registry.garden.access.caller(req.headers()), Caller::Known(_)) {
-        response.insert_header((NOTICE, STAYS_VALID));
+    if let Caller::Known(person) = access.caller(req.headers()) {
+        let ended = match person.token.as_deref() {
+            Some(token) => access.register().end(&person, token).await.map_err(LoginError::from)?,
+            None => None,
+        };
+        if ended.is_none() {
+            response.insert_header((NOTICE, STAYS_VALID));
+        }
     }
-    response.json(json!({ "ok": true }))
+    Ok(response.json(json!({ "ok": true })))
+}
+
+impl From<LoginError> for Refusal {
+    fn from(fault: LoginError) -> Self {
+        match fault {
+            LoginError::Wrong => Self::WrongPassword(None),
+            LoginError::Gone(gone) => Self::WrongPassword(Some(gone)),
+            LoginError::Password(PasswordError::Busy) => {
+                Self::Pull { what: "this login".to_owned(), fault: PullError::Busy }
+            }
+            fault => {
+                tracing::error!(%fault, "somebody could not be logged in or out");
+                Self::Pull { what: "this login".to_owned(), fault: PullError::Internal }
+            }
+        }
+    }
 }
 
 /// `npm token` and `npm profile`.

@@ -1,0 +1,125 @@
+//! Logging in: a name and a password, or a token in the place of one, become a token for some hours.
+//!
+//! Whoever is not let in is told one thing, whatever was wrong, and as much work is done for each.
+
+use jiff::SignedDuration;
+
+use super::passwords::PasswordError;
+use super::register::{Created, NewSession, RegisterError};
+use super::rights::Rights;
+use super::secret::TokenKind;
+use super::table::{Gone, Whose};
+use super::{Access, Person};
+use crate::audit::{Action, Entry};
+
+/// The word for a token that came of a password.
+pub const LOGIN: &str = "login";
+
+/// By what the caller answers.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// No such name, another password, or nobody who may log in.
+    #[error("this name and this password do not belong together here")]
+    Wrong,
+    /// It was a token in the place of a password, and is valid no more.
+    #[error("{0}")]
+    Gone(Gone),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+}
+
+/// What the audit log is told of somebody who was not let in.
+pub fn login_failed(name: &str, fault: &LoginError) -> Entry {
+    let why = match fault {
+        LoginError::Gone(gone) => Some(gone.to_string()),
+        LoginError::Wrong => None,
+        fault => Some(fault.to_string()),
+    };
+    Entry::new(Action::LoginFailed).by_claim(name).why(why.as_deref())
+}
+
+/// Who is let in, and by what.
+#[derive(Debug)]
+pub enum Admitted {
+    /// What was sent is a token, and goes on being one.
+    ByToken(std::sync::Arc<Person>),
+    ByPassword(Box<Created>),
+}
+
+impl Access {
+    pub fn session(&self) -> SignedDuration {
+        self.session
+    }
+
+    /// A password, or a token in its place under any name.
+    pub async fn admit(&self, name: &str, password: &str) -> Result<Admitted, LoginError> {
+        match self.whose_token(password.trim().as_bytes()) {
+            Whose::Of(person) => Ok(Admitted::ByToken(person)),
+            Whose::Gone(gone) => Err(LoginError::Gone(gone)),
+            Whose::Nobodys => {
+                let created = self.log_in(name, password, None).await?;
+                Ok(Admitted::ByPassword(Box::new(created)))
+            }
+        }
+    }
+
+    /// As one of `team`, or of the first one of theirs.
+    pub async fn log_in(
+        &self,
+        name: &str,
+        password: &str,
+        team: Option<&str>,
+    ) -> Result<Created, LoginError> {
+        let hash = self.register.password_of(name);
+        if !self.passwords.is(password, hash.as_deref()).await? {
+            return Err(LoginError::Wrong);
+        }
+        // It may have been changed meanwhile, or its owner disabled.
+        if self.register.password_of(name) != hash {
+            return Err(LoginError::Wrong);
+        }
+        self.begin_session(name, team, LOGIN).await
+    }
+
+    /// For somebody who has proved who they are.
+    pub async fn begin_session(
+        &self,
+        name: &str,
+        team: Option<&str>,
+        origin: &str,
+    ) -> Result<Created, LoginError> {
+        let user = self.register.user(name)?;
+        let team = match team {
+            Some(team) if !user.record.teams.iter().any(|own| own == team) => {
+                let message = format!("{name} is not in the team {team}");
+                return Err(RegisterError::Invalid { field: "team", message }.into());
+            }
+            Some(team) => Some(team.to_owned()),
+            None => user.record.teams.first().cloned(),
+        };
+        let new = NewSession {
+            kind: TokenKind::Person,
+            owner: name.to_owned(),
+            team,
+            // As far as they may themselves.
+            rights: Rights::all(),
+            origin: origin.to_owned(),
+            life: self.session,
+            of_user: true,
+        };
+        Ok(self.register.begin(new).await?)
+    }
+
+    /// Whether it is theirs. As much is done where they have none.
+    pub async fn is_password(&self, name: &str, password: &str) -> Result<bool, PasswordError> {
+        let hash = self.register.password_of(name);
+        self.passwords.is(password, hash.as_deref()).await
+    }
+
+    /// An error is told to whoever chose it.
+    pub async fn hash_password(&self, password: &str) -> Result<String, PasswordError> {
+        self.passwords.hash(password).await
+    }
+}
