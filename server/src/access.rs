@@ -11,6 +11,7 @@
 
 pub mod admin_token;
 pub mod directory;
+pub mod identity;
 pub mod login;
 pub mod passwords;
 pub mod register;
@@ -28,6 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 use policies::rules::Pattern;
 
 use self::admin_token::AdminToken;
+use self::identity::{ExchangeError, Exchanged, Identities};
 use self::passwords::Passwords;
 use self::register::Register;
 use self::rights::{Grant, Place, Right, Rights};
@@ -158,12 +160,29 @@ pub struct Access {
     passwords: Passwords,
     /// How long somebody is logged in.
     session: SignedDuration,
+    identities: Identities,
 }
 
 impl Access {
     pub fn new(admin: AdminToken, register: Register, session: SignedDuration) -> Self {
         let (admin_person, passwords) = (Arc::new(Person::admin()), Passwords::default());
-        Self { admin, admin_person, register, passwords, session }
+        let identities = Identities::default();
+        Self { admin, admin_person, register, passwords, session, identities }
+    }
+
+    /// Knows these pipelines, too.
+    pub fn with_identities(self, identities: Identities) -> Self {
+        Self { identities, ..self }
+    }
+
+    /// A token for one of a pipeline's own system.
+    pub async fn exchange(
+        &self,
+        token: &str,
+        identity: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Exchanged, ExchangeError> {
+        self.identities.exchange(&self.register, token, identity, now).await
     }
 
     /// Where tokens and teams are made.

@@ -11,6 +11,7 @@ pub mod codes;
 pub mod decisions;
 pub mod docs;
 pub mod events;
+pub mod exchange;
 pub mod forget;
 pub mod log;
 pub mod login;

@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 
 use crate::access::Access;
 use crate::access::admin_token::AdminToken;
+use crate::access::identity::Identities;
 use crate::access::register::Register;
 use crate::advisories::{Advisories, Fetching, Remote};
 use crate::api::seen::Memory;
@@ -31,7 +32,7 @@ use crate::blobs::scrub::{Scrub, ScrubSettings};
 use crate::blobs::{BlobEngine, Blobs, BlobsOptions};
 use crate::clock::Clock;
 use crate::closures::Closures;
-use crate::config::{Config, Format, StoreConfig};
+use crate::config::{Config, Format, IdentityConfig, StoreConfig};
 use crate::edge::{self, EdgeError, EdgeHandle};
 use crate::events::Events;
 use crate::gate::Gate;
@@ -134,7 +135,13 @@ async fn open_access(
     let register = register.map_err(|fault| start_error("reading the tokens", &fault))?;
     register.watch();
     let session = SignedDuration::try_from(config.login.life).unwrap_or(SignedDuration::MAX);
-    Ok((Access::new(token, register, session), file))
+    let asked = |identity: &IdentityConfig| {
+        Upstream::new(settings::issuer(identity).map_err(|fault| fault.to_string())?, clock.clone())
+            .map_err(|fault| fault.to_string())
+    };
+    let identities = Identities::new(&config.identities, clock, asked);
+    let identities = identities.map_err(StartError::Failed)?;
+    Ok((Access::new(token, register, session).with_identities(identities), file))
 }
 
 /// After the last client has left, how long what is on its way from upstreams may take to be kept.

@@ -11,6 +11,7 @@ mod env;
 mod faults;
 mod files;
 mod given;
+mod identity;
 mod known;
 mod limits;
 mod log;
@@ -40,6 +41,7 @@ pub use audit::AuditConfig;
 pub use env::EnvSnapshot;
 pub use faults::{ConfigFault, Place};
 pub use files::read_text;
+pub use identity::IdentityConfig;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use login::LoginConfig;
@@ -84,6 +86,8 @@ pub struct Config {
     pub requests: RequestsConfig,
     pub audit: AuditConfig,
     pub login: LoginConfig,
+    /// In the order of their names.
+    pub identities: Vec<IdentityConfig>,
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
     /// Why another audit log than was signed here is taken at this start.
@@ -190,6 +194,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
     let names = registry::names(reader);
     check_clashes(reader, &names);
     let registries = registry::read(reader, &names);
+    let identities = identity::names(reader);
     let mut config = Config {
         file,
         listen: root.listen,
@@ -209,6 +214,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
         requests: requests::read(reader),
         audit: audit::read(reader),
         login: login::read(reader),
+        identities: identity::read(reader, &identities),
         tls: tls::read(reader),
         log: log::read(reader),
         accept_log: None,
@@ -216,7 +222,8 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
     };
     config.given = std::mem::take(&mut reader.shown);
     check_circles(reader, &config);
-    let unknown = reader.env.unknown(&names.into_keys().collect(), &reader.secret_variables);
+    let names = names.into_keys().chain(identities.into_keys()).collect();
+    let unknown = reader.env.unknown(&names, &reader.secret_variables);
     reader.faults.extend(unknown);
     config
 }

@@ -7,6 +7,7 @@ mod contract;
 mod docs;
 mod edge;
 mod full_disk;
+mod identity;
 mod live;
 mod npm;
 mod powercut;

@@ -9,6 +9,7 @@
 pub mod client;
 pub mod edge;
 pub mod http;
+pub mod issuer;
 pub mod mount;
 pub mod npm;
 pub mod package_managers;

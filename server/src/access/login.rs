@@ -101,6 +101,8 @@ impl Access {
         };
         let new = NewSession {
             kind: TokenKind::Person,
+            name: name.to_owned(),
+            once: None,
             owner: name.to_owned(),
             team,
             // As far as they may themselves.

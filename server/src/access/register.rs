@@ -60,6 +60,9 @@ pub enum RegisterError {
     NoSuchRole { name: String, near: Option<String> },
     #[error("there is nobody called {name:?} here{}; garth user list shows who is", meant(near.as_deref()))]
     NoSuchUser { name: String, near: Option<String> },
+    /// What was sent as a proof was sent before.
+    #[error("this was exchanged already")]
+    Replayed,
     /// Whoever asks may not.
     #[error("{0}")]
     Beyond(String),

@@ -39,6 +39,7 @@ pub const CODES: &[Code] = &[
         &[503],
         "What the registry says of the package cannot be read now.",
     ),
+    code("exchanged-already", &[409], "What was sent was exchanged before."),
     code(
         "import-failed",
         &[500],
@@ -56,6 +57,7 @@ pub const CODES: &[Code] = &[
         "The policies that are to be tried were not sent as they must be.",
     ),
     code("invalid-duration", &[400], "A duration is written as 30d, 2w or 12h."),
+    code("invalid-exchange", &[400], "An exchange of this kind is not known here."),
     code("invalid-json", &[400], "The body is no JSON, or not of the shape that is described."),
     code(
         "invalid-package",
@@ -79,6 +81,7 @@ pub const CODES: &[Code] = &[
         "A time is a duration such as 30d, or written as 2030-01-01T12:00:00Z.",
     ),
     code("invalid-team", &[400], "A team is written as unit/team."),
+    code("issuer-unavailable", &[503], "The keys of the issuer of what was sent cannot be had."),
     code(
         "log-not-proved",
         &[503],
@@ -118,6 +121,7 @@ pub const CODES: &[Code] = &[
     code("no-such-user", &[404], "There is nobody of this name."),
     code("not-hashed", &[503], "The password could not be hashed. Nothing changed."),
     code("not-json", &[415], "The body has to be sent as application/json."),
+    code("not-meant", &[403], "What was sent is genuine, and of nobody who is meant here."),
     code("not-own", &[409], "The name is not published here."),
     code("not-served-yet", &[501], "This garth cannot do it for packages of this ecosystem yet."),
     code("out-of-range", &[400], "The log has no such entry, or was never of this size."),
@@ -132,6 +136,7 @@ pub const CODES: &[Code] = &[
     code("store-full", &[507], "There is no room to store it. Nothing changed."),
     code("store-unavailable", &[503], "The store does not answer. Nothing changed."),
     code("taken", &[409], "The name is taken, or still in use."),
+    code("token-not-taken", &[401], "What was sent proves nothing here, or was exchanged before."),
     code(
         "token-not-valid",
         &[401],

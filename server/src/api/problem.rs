@@ -199,6 +199,7 @@ impl From<RegisterError> for Problem {
             RegisterError::NoSuchToken { .. } => Self::not_found("no-such-token", detail),
             RegisterError::NoSuchUser { .. } => Self::not_found("no-such-user", detail),
             RegisterError::NoSuchRole { .. } => Self::not_found("no-such-role", detail),
+            RegisterError::Replayed => Self::new(StatusCode::CONFLICT, "exchanged-already", detail),
             RegisterError::Beyond(_) => Self::forbidden(detail),
             RegisterError::Taken(_) => Self::new(StatusCode::CONFLICT, "taken", detail),
             RegisterError::NoRandomness(_) => {

@@ -17,8 +17,8 @@ use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::{RefOr, Response, Schema};
 
 use super::{
-    advisories, closures, decisions, docs, events, forget, log, login, people, recorded, requests,
-    roles, rules, teams, tokens, trials,
+    advisories, closures, decisions, docs, events, exchange, forget, log, login, people, recorded,
+    requests, roles, rules, teams, tokens, trials,
 };
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -38,6 +38,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         advisories::endpoints(),
         requests::endpoints(),
         tokens::endpoints(),
+        exchange::endpoints(),
         roles::endpoints(),
         people::endpoints(),
         login::endpoints(),

@@ -69,7 +69,7 @@ pub enum Standing {
 }
 
 impl TokenView {
-    fn new(token: &Token, ended: Option<&Gone>, now: Timestamp) -> Self {
+    pub(super) fn new(token: &Token, ended: Option<&Gone>, now: Timestamp) -> Self {
         let record = &token.record;
         let older = record.secrets.iter().filter_map(|secret| secret.until);
         let revoked = record.revoked.as_ref();

@@ -1,12 +1,14 @@
 //! What the configuration means to the parts, in their own terms.
 
 use std::path::Path;
+use std::time::Duration;
 
 use actix_web::http::Method;
 
 use super::StartError;
+use crate::access::identity::MAX_DOCUMENT;
 use crate::closures::ClosureLimits;
-use crate::config::{self, Config, RegistryConfig};
+use crate::config::{self, Config, IdentityConfig, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
 use crate::recorded::RecordedSettings;
@@ -118,6 +120,33 @@ pub fn upstream(
             .collect(),
         ..UpstreamSettings::new(registry.name.clone(), base)
     }))
+}
+
+/// Where the keys of pipelines' tokens are asked for: little, soon, or not at all.
+pub fn issuer(identity: &IdentityConfig) -> Result<UpstreamSettings, StartError> {
+    const WHOLE: Duration = Duration::from_secs(10);
+    const EACH: Duration = Duration::from_secs(5);
+    let roots = identity.certificate_authority.as_deref().map(read_roots).transpose()?;
+    Ok(UpstreamSettings {
+        allow_hosts: identity.allow_hosts.clone(),
+        deadlines: Deadlines {
+            connect: EACH,
+            headers: EACH,
+            idle: EACH,
+            total_document: WHOLE,
+            total_artifact: WHOLE,
+            turn: EACH,
+        },
+        limits: upstream::Limits {
+            concurrent: 4,
+            document: MAX_DOCUMENT,
+            artifact: MAX_DOCUMENT,
+            ..upstream::Limits::default()
+        },
+        retries: Retries { attempts: 2, ..Retries::default() },
+        extra_roots: roots.into_iter().collect(),
+        ..UpstreamSettings::new(format!("identity.{}", identity.name), identity.url.clone())
+    })
 }
 
 /// Before anything is served, so it may block.

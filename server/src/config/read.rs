@@ -17,7 +17,7 @@ use super::given::{Given, Wrong, wrong_url};
 use super::parse;
 use super::secret::Secret;
 use super::setting::{Kind, SettingDoc, settings, variable};
-use super::source::{Table, Value};
+use super::source::{Node, Table, Value};
 
 pub(super) struct Reader<'a> {
     pub table: Table,
@@ -25,7 +25,7 @@ pub(super) struct Reader<'a> {
     pub base: PathBuf,
     pub env: &'a EnvSnapshot,
     pub arguments: Vec<Argument>,
-    /// The registry whose settings are read; stands for the `*` of a key.
+    /// The registry or identity whose settings are read; stands for the `*` of a key.
     pub registry: Option<String>,
     pub faults: Vec<ConfigFault>,
     /// Parts of the file could not be read, so what seems to be missing may be there.
@@ -172,6 +172,25 @@ impl Reader<'_> {
 
     pub fn texts(&mut self, key: &str) -> Vec<(Place, String)> {
         self.read(key, |given, _| given.texts()).unwrap_or_default()
+    }
+
+    /// Each with one text, or several of which one has to be.
+    pub fn claims(&mut self, key: &str) -> Option<BTreeMap<String, Vec<String>>> {
+        self.read(key, |given, _| {
+            let Value::Table(table) = &given.node.value else { return Err(Wrong::Kind) };
+            let texts = |node: &Node| match &node.value {
+                Value::Text(text) => Ok(vec![text.clone()]),
+                Value::List(items) if !items.is_empty() => items
+                    .iter()
+                    .map(|item| match &item.value {
+                        Value::Text(text) => Ok(text.clone()),
+                        _ => Err(Wrong::Kind),
+                    })
+                    .collect(),
+                _ => Err(Wrong::Kind),
+            };
+            table.iter().map(|(name, (_, node))| Ok((name.clone(), texts(node)?))).collect()
+        })
     }
 
     pub fn networks(&mut self, key: &str) -> Vec<IpNet> {

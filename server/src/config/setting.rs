@@ -7,12 +7,13 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{
-    advisories, audit, limits, log, login, recorded, registry, requests, root, store, tls, upstream,
+    advisories, audit, identity, limits, log, login, recorded, registry, requests, root, store,
+    tls, upstream,
 };
 
 #[derive(Clone, Copy, Debug)]
 pub struct SettingDoc {
-    /// The dotted key; `*` stands for a registry's name.
+    /// The dotted key; `*` stands for the name of a registry or an identity.
     pub key: &'static str,
     pub kind: Kind,
     /// As it would be written; `None` where the setting is left out.
@@ -28,12 +29,23 @@ pub enum Kind {
     Text,
     Texts,
     Networks,
+    /// Names, each with the texts that it may have.
+    Claims,
     Secret,
     Flag,
     Choice(&'static [&'static str]),
-    Duration { min: Duration, max: Duration },
-    Size { min: u64, max: u64 },
-    Count { min: u64, max: u64 },
+    Duration {
+        min: Duration,
+        max: Duration,
+    },
+    Size {
+        min: u64,
+        max: u64,
+    },
+    Count {
+        min: u64,
+        max: u64,
+    },
 }
 
 /// Every setting that there is, in the order of the reference.
@@ -50,6 +62,7 @@ pub fn settings() -> &'static [SettingDoc] {
             requests::SETTINGS,
             audit::SETTINGS,
             login::SETTINGS,
+            identity::SETTINGS,
             tls::SETTINGS,
             log::SETTINGS,
         ]
@@ -89,6 +102,7 @@ impl fmt::Display for Kind {
             Self::Text => f.write_str("a text"),
             Self::Texts => f.write_str("a list of texts"),
             Self::Networks => f.write_str("a list of networks such as [\"10.0.0.0/8\"]"),
+            Self::Claims => f.write_str("a table of texts such as { repository = \"acme/*\" }"),
             Self::Secret => f.write_str("{ env = \"NAME\" } or { file = \"path\" }"),
             Self::Flag => f.write_str("true or false"),
             Self::Choice([only]) => {

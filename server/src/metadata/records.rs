@@ -18,6 +18,7 @@
 //! role/{name}                                RoleRecord       a set of rights
 //! token/{name}                               TokenRecord      a token: whom it is for, hashes
 //! login/{name}                               LoginRecord      a token that came of a login
+//! exchanged/{until:020}/{hash}                ExchangedRecord  a pipeline's token that was exchanged
 //! token-use/{name}                           TokenUseRecord   when it was last used
 //! recorded/{hour:08}/{writer}/{n:010}        RecordedRecord   what was asked for and decided
 //! revision/{revision}, revision-rules/…      RevisionRecord   rules that were in force, and when
@@ -59,8 +60,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::access::{
-    LoginRecord, RevokedRecord, RoleRecord, SecretRecord, TeamRecord, TokenRecord, TokenUseRecord,
-    UnitRecord, UserRecord,
+    ExchangedRecord, LoginRecord, RevokedRecord, RoleRecord, SecretRecord, TeamRecord, TokenRecord,
+    TokenUseRecord, UnitRecord, UserRecord,
 };
 pub use self::advisories::{
     AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Outline, SourceRecord, TextName,

@@ -383,6 +383,9 @@ fn check_names(new: &NewToken) -> Result<(), RegisterError> {
     if owner.is_empty() || owner.len() > MAX_OWNER || !is_line {
         return invalid("owner", "say who it is for: up to 100 letters, digits and `-_.@+`");
     }
+    if new.name.eq_ignore_ascii_case("exchange") {
+        return invalid("name", "`exchange` is taken by the address at which tokens are exchanged");
+    }
     if [&new.name, owner].iter().any(|name| name.eq_ignore_ascii_case(ADMIN)) {
         return invalid("name", "`admin` is whoever has the first admin token");
     }

@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::change::secret_record;
 use super::{Created, Register, RegisterError};
 use crate::access::Person;
 use crate::access::rights::Rights;
-use crate::access::secret::{Secret, TokenKind};
+use crate::access::secret::{Hash, Secret, TokenKind};
 use crate::access::table::Token;
 use crate::audit::{Action, Entry};
-use crate::metadata::Batch;
-use crate::metadata::records::{LoginRecord, RevokedRecord, TokenRecord, read_stored};
+use crate::metadata::records::{
+    self, ExchangedRecord, LoginRecord, Prefix, Record as _, RevokedRecord, TokenRecord,
+    read_stored,
+};
+use crate::metadata::{Batch, MetadataError};
 
 /// Those whose end is not forgotten yet included. Pipelines take no room from people.
 const fn most(kind: TokenKind) -> usize {
@@ -40,6 +43,8 @@ const FORGOTTEN_AT_ONCE: usize = 200;
 #[derive(Clone, Debug)]
 pub struct NewSession {
     pub kind: TokenKind,
+    /// What its name begins with.
+    pub name: String,
     pub owner: String,
     pub team: Option<String>,
     /// Of somebody who is known here these count as far as they may themselves.
@@ -49,6 +54,8 @@ pub struct NewSession {
     pub life: SignedDuration,
     /// The owner has to be somebody here.
     pub of_user: bool,
+    /// What proved it is known by, and until when it could be sent again.
+    pub once: Option<(Hash, Timestamp)>,
 }
 
 impl Register {
@@ -56,7 +63,7 @@ impl Register {
         let _turn = self.0.turn.lock().await;
         let now = self.0.clock.now();
         let secret = Secret::make(new.kind)?;
-        let name = format!("{}.{}", new.owner, &crate::random::name()[..12]);
+        let name = format!("{}.{}", new.name, &crate::random::name()[..12]);
         let record = TokenRecord {
             kind: new.kind.as_str().to_owned(),
             owner: new.owner,
@@ -81,8 +88,17 @@ impl Register {
         }
         let batch = self.expecting_those(batch, &record).await?;
         let entry = entry(Action::Login, &name, &record);
-        let batch = batch.note(entry.by(&record.owner).team(record.team.as_deref()), now);
-        self.0.metadata.commit(batch).await?;
+        let mut batch = batch.note(entry.by(&record.owner).team(record.team.as_deref()), now);
+        if let Some((hash, until)) = &new.once {
+            let key = ExchangedRecord::key(*until, &hash.to_hex());
+            batch = batch.expect_absent(&key).put_record(&key, &ExchangedRecord {});
+        }
+        match self.0.metadata.commit(batch).await {
+            Err(MetadataError::Conflict { key }) if key.starts_with(ExchangedRecord::KIND) => {
+                return Err(RegisterError::Replayed);
+            }
+            done => done?,
+        }
         let mut table = self.0.table.write();
         if let Some(oldest) = oldest {
             table.remove(&oldest);
@@ -149,8 +165,21 @@ impl Register {
         Ok(None)
     }
 
+    /// What can not be sent again, because it has expired, needs no remembering.
+    async fn forget_exchanged(&self, now: Timestamp) -> Result<(), MetadataError> {
+        let prefix = Prefix::<ExchangedRecord>::all();
+        let store = self.0.metadata.as_ref();
+        let oldest = records::scan(store, &prefix, None, FORGOTTEN_AT_ONCE).await?;
+        let passed = oldest.iter().filter(|(key, _)| ExchangedRecord::until(key) < Some(now));
+        let batch = passed.fold(Batch::default(), |batch, (key, _)| batch.remove_record(key));
+        if batch.changes.is_empty() { Ok(()) } else { store.commit(batch).await }
+    }
+
     /// Takes away those that ended a while ago.
     pub(super) async fn forget_passed(&self) {
+        if let Err(fault) = self.forget_exchanged(self.0.clock.now()).await {
+            tracing::warn!(%fault, "what pipelines exchanged could not be forgotten yet");
+        }
         let _turn = self.0.turn.lock().await;
         let now = self.0.clock.now();
         let Ok(before) = now.checked_sub(REMEMBERED) else { return };

@@ -137,6 +137,25 @@ pub struct TokenUseRecord {
     pub at: Timestamp,
 }
 
+/// That a pipeline's token was exchanged: under the second of its end, and its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangedRecord {}
+
+impl Record for ExchangedRecord {
+    const KIND: &'static str = "exchanged";
+    const PARTS: usize = 2;
+}
+
+impl ExchangedRecord {
+    pub fn key(until: Timestamp, hash: &str) -> Key<Self> {
+        Key::of(&[&format!("{:020}", until.as_second()), hash])
+    }
+
+    pub fn until(key: &Key<Self>) -> Option<Timestamp> {
+        Timestamp::from_second(key.parts().first()?.parse().ok()?).ok()
+    }
+}
+
 impl Record for TeamRecord {
     const KIND: &'static str = "team";
     const PARTS: usize = 2;

@@ -19,6 +19,8 @@ fn for_ann(name: &str, team: Option<&str>, rights: &[Right]) -> NewToken {
 fn session(owner: &str, team: Option<&str>) -> NewSession {
     NewSession {
         kind: TokenKind::Person,
+        name: owner.to_owned(),
+        once: None,
         owner: owner.to_owned(),
         team: team.map(str::to_owned),
         rights: Rights::all(),
