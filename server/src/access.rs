@@ -10,6 +10,7 @@
 //! [`register`] how tokens come and go.
 
 pub mod admin_token;
+pub mod attempts;
 pub mod directory;
 pub mod identity;
 pub mod login;
@@ -29,6 +30,7 @@ use jiff::{SignedDuration, Timestamp};
 use policies::rules::Pattern;
 
 use self::admin_token::AdminToken;
+use self::attempts::Attempts;
 use self::identity::{ExchangeError, Exchanged, Identities};
 use self::passwords::Passwords;
 use self::register::Register;
@@ -161,13 +163,20 @@ pub struct Access {
     /// How long somebody is logged in.
     session: SignedDuration,
     identities: Identities,
+    attempts: Option<Attempts>,
 }
 
 impl Access {
     pub fn new(admin: AdminToken, register: Register, session: SignedDuration) -> Self {
         let (admin_person, passwords) = (Arc::new(Person::admin()), Passwords::default());
         let identities = Identities::default();
-        Self { admin, admin_person, register, passwords, session, identities }
+        let attempts = None;
+        Self { admin, admin_person, register, passwords, session, identities, attempts }
+    }
+
+    /// Counts who tries passwords.
+    pub fn with_attempts(self, attempts: Attempts) -> Self {
+        Self { attempts: Some(attempts), ..self }
     }
 
     /// Knows these pipelines, too.

@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 
 use crate::access::Access;
 use crate::access::admin_token::AdminToken;
+use crate::access::attempts::Attempts;
 use crate::access::identity::Identities;
 use crate::access::register::Register;
 use crate::advisories::{Advisories, Fetching, Remote};
@@ -141,7 +142,9 @@ async fn open_access(
     };
     let identities = Identities::new(&config.identities, clock, asked);
     let identities = identities.map_err(StartError::Failed)?;
-    Ok((Access::new(token, register, session).with_identities(identities), file))
+    let attempts = Attempts::new(clock.clone(), config.trusted_proxies.clone());
+    let access = Access::new(token, register, session);
+    Ok((access.with_identities(identities).with_attempts(attempts), file))
 }
 
 /// After the last client has left, how long what is on its way from upstreams may take to be kept.

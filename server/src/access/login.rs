@@ -2,8 +2,13 @@
 //!
 //! Whoever is not let in is told one thing, whatever was wrong, and as much work is done for each.
 
+use std::net::IpAddr;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
 use jiff::SignedDuration;
 
+use super::attempts::{Attempt, Wait};
 use super::passwords::PasswordError;
 use super::register::{Created, NewSession, RegisterError};
 use super::rights::Rights;
@@ -15,6 +20,20 @@ use crate::audit::{Action, Entry};
 /// The word for a token that came of a password.
 pub const LOGIN: &str = "login";
 
+/// From where a login comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub peer: Option<IpAddr>,
+    pub headers: &'a HeaderMap,
+}
+
+impl<'a> Origin<'a> {
+    pub fn of(request: &'a HttpRequest) -> Self {
+        let peer = request.peer_addr().map(|peer| peer.ip());
+        Self { peer, headers: request.headers() }
+    }
+}
+
 /// By what the caller answers.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
@@ -24,6 +43,9 @@ pub enum LoginError {
     /// It was a token in the place of a password, and is valid no more.
     #[error("{0}")]
     Gone(Gone),
+    /// Whatever it is, it is not tried now.
+    #[error(transparent)]
+    Wait(#[from] Wait),
     #[error(transparent)]
     Password(#[from] PasswordError),
     #[error(transparent)]
@@ -54,12 +76,17 @@ impl Access {
     }
 
     /// A password, or a token in its place under any name.
-    pub async fn admit(&self, name: &str, password: &str) -> Result<Admitted, LoginError> {
+    pub async fn admit(
+        &self,
+        name: &str,
+        password: &str,
+        from: &Origin<'_>,
+    ) -> Result<Admitted, LoginError> {
         match self.whose_token(password.trim().as_bytes()) {
             Whose::Of(person) => Ok(Admitted::ByToken(person)),
             Whose::Gone(gone) => Err(LoginError::Gone(gone)),
             Whose::Nobodys => {
-                let created = self.log_in(name, password, None).await?;
+                let created = self.log_in(name, password, None, from).await?;
                 Ok(Admitted::ByPassword(Box::new(created)))
             }
         }
@@ -71,7 +98,9 @@ impl Access {
         name: &str,
         password: &str,
         team: Option<&str>,
+        from: &Origin<'_>,
     ) -> Result<Created, LoginError> {
+        let attempt = self.begin_attempt(name, from)?;
         let hash = self.register.password_of(name);
         if !self.passwords.is(password, hash.as_deref()).await? {
             return Err(LoginError::Wrong);
@@ -80,7 +109,16 @@ impl Access {
         if self.register.password_of(name) != hash {
             return Err(LoginError::Wrong);
         }
+        if let (Some(attempts), Some(attempt)) = (&self.attempts, &attempt) {
+            attempts.succeeded(attempt);
+        }
         self.begin_session(name, team, LOGIN).await
+    }
+
+    fn begin_attempt(&self, name: &str, from: &Origin<'_>) -> Result<Option<Attempt>, Wait> {
+        let Some(attempts) = &self.attempts else { return Ok(None) };
+        let address = attempts.from(from.peer, from.headers);
+        attempts.begin(address, name).map(Some)
     }
 
     /// For somebody who has proved who they are.
@@ -90,14 +128,14 @@ impl Access {
         team: Option<&str>,
         origin: &str,
     ) -> Result<Created, LoginError> {
-        let user = self.register.user(name)?;
+        let teams = self.register.teams_of(name)?;
         let team = match team {
-            Some(team) if !user.record.teams.iter().any(|own| own == team) => {
+            Some(team) if !teams.iter().any(|own| own == team) => {
                 let message = format!("{name} is not in the team {team}");
                 return Err(RegisterError::Invalid { field: "team", message }.into());
             }
             Some(team) => Some(team.to_owned()),
-            None => user.record.teams.first().cloned(),
+            None => teams.into_iter().next(),
         };
         let new = NewSession {
             kind: TokenKind::Person,
@@ -115,9 +153,19 @@ impl Access {
     }
 
     /// Whether it is theirs. As much is done where they have none.
-    pub async fn is_password(&self, name: &str, password: &str) -> Result<bool, PasswordError> {
+    pub async fn is_password(
+        &self,
+        name: &str,
+        password: &str,
+        from: &Origin<'_>,
+    ) -> Result<bool, LoginError> {
+        let attempt = self.begin_attempt(name, from)?;
         let hash = self.register.password_of(name);
-        self.passwords.is(password, hash.as_deref()).await
+        let is = self.passwords.is(password, hash.as_deref()).await?;
+        if let (true, Some(attempts), Some(attempt)) = (is, &self.attempts, &attempt) {
+            attempts.succeeded(attempt);
+        }
+        Ok(is)
     }
 
     /// An error is told to whoever chose it.

@@ -11,7 +11,8 @@ use super::rules::json_body;
 use super::table::{Endpoint, Needs, delete, get, post};
 use super::tokens::CreatedView;
 use super::{Api, By};
-use crate::access::login::{LoginError, login_failed};
+use crate::access::attempts::Wait;
+use crate::access::login::{LoginError, Origin, login_failed};
 use crate::access::passwords::PasswordError;
 use crate::access::rights::Rights;
 
@@ -76,7 +77,7 @@ pub async fn log_in(
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail));
     }
     let LoginRequest { name, password, team } = json_body(&request, body, "the login")?;
-    let created = api.access.log_in(&name, &password, team.as_deref()).await;
+    let created = api.access.log_in(&name, &password, team.as_deref(), &Origin::of(&request)).await;
     let created = created.inspect_err(|fault| api.often.note(login_failed(&name, fault)))?;
     let made = CreatedView::new(&created, api.clock.now());
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(made))
@@ -112,6 +113,10 @@ impl From<LoginError> for Problem {
             LoginError::Wrong => {
                 Self::new(StatusCode::UNAUTHORIZED, "wrong-login", LoginError::Wrong.to_string())
             }
+            LoginError::Wait(Wait(wait)) => Self {
+                retry_after: u32::try_from(wait.as_secs().max(1)).ok(),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-logins", fault.to_string())
+            },
             LoginError::Gone(gone) => Self::gone_token(&gone),
             LoginError::Password(fault) => fault.into(),
             LoginError::Register(fault) => fault.into(),

@@ -9,6 +9,7 @@ use super::problem::{Problem, ProblemFault};
 use super::rules::{json_body, query};
 use super::table::{ADMINISTER, Endpoint, Needs, READ, delete, get, patch, post, put};
 use super::{Api, By};
+use crate::access::login::Origin;
 use crate::access::passwords;
 use crate::access::register::{Holder, NewUser, UserChange, UserFound};
 use crate::access::rights::Rights;
@@ -288,7 +289,7 @@ pub async fn set_password(
     let is_own = *by.name == **name && by.ceiling.is_some();
     if is_own {
         let current = asked.current.as_deref().unwrap_or_default();
-        if !api.access.is_password(&name, current).await? {
+        if !api.access.is_password(&name, current, &Origin::of(&request)).await? {
             return Err(Problem::forbidden("`current` is not the password of before"));
         }
     }

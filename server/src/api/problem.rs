@@ -37,6 +37,10 @@ pub struct Problem {
     #[serde(skip)]
     #[schema(ignore)]
     allowed: Option<Box<str>>,
+    /// Seconds, for the header.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub(super) retry_after: Option<u32>,
 }
 
 /// One thing that is wrong with what was sent.
@@ -61,6 +65,7 @@ impl Problem {
             code: code.to_owned(),
             faults: Vec::new(),
             allowed: None,
+            retry_after: None,
         }
     }
 
@@ -108,8 +113,10 @@ impl Problem {
         if self.status() == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"garth\""));
         }
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("retry-after", "5"));
+        let waits = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+        if waits.contains(&self.status()) {
+            let seconds = self.retry_after.unwrap_or(5);
+            response.insert_header(("retry-after", seconds.to_string()));
         }
         if let Some(allowed) = &self.allowed {
             response.insert_header((ALLOW, &**allowed));

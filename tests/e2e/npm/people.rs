@@ -164,3 +164,40 @@ async fn who_is_removed_has_nothing_at_the_next_request() {
         assert_eq!(status(token, "/npm/-/whoami").await, 401, "somebody else is called ann");
     }
 }
+
+/// Case 32: whatever address somebody writes about themselves; and nobody is kept out by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_is_slowed_down_for_who_guesses_alone() {
+    let garth = garth();
+    let made = garth.run(&["token", "create", "laptop", "--for", "ann"]);
+    let log_in = async |name: &str, password: &str, from: &str| {
+        let body = json!({ "name": name, "password": password }).to_string();
+        let asked = Asked::new("POST", "/api/v1/login")
+            .header("Content-Type", "application/json")
+            .header("X-Forwarded-For", from)
+            .header("Forwarded", &format!("for={from}"));
+        garth.ask(&asked.body(body)).await
+    };
+    let mut statuses = Vec::new();
+    for n in 0..12 {
+        let answer = log_in("ann", "wrong horse battery", &format!("198.51.100.{n}")).await;
+        if answer.status == 429 {
+            let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=8).contains(&wait), "{wait}");
+        }
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses[..5], [401; 5]);
+    assert!(statuses.iter().filter(|status| **status == 429).count() >= 4, "{statuses:?}");
+    // Even the right one has to wait there; the token never does, and others log in.
+    let npm = Asked::new("PUT", "/npm/-/user/org.couchdb.user:ann");
+    let body = |password: &str| json!({ "name": "ann", "password": password }).to_string();
+    let told = garth.ask(&npm.clone().body(body("wrong horse battery"))).await;
+    assert!([401, 403].contains(&told.status), "{}", told.text());
+    let by_token = garth.ask(&npm.body(body(made.trim()))).await;
+    assert_eq!(by_token.status, 201, "{}", by_token.text());
+    garth.run(&["user", "create", "bob", "--no-password"]);
+    let done = by_stdin(garth.setup().command(&["user", "password", "bob"]), PASSWORD);
+    assert!(done.status.success());
+    assert_eq!(log_in("bob", PASSWORD, "198.51.100.1").await.status, 201);
+}

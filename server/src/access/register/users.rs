@@ -78,6 +78,15 @@ impl Register {
         found.ok_or_else(|| self.no_such_user(name))
     }
 
+    /// The first one is theirs where they do not say which.
+    pub fn teams_of(&self, name: &str) -> Result<Vec<String>, RegisterError> {
+        let table = self.0.table.read();
+        let user = table.directory().users.get(name).filter(|user| user.removed.is_none());
+        let teams = user.map(|user| user.teams.clone());
+        drop(table);
+        teams.ok_or_else(|| self.no_such_user(name))
+    }
+
     /// The hash of the password of somebody who may log in.
     pub fn password_of(&self, name: &str) -> Option<String> {
         let table = self.0.table.read();

@@ -13,6 +13,7 @@ use policies::package::{Ecosystem, Package, PackageVersion};
 use serde_json::json;
 
 use super::names::PathError;
+use crate::access::attempts::Wait;
 use crate::access::rights::Right;
 use crate::access::table::Gone;
 use crate::edge::{self, Problem};
@@ -50,6 +51,8 @@ pub enum Refusal {
     InvalidToken(Option<Gone>),
     /// 401: the password of a login is none of this name, and no token of ours.
     WrongPassword(Option<Gone>),
+    /// 403: passwords are not tried now. With 429 npm would ask again by itself, and wait for it.
+    TooManyLogins(Wait),
     /// 404: npm registries may have this, and this one does not.
     NotOffered(&'static str),
     /// 403: nobody can say what is known of these packages. With 404 pnpm would print a text of
@@ -179,6 +182,12 @@ impl Refusal {
                 StatusCode::UNAUTHORIZED,
                 &format!("{gone}: log in with another token of this garth as the password"),
             ),
+            Self::TooManyLogins(wait) => {
+                let mut response = error(StatusCode::FORBIDDEN, &wait.to_string());
+                let seconds = wait.0.as_secs().max(1);
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+                response
+            }
             Self::NotOffered(text) => error(StatusCode::NOT_FOUND, text),
             Self::NoAudit { upstream } => {
                 let why = match upstream {

@@ -17,7 +17,7 @@ use super::super::names::Endpoint;
 use super::super::refusal::Refusal;
 use super::NOTICE;
 use super::body::{JsonBound, receive};
-use crate::access::login::{Admitted, LoginError, login_failed};
+use crate::access::login::{Admitted, LoginError, Origin, login_failed};
 use crate::access::passwords::PasswordError;
 use crate::access::rights::{Place, Right};
 use crate::access::{Caller, Person};
@@ -138,7 +138,7 @@ pub async fn login(
     let received = receive(req, body, LOGIN_AT_MOST, &registry.garden.login_room).await?;
     let Login { password } = received.read_json(LOGIN)?;
     let garden = registry.garden.as_ref();
-    let admitted = garden.access.admit(name, &password).await;
+    let admitted = garden.access.admit(name, &password, &Origin::of(req)).await;
     let admitted = admitted.inspect_err(|fault| garden.often.note(login_failed(name, fault)))?;
     let (person, token) = match &admitted {
         Admitted::ByToken(person) => {
@@ -202,6 +202,7 @@ impl From<LoginError> for Refusal {
         match fault {
             LoginError::Wrong => Self::WrongPassword(None),
             LoginError::Gone(gone) => Self::WrongPassword(Some(gone)),
+            LoginError::Wait(wait) => Self::TooManyLogins(wait),
             LoginError::Password(PasswordError::Busy) => {
                 Self::Pull { what: "this login".to_owned(), fault: PullError::Busy }
             }
