@@ -187,7 +187,10 @@ impl Advisories {
             if imported.as_ref().is_ok_and(Imported::changed) {
                 this.reload().await;
             }
-            this.clean_later();
+            // Where nothing was written all of it counts as before.
+            if imported.as_ref().map_or(true, |imported| imported.wrote) {
+                this.clean_later();
+            }
             imported
         };
         let importing = tokio::spawn(edge::on_behalf_of(edge::current(), importing));

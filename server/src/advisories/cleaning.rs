@@ -6,7 +6,7 @@ use crate::metadata::records::{AdvisoriesRecord, Parts};
 use crate::metadata::{Batch, Change, Metadata, MetadataError};
 
 impl Advisories {
-    /// When it is nobody's turn. What fails is tried again with the next import or start.
+    /// When it is nobody's turn. What fails is tried again with the next import that writes, or the next start.
     pub(super) fn clean_later(&self) {
         let inner = self.0.clone();
         tokio::spawn(async move {

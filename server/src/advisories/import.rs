@@ -60,6 +60,9 @@ pub struct Imported {
     pub more_is_known: bool,
     /// What is in force now.
     pub revision: String,
+    /// Something lies in the store that did not before, and something else may count no more.
+    #[serde(skip)]
+    pub wrote: bool,
 }
 
 impl Imported {
@@ -116,6 +119,7 @@ pub(super) async fn run(
     // What is known of an ecosystem is more now, though no record is new.
     imported.more_is_known = before.map_or(&[][..], Vec::as_slice) != ecosystems.as_slice();
 
+    imported.wrote = imported.written + imported.removed > 0 || renamed;
     if imported.changed() || renamed {
         state.generation = generation;
     }
