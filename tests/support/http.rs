@@ -31,8 +31,9 @@ impl Asked {
         Self::new("GET", path)
     }
 
-    pub fn has_header(&self, name: &str) -> bool {
-        self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    pub fn header_value(&self, name: &str) -> Option<&str> {
+        let mut named = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.next().map(|(_, value)| value.as_str())
     }
 
     #[must_use]

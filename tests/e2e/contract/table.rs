@@ -39,6 +39,8 @@ struct Garden {
     tokens: HashMap<Who, String>,
     /// What their answers were known by while everything was allowed.
     etags: HashMap<String, Vec<String>>,
+    /// Those of answers that had a new version in them.
+    etags_with_new: BTreeSet<String>,
     /// So that no two rounds ask for the same.
     round: usize,
     faults: Mutex<Vec<String>>,
@@ -66,7 +68,9 @@ impl Garden {
             }
         }
         let (etags, round, faults) = (HashMap::new(), 0, Mutex::default());
-        Self { format, up, garth, cases: refused, served, tokens, etags, round, faults }
+        let etags_with_new = BTreeSet::new();
+        let cases = refused;
+        Self { format, up, garth, cases, served, tokens, etags, etags_with_new, round, faults }
     }
 
     fn all(&self) -> impl Iterator<Item = &Case> {
@@ -110,7 +114,8 @@ impl Garden {
                         let answer = line.ask(&asked).await;
                         assert_eq!(answer.status, 200, "{}: {path}: {}", case.key, answer.text());
                         let etag = answer.header("etag").map(str::to_owned);
-                        etags.extend(etag.map(|etag| (case.key.clone(), etag)));
+                        let is_new = subject.version == NEW;
+                        etags.extend(etag.map(|etag| (case.key.clone(), etag, is_new)));
                     }
                     // Kept, when it is an artifact.
                     line.ask(&Asked::get(path).header("Range", "bytes=0-0")).await;
@@ -119,7 +124,10 @@ impl Garden {
             etags
         }))
         .await;
-        for (key, etag) in warmed.into_iter().flatten() {
+        for (key, etag, is_new) in warmed.into_iter().flatten() {
+            if is_new {
+                self.etags_with_new.insert(etag.clone());
+            }
             let of_case: &mut Vec<String> = self.etags.entry(key).or_default();
             if !of_case.contains(&etag) {
                 of_case.push(etag);

@@ -45,7 +45,11 @@ impl Garden {
         let (is_content, status) = (matches!(answer.status, 200..=399), answer.status);
         let is_read = matches!(asked.method(), "GET" | "HEAD");
         let is_well = state == State::Well;
+        // Whoever holds the new version would go on to use it.
+        let named = asked.header_value("if-none-match").unwrap_or_default();
+        let is_confirmed = status == 304 && self.etags_with_new.contains(named);
         let wrong = match must {
+            _ if is_confirmed => Some("what is held is said to be what it was"),
             Must::Serve if status != 200 => Some("it is not served"),
             // Others are told something else.
             Must::Serve if !is_private(answer) => Some("it is not for the asker alone"),
