@@ -27,6 +27,7 @@ pub mod table;
 pub mod teams;
 pub mod tokens;
 pub mod trials;
+pub mod webhooks;
 
 use std::sync::Arc;
 

@@ -50,6 +50,8 @@ use crate::rules::revisions::{Keeping, Revisions};
 use crate::rules::{Rules, RulesConfig};
 use crate::signing::SigningKey;
 use crate::upstream::Upstream;
+use crate::webhooks::secret::MasterKey;
+use crate::webhooks::{self, Sending, Webhooks};
 use upkeep::Upkeep;
 
 /// Longer than commits that wait take.
@@ -162,6 +164,7 @@ pub struct App {
     recording: Recording,
     asking: requests::Keeping,
     keeping: Keeping,
+    sending: Sending,
     logging: audit::Keeping,
     metadata: Arc<dyn Metadata>,
     token_file: PathBuf,
@@ -263,7 +266,10 @@ impl App {
             anonymous: config.anonymous,
         };
         let events = Events::new(api.log.clone(), lifecycle.clone());
-        let routes = routes(health, metrics.clone(), registries, api, events);
+        let webhooks = open_webhooks(config, &metadata, &api, &metrics).await?;
+        let sending = webhooks.start();
+        let told = (events, webhooks);
+        let routes = routes(health, metrics.clone(), registries, api, told);
         let edge = edge::serve(settings::edge(config, lifecycle), metrics, routes).await?;
         let scrub = Scrub::start(blobs, ScrubSettings::default());
         Ok(Self {
@@ -276,6 +282,7 @@ impl App {
             recording,
             asking,
             keeping,
+            sending,
             logging,
             metadata,
             token_file,
@@ -317,6 +324,11 @@ impl App {
         drop(self.scrub);
         self.garden.access.register().close().await;
         drop(self.keeping);
+        if tokio::time::timeout(LANDING, self.sending.finish()).await.is_err() {
+            tracing::warn!(
+                "stopped before a receiver of events had answered; it is sent that again"
+            );
+        }
         drop(self.logging);
         if tokio::time::timeout(CLOSING, self.recording.stop()).await.is_err() {
             tracing::warn!("the last recorded use was not written in time");
@@ -362,6 +374,28 @@ async fn open_log(
     let noted = audit::note_settings(metadata.as_ref(), &config.given, clock).await;
     noted.map_err(|fault| start_error("writing the settings into the audit log", &fault))?;
     Ok((log, metadata, logging))
+}
+
+async fn open_webhooks(
+    config: &Config,
+    metadata: &Arc<dyn Metadata>,
+    api: &Api,
+    metrics: &Metrics,
+) -> Result<Webhooks, StartError> {
+    let data = config.data.clone();
+    let key = tokio::task::spawn_blocking(move || MasterKey::open(&data))
+        .await
+        .map_err(|fault| start_error("opening the key of webhooks", &fault))?
+        .map_err(|fault| StartError::Failed(fault.to_string()))?;
+    Ok(Webhooks::new(webhooks::Parts {
+        metadata: Arc::clone(metadata),
+        log: api.log.clone(),
+        key,
+        outgoing: settings::outgoing(config)?,
+        clock: api.clock.clone(),
+        metrics: metrics.clone(),
+        give_up: config.webhooks.give_up,
+    }))
 }
 
 async fn open_signing(data: PathBuf) -> Result<SigningKey, StartError> {
@@ -455,13 +489,14 @@ fn routes(
     metrics: Metrics,
     registries: Vec<(Format, Arc<Registry>)>,
     api: Api,
-    events: Events,
+    (events, webhooks): (Events, Webhooks),
 ) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
     let health = health::routes(health, metrics);
     let (api, events) = (web::Data::new(api), web::Data::new(events));
+    let webhooks = web::Data::new(webhooks);
     move |routes| {
         health(routes);
-        routes.app_data(api.clone()).app_data(events.clone());
+        routes.app_data(api.clone()).app_data(events.clone()).app_data(webhooks.clone());
         api::routes(routes);
         for (format, registry) in &registries {
             registries::mount(*format, registry, routes);

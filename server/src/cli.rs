@@ -27,6 +27,7 @@ mod team;
 mod token;
 mod user;
 mod waive;
+mod webhook;
 pub mod why;
 
 use std::process::ExitCode;
@@ -82,6 +83,7 @@ enum Command {
     Token(token::TokenCommand),
     Team(team::TeamCommand),
     Log(log::LogCommand),
+    Webhook(webhook::WebhookCommand),
     Role(role::RoleCommand),
     User(user::UserCommand),
     Login(login::Login),
@@ -112,6 +114,7 @@ impl Command {
             Self::Token(command) => command.run(&env),
             Self::Team(command) => command.run(&env),
             Self::Log(command) => command.run(&env),
+            Self::Webhook(command) => command.run(&env),
             Self::Role(command) => command.run(&env),
             Self::User(command) => command.run(&env),
             Self::Login(command) => command.run(&env),

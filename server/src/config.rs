@@ -28,6 +28,7 @@ mod source;
 mod store;
 mod tls;
 mod upstream;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -55,6 +56,7 @@ pub use setting::{Kind, SettingDoc, settings};
 pub use store::{BlobsConfig, StoreConfig};
 pub use tls::TlsConfig;
 pub use upstream::UpstreamConfig;
+pub use webhooks::WebhooksConfig;
 
 use read::{Argument, Reader};
 use source::{Table, Value};
@@ -88,6 +90,7 @@ pub struct Config {
     pub login: LoginConfig,
     /// In the order of their names.
     pub identities: Vec<IdentityConfig>,
+    pub webhooks: WebhooksConfig,
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
     /// Why another audit log than was signed here is taken at this start.
@@ -215,6 +218,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
         audit: audit::read(reader),
         login: login::read(reader),
         identities: identity::read(reader, &identities),
+        webhooks: webhooks::read(reader),
         tls: tls::read(reader),
         log: log::read(reader),
         accept_log: None,

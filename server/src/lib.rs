@@ -31,3 +31,4 @@ pub mod rules;
 mod secret_file;
 pub mod signing;
 pub mod upstream;
+pub mod webhooks;

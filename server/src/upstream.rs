@@ -17,6 +17,7 @@ pub mod error;
 mod exchange;
 pub(crate) mod gunzip;
 mod media;
+pub mod outgoing;
 pub mod redirects;
 pub mod retry;
 pub mod settings;

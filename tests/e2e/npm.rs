@@ -26,7 +26,7 @@ mod search;
 mod signatures;
 mod starters;
 mod tarballs;
-mod teams;
+pub mod teams;
 mod tokens;
 mod versions;
 mod views;

@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod edge;
+pub mod events;
 pub mod http;
 pub mod issuer;
 pub mod mount;
@@ -16,5 +17,6 @@ pub mod package_managers;
 pub mod powercut;
 pub mod prompts;
 pub mod publish;
+pub mod receiver;
 pub mod server;
 pub mod upstream;

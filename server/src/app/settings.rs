@@ -13,6 +13,7 @@ use crate::edge::{EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
 use crate::recorded::RecordedSettings;
 use crate::registries::GardenSettings;
+use crate::upstream::outgoing::{Outgoing, OutgoingSettings};
 use crate::upstream::{self, Credentials, Deadlines, Retries, UpstreamSettings};
 
 pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
@@ -71,6 +72,19 @@ pub fn closures(config: &Config) -> ClosureLimits {
 
 pub fn recorded(config: &Config) -> RecordedSettings {
     RecordedSettings { keep: config.recorded.keep, max: config.recorded.max }
+}
+
+pub fn outgoing(config: &Config) -> Result<Outgoing, StartError> {
+    let of = &config.webhooks;
+    let roots = of.certificate_authority.as_deref().map(read_roots).transpose()?;
+    let settings = OutgoingSettings {
+        allow_hosts: of.allow_hosts.clone(),
+        total: of.timeout,
+        longest_pause: of.give_up,
+        extra_roots: roots.into_iter().collect(),
+    };
+    Outgoing::new(&settings)
+        .map_err(|fault| StartError::Failed(format!("webhooks can not be sent: {fault}")))
 }
 
 /// `None` for a registry of own packages alone.

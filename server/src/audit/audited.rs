@@ -11,12 +11,12 @@ use tokio::sync::Notify;
 
 use crate::metadata::records::{
     AuditHashes, AuditHead, AuditIndex, AuditRecord, OwnRecord, Record, RoleRecord, RuleRecord,
-    TeamRecord, TokenRecord, UnitRecord, UserRecord, WaitingRecord,
+    TeamRecord, TokenRecord, UnitRecord, UserRecord, WaitingRecord, WebhookRecord,
 };
 use crate::metadata::{Batch, Entry, Metadata, MetadataError};
 
 /// Kinds that change only beside an entry.
-const TOLD: [&str; 9] = [
+const TOLD: [&str; 10] = [
     RuleRecord::KIND,
     OwnRecord::KIND,
     TokenRecord::KIND,
@@ -24,6 +24,7 @@ const TOLD: [&str; 9] = [
     RoleRecord::KIND,
     UnitRecord::KIND,
     UserRecord::KIND,
+    WebhookRecord::KIND,
     "request/approved",
     "request/rejected",
 ];
@@ -118,6 +119,8 @@ mod tests {
             ("a rule", "rule/x", false, true),
             ("a rule, told", "rule/x", true, false),
             ("a token", "token/ci", false, true),
+            ("a webhook", "webhook/chat", false, true),
+            ("how far it is", "webhook-cursor/chat", false, false),
             ("its use", "token-use/ci", false, false),
             ("packages of a rule", "rule-packages/x/000001", false, false),
             ("an answer", "request/approved/1", false, true),

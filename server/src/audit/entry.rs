@@ -86,12 +86,20 @@ pub enum Action {
     /// Garth was started with other settings than the last time, or for the first time.
     SettingsChanged,
     AdvisoriesImported,
+    WebhookMade,
+    WebhookRemoved,
+    WebhookRotated,
+    /// Nothing is sent to it any more.
+    WebhookStopped,
+    WebhookResumed,
+    /// A delivery was tried in vain for as long as deliveries are.
+    WebhookGaveUp,
     /// Something about this log itself.
     LogChanged,
 }
 
 impl Action {
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 45] = [
         Self::Admitted,
         Self::Refused,
         Self::RuleMade,
@@ -130,6 +138,12 @@ impl Action {
         Self::LoginFailed,
         Self::SettingsChanged,
         Self::AdvisoriesImported,
+        Self::WebhookMade,
+        Self::WebhookRemoved,
+        Self::WebhookRotated,
+        Self::WebhookStopped,
+        Self::WebhookResumed,
+        Self::WebhookGaveUp,
         Self::LogChanged,
     ];
 
@@ -173,6 +187,12 @@ impl Action {
             Self::LoginFailed => "login-failed",
             Self::SettingsChanged => "settings-changed",
             Self::AdvisoriesImported => "advisories-imported",
+            Self::WebhookMade => "webhook-made",
+            Self::WebhookRemoved => "webhook-removed",
+            Self::WebhookRotated => "webhook-rotated",
+            Self::WebhookStopped => "webhook-stopped",
+            Self::WebhookResumed => "webhook-resumed",
+            Self::WebhookGaveUp => "webhook-gave-up",
             Self::LogChanged => "log-changed",
         }
     }

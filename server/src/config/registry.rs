@@ -243,7 +243,7 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Regist
         unpublish: reader.flag("registry.*.unpublish"),
         max_age: reader.duration("registry.*.max_age"),
         max_stale: reader.duration("registry.*.max_stale"),
-        allow_hosts: read_hosts(reader),
+        allow_hosts: read_hosts(reader, "registry.*.allow_hosts"),
     };
     format.map(|_| registry)
 }
@@ -326,8 +326,8 @@ fn read_own(reader: &mut Reader<'_>, format: Option<Format>) -> Vec<String> {
     own.into_iter().map(|(_, pattern)| pattern).collect()
 }
 
-fn read_hosts(reader: &mut Reader<'_>) -> Vec<String> {
-    let hosts = reader.texts("registry.*.allow_hosts");
+pub(super) fn read_hosts(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
+    let hosts = reader.texts(key);
     let mut parsed = Vec::new();
     for (place, host) in hosts {
         match parse::host(&host) {

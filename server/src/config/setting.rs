@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{
     advisories, audit, identity, limits, log, login, recorded, registry, requests, root, store,
-    tls, upstream,
+    tls, upstream, webhooks,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +63,7 @@ pub fn settings() -> &'static [SettingDoc] {
             audit::SETTINGS,
             login::SETTINGS,
             identity::SETTINGS,
+            webhooks::SETTINGS,
             tls::SETTINGS,
             log::SETTINGS,
         ]

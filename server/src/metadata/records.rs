@@ -33,6 +33,9 @@
 //! audit-hashes/{chunk:020}                   AuditHashes      hashes of the log's tree
 //! audit-head/state                           AuditHead        how far the log is, and its root
 //! setting/{name}                             SettingRecord    a setting as it was at the last start
+//! webhook/{name}                             WebhookRecord    where events are sent
+//! webhook-cursor/{name}                      WebhookCursor    how far it is
+//! webhook-delivery/{name}/{n:020}            DeliveryRecord   an event on its way, or there
 //! meta/...                                   single values (the store's format, its identity)
 //! ```
 //!
@@ -51,6 +54,7 @@ mod revisions;
 mod terms;
 mod unpublishing;
 mod versions;
+mod webhooks;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -81,6 +85,10 @@ pub use self::terms::RuleTerms;
 pub use self::unpublishing::UnpublishingRecord;
 pub use self::versions::{
     Compared, SAID, VersionPlaces, VersionRecord, VersionsRecord, read_versions,
+};
+pub use self::webhooks::{
+    AttemptRecord, DeliveryRecord, DeliveryState, WebhookCursor, WebhookRecord,
+    WebhookSecretRecord, WebhookStopRecord,
 };
 use super::{Batch, Change, Metadata, MetadataError};
 
@@ -453,6 +461,9 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(AuditHashes::KIND) => typed::<AuditHashes>(key, value),
         Some(AuditHead::KIND) => typed::<AuditHead>(key, value),
         Some(SettingRecord::KIND) => typed::<SettingRecord>(key, value),
+        Some(WebhookRecord::KIND) => typed::<WebhookRecord>(key, value),
+        Some(WebhookCursor::KIND) => typed::<WebhookCursor>(key, value),
+        Some(DeliveryRecord::KIND) => typed::<DeliveryRecord>(key, value),
         Some("meta") => Ok(()),
         _ => Err(unknown_key(key)),
     }

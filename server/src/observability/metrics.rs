@@ -155,6 +155,26 @@ label!(CloseReason {
     Stopping = "stopping",
 });
 
+/// What came of a try to deliver an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WebhookResult {
+    Delivered,
+    /// It is tried again.
+    Failed,
+    GivenUp,
+}
+
+label!(WebhookResult {
+    Delivered = "delivered",
+    Failed = "failed",
+    GivenUp = "given-up",
+});
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WebhookLabels {
+    result: WebhookResult,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BreakerState {
     Closed,
@@ -248,6 +268,8 @@ struct Inner {
     advisories: Gauge,
     advisories_stale: Gauge,
     advisories_confirmed: Family<EcosystemLabels, Gauge<f64, AtomicU64>>,
+    webhook_deliveries: Family<WebhookLabels, Counter>,
+    webhook_deliveries_waiting: Gauge,
     rules_ending: Gauge,
     rules_ok: Gauge,
     rules_count: Gauge,
@@ -366,6 +388,16 @@ impl Metrics {
                 "advisories_confirmed_timestamp_seconds",
                 "When a source last confirmed what is known of an ecosystem"
             ),
+            webhook_deliveries: register!(
+                r,
+                "webhook_deliveries",
+                "Tries to deliver an event to a webhook, by result"
+            ),
+            webhook_deliveries_waiting: register!(
+                r,
+                "webhook_deliveries_waiting",
+                "Events that were taken up for a webhook and are not delivered yet"
+            ),
             rules_ending: register!(
                 r,
                 "rules_ending_soon",
@@ -458,6 +490,14 @@ impl Metrics {
 
     pub fn set_store(&self, store: StoreKind, bytes: u64) {
         self.0.store_bytes.get_or_create(&StoreLabels { store }).set(saturating(bytes));
+    }
+
+    pub fn webhook_delivery(&self, result: WebhookResult) {
+        self.0.webhook_deliveries.get_or_create(&WebhookLabels { result }).inc();
+    }
+
+    pub fn set_webhook_deliveries_waiting(&self, count: usize) {
+        self.0.webhook_deliveries_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     pub fn set_views(&self, count: u64) {

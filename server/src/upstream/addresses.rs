@@ -105,6 +105,12 @@ impl Configured {
         }
     }
 
+    /// Of no upstream: these hosts alone.
+    pub fn hosts(allow_hosts: &[String]) -> Self {
+        let allowed = allow_hosts.iter().map(|entry| parse_allowed(entry)).collect();
+        Self { host: String::new(), ports: [0; 2], allowed }
+    }
+
     pub fn names(&self, url: &Url) -> bool {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return false;

@@ -1,0 +1,351 @@
+//! `/webhooks`: where events are sent, and what came of it. For whoever may administer.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::problem::{Problem, ProblemFault};
+use super::rules::{json_body, query};
+use super::{By, wrong_method};
+use crate::access::Person;
+use crate::access::rights::{Place, Right};
+use crate::metadata::records::{AttemptRecord, DeliveryRecord, DeliveryState};
+use crate::webhooks::{DEFAULT_GRACE, NewWebhook, Shown, WebhookError, Webhooks};
+
+/// Names of kinds in one question.
+const MAX_KINDS: usize = 50;
+
+pub fn routes(scope: &mut web::ServiceConfig) {
+    let resource = |path: &str| web::resource(path).default_service(web::to(wrong_method));
+    scope
+        .service(resource("/webhooks").get(list).post(create))
+        .service(resource("/webhooks/{name}").get(show).delete(remove))
+        .service(resource("/webhooks/{name}/test").post(test))
+        .service(resource("/webhooks/{name}/rotate").post(rotate))
+        .service(resource("/webhooks/{name}/resume").post(resume))
+        .service(resource("/webhooks/{name}/deliveries").get(deliveries))
+        .service(resource("/webhooks/{name}/deliveries/{id}/redeliver").post(redeliver));
+}
+
+/// How a webhook stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    Works,
+    /// What was tried last did not arrive.
+    Failing,
+    /// Nothing is sent.
+    Stopped,
+}
+
+/// A webhook, without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookView {
+    /// By which it is called.
+    pub name: String,
+    /// Without what stands behind a `?`.
+    pub url: String,
+    /// Kinds of events; empty: every kind.
+    pub events: Vec<String>,
+    /// Then only what this team may be told.
+    pub team: Option<String>,
+    pub standing: Standing,
+    /// Since when nothing arrived that was tried.
+    pub failing_since: Option<Timestamp>,
+    pub stopped: Option<Timestamp>,
+    pub stopped_because: Option<String>,
+    /// When something arrived last.
+    pub delivered: Option<Timestamp>,
+    /// Deliveries that are tried again, or for the first time.
+    pub waiting: usize,
+    /// The first entry of the audit log that was not looked at.
+    pub next: u64,
+    /// Of a rotated one: until when the secret of before signs, too.
+    pub older_until: Option<Timestamp>,
+    pub created: Timestamp,
+    pub created_by: String,
+}
+
+impl From<Shown> for WebhookView {
+    fn from(shown: Shown) -> Self {
+        let Shown { name, record, cursor, waiting } = shown;
+        let standing = match (&record.stopped, cursor.failing) {
+            (Some(_), _) => Standing::Stopped,
+            (None, Some(_)) => Standing::Failing,
+            (None, None) => Standing::Works,
+        };
+        let (stopped, stopped_because) =
+            record.stopped.map_or((None, None), |stopped| (Some(stopped.at), Some(stopped.why)));
+        Self {
+            name,
+            url: shown_url(&record.url),
+            events: record.kinds,
+            team: record.team,
+            standing,
+            failing_since: cursor.failing,
+            stopped,
+            stopped_because,
+            delivered: cursor.delivered,
+            waiting,
+            next: cursor.next,
+            older_until: record.secrets.get(1).and_then(|secret| secret.until),
+            created: record.created,
+            created_by: record.created_by,
+        }
+    }
+}
+
+/// What stands behind a `?` is often a secret.
+fn shown_url(url: &str) -> String {
+    let Ok(mut shown) = url.parse::<Url>() else { return String::new() };
+    if shown.query().is_some() {
+        shown.set_query(Some("..."));
+    }
+    shown.into()
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WebhookList {
+    pub webhooks: Vec<WebhookView>,
+}
+
+/// A webhook that is to be made.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookRequest {
+    pub url: String,
+    /// Kinds of events, `request-*` for those that begin so; `*` for all.
+    pub events: Vec<String>,
+    /// `unit/team`: only what this team may be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// Left out, the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A webhook that was made or rotated.
+#[derive(Serialize, Deserialize)]
+pub struct SecretView {
+    #[serde(flatten)]
+    pub webhook: WebhookView,
+    /// `whsec_…`: shown once.
+    pub secret: String,
+    /// Of a rotated one: until when the secret of before signs, too.
+    pub before_until: Option<Timestamp>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateRequest {
+    /// How long the secret of before goes on signing; left out: a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<u32>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRequest {
+    /// What waits is given up, and so is what happened since.
+    #[serde(default)]
+    pub from_now: bool,
+}
+
+/// One event on its way to one webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// The number of the event.
+    pub id: u64,
+    /// Its kind.
+    pub event: String,
+    pub state: DeliveryState,
+    pub attempts: u32,
+    /// When it was taken up, or sent again by a person.
+    pub since: Timestamp,
+    /// While it waits: when it is tried next.
+    pub next: Option<Timestamp>,
+    pub last: Option<AttemptView>,
+}
+
+/// What came of a try.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    pub at: Timestamp,
+    pub millis: u64,
+    /// That the receiver answered; absent where there was no answer.
+    pub status: Option<u16>,
+    /// Why it failed, or what the receiver said: the beginning, on one line.
+    pub said: String,
+}
+
+impl From<AttemptRecord> for AttemptView {
+    fn from(record: AttemptRecord) -> Self {
+        let AttemptRecord { at, millis, status, said } = record;
+        Self { at, millis, status, said }
+    }
+}
+
+impl DeliveryView {
+    fn new(id: u64, record: DeliveryRecord) -> Self {
+        let DeliveryRecord { kind: event, state, attempts, since, next, last } = record;
+        let next = (state == DeliveryState::Waiting).then_some(next);
+        Self { id, event, state, attempts, since, next, last: last.map(AttemptView::from) }
+    }
+}
+
+/// The newest first.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DeliveryList {
+    pub deliveries: Vec<DeliveryView>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryQuery {
+    /// `waiting`, `delivered` or `given-up`.
+    state: Option<DeliveryState>,
+}
+
+fn check_may(by: &Person) -> Result<(), Problem> {
+    by.check(Right::Administer, &Place::default()).map_err(Problem::forbidden)
+}
+
+pub async fn list(
+    webhooks: web::Data<Webhooks>,
+    by: By,
+) -> Result<web::Json<WebhookList>, Problem> {
+    check_may(&by)?;
+    let webhooks = webhooks.list().await?.into_iter().map(WebhookView::from).collect();
+    Ok(web::Json(WebhookList { webhooks }))
+}
+
+pub async fn show(
+    webhooks: web::Data<Webhooks>,
+    by: By,
+    name: web::Path<String>,
+) -> Result<web::Json<WebhookView>, Problem> {
+    check_may(&by)?;
+    Ok(web::Json(webhooks.get(&name).await?.into()))
+}
+
+pub async fn create(
+    webhooks: web::Data<Webhooks>,
+    by: By,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    check_may(&by)?;
+    let WebhookRequest { url, events, team, name } = json_body(&request, body, "the webhook")?;
+    if events.is_empty() || events.len() > MAX_KINDS {
+        let detail = "say which events: {\"events\": [\"request-*\"]}, or [\"*\"] for all";
+        return Err(Problem::bad_request("unknown-kind", detail));
+    }
+    let new = NewWebhook { name, url, kinds: events, team };
+    let (shown, secret) = webhooks.create(&by, new).await?;
+    let view = SecretView { webhook: shown.into(), secret: secret.reveal(), before_until: None };
+    Ok(HttpResponse::Created().json(view))
+}
+
+pub async fn remove(
+    webhooks: web::Data<Webhooks>,
+    by: By,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    check_may(&by)?;
+    webhooks.remove(&by, &name).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// 200 with what came of it, also where it did not arrive.
+pub async fn test(
+    webhooks: web::Data<Webhooks>,
+    by: By,
+    name: web::Path<String>,
+) -> Result<web::Json<AttemptView>, Problem> {
+    check_may(&by)?;
+    Ok(web::Json(webhooks.test(&name, &by.name).await?.into()))
+}
+
+pub async fn rotate(
+    webhooks: web::Data<Webhooks>,
+    by: By,
+    name: web::Path<String>,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<web::Json<SecretView>, Problem> {
+    check_may(&by)?;
+    let asked: RotateRequest = json_body(&request, body, "the rotation")?;
+    let grace =
+        asked.grace_seconds.map_or(DEFAULT_GRACE, |grace| Duration::from_secs(grace.into()));
+    let (shown, secret, until) = webhooks.rotate(&by, &name, grace).await?;
+    let before_until = Some(until);
+    Ok(web::Json(SecretView { webhook: shown.into(), secret: secret.reveal(), before_until }))
+}
+
+pub async fn resume(
+    webhooks: web::Data<Webhooks>,
+    by: By,
+    name: web::Path<String>,
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<web::Json<WebhookView>, Problem> {
+    check_may(&by)?;
+    let asked: ResumeRequest = json_body(&request, body, "what to resume with")?;
+    Ok(web::Json(webhooks.resume(&by, &name, asked.from_now).await?.into()))
+}
+
+pub async fn deliveries(
+    webhooks: web::Data<Webhooks>,
+    by: By,
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> Result<web::Json<DeliveryList>, Problem> {
+    check_may(&by)?;
+    let DeliveryQuery { state } = query(&request)?;
+    let all = webhooks.deliveries(&name).await?.into_iter();
+    let wanted = all.filter(|(_, record)| state.is_none_or(|state| record.state == state));
+    let deliveries = wanted.map(|(n, record)| DeliveryView::new(n, record)).collect();
+    Ok(web::Json(DeliveryList { deliveries }))
+}
+
+pub async fn redeliver(
+    webhooks: web::Data<Webhooks>,
+    by: By,
+    path: web::Path<(String, String)>,
+) -> Result<web::Json<DeliveryView>, Problem> {
+    check_may(&by)?;
+    let (name, id) = path.into_inner();
+    let n = id.parse().map_err(|_| {
+        let id: String = id.chars().take(60).collect();
+        Problem::not_found("no-such-delivery", format!("{id:?} is no number of an event"))
+    })?;
+    Ok(web::Json(DeliveryView::new(n, webhooks.redeliver(&name, n).await?)))
+}
+
+impl From<WebhookError> for Problem {
+    fn from(fault: WebhookError) -> Self {
+        let detail = fault.to_string();
+        match fault {
+            WebhookError::Invalid { field, message } => Self {
+                faults: vec![ProblemFault {
+                    field: field.to_owned(),
+                    message,
+                    remedy: String::new(),
+                }],
+                ..Self::bad_request("invalid-webhook", detail)
+            },
+            WebhookError::Kinds(fault) => fault.into(),
+            WebhookError::NoSuchWebhook { .. } => Self::not_found("no-such-webhook", detail),
+            WebhookError::NoSuchDelivery { .. } => Self::not_found("no-such-delivery", detail),
+            WebhookError::Taken(_) => Self::new(StatusCode::CONFLICT, "taken", detail),
+            WebhookError::Key(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no-randomness", detail)
+            }
+            WebhookError::Metadata(fault) => fault.into(),
+        }
+    }
+}
