@@ -35,7 +35,7 @@ use crate::clock::Clock;
 use crate::closures::Closures;
 use crate::config::{Config, Format, IdentityConfig, StoreConfig};
 use crate::edge::{self, EdgeError, EdgeHandle};
-use crate::events::Events;
+use crate::events::{Events, Noticer, Noticing};
 use crate::gate::Gate;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
@@ -165,6 +165,7 @@ pub struct App {
     asking: requests::Keeping,
     keeping: Keeping,
     sending: Sending,
+    noticing: Noticing,
     logging: audit::Keeping,
     metadata: Arc<dyn Metadata>,
     token_file: PathBuf,
@@ -268,6 +269,16 @@ impl App {
         let events = Events::new(api.log.clone(), lifecycle.clone());
         let webhooks = open_webhooks(config, &metadata, &api, &metrics).await?;
         let sending = webhooks.start();
+        let noticing = Noticer {
+            metadata: Arc::clone(&metadata),
+            log: api.log.clone(),
+            rules: api.rules.clone(),
+            requests: api.requests.clone(),
+            recorder: api.recorder.clone(),
+            clock: api.clock.clone(),
+            in_use: config.recorded.keep,
+        }
+        .start();
         let told = (events, webhooks);
         let routes = routes(health, metrics.clone(), registries, api, told);
         let edge = edge::serve(settings::edge(config, lifecycle), metrics, routes).await?;
@@ -283,6 +294,7 @@ impl App {
             asking,
             keeping,
             sending,
+            noticing,
             logging,
             metadata,
             token_file,
@@ -324,6 +336,7 @@ impl App {
         drop(self.scrub);
         self.garden.access.register().close().await;
         drop(self.keeping);
+        drop(self.noticing);
         if tokio::time::timeout(LANDING, self.sending.finish()).await.is_err() {
             tracing::warn!(
                 "stopped before a receiver of events had answered; it is sent that again"

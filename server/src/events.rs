@@ -4,8 +4,12 @@
 //! rely on: its kind is the entry's action, its cursor the entry's number. So nothing is told that is
 //! not on record, and whoever was away goes on where they were.
 //!
-//! Who is told what is [`Sight`]; what somebody asks for is [`Wanted`]. Both are pure.
+//! Who is told what is [`Sight`]; what somebody asks for is [`Wanted`]. Both are pure. What happens without
+//! anybody doing anything is noticed by [`Noticer`], which puts it on record.
 
+mod hits;
+mod holds;
+mod noticing;
 mod sight;
 pub mod stream;
 mod wanted;
@@ -15,7 +19,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use self::sight::Sight;
+pub use self::holds::EXAMPLE;
+pub use self::noticing::{Noticer, Noticing};
+pub use self::sight::{Sight, TEAMS};
 pub use self::stream::{Events, TooManyStreams};
 pub use self::wanted::{Wanted, WantedFault, parse_kinds};
 use crate::audit::Logged;

@@ -1,7 +1,7 @@
 //! npm, from outside: the real client and raw requests, against the real binary and a scripted
 //! upstream.
 
-mod advisories;
+pub mod advisories;
 mod audit;
 mod client_names;
 mod clients;
@@ -38,7 +38,7 @@ use support::server::{Setup, TestServer};
 use support::upstream::ScriptedUpstream;
 
 /// An upstream that has `left-pad` in three versions and `@s/n` in one.
-async fn upstream() -> ScriptedUpstream {
+pub async fn upstream() -> ScriptedUpstream {
     let up = ScriptedUpstream::start().await;
     let left_pad = up.npm("left-pad").plain_version("1.1.0").plain_version("1.2.0");
     left_pad.plain_version("1.3.0").publish();
@@ -47,7 +47,7 @@ async fn upstream() -> ScriptedUpstream {
 }
 
 /// A garth in front of it that asks the upstream each time whether something changed.
-fn setup(up: &ScriptedUpstream) -> Setup {
+pub fn setup(up: &ScriptedUpstream) -> Setup {
     registry(up, "max_age = \"0s\"")
 }
 

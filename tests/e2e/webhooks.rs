@@ -163,7 +163,8 @@ async fn a_dead_receiver_holds_up_nobody_else() {
     create(&garth, "dead", &dead);
     let secret = create(&garth, "alive", &alive);
     make_rules(&garth, &["one", "two"]).await;
-    eventually("they arrive there", Duration::from_secs(8), async || alive.posted().len() == 2).await;
+    eventually("they arrive there", Duration::from_secs(8), async || alive.posted().len() == 2)
+        .await;
     assert_eq!(subjects(&alive, &secret), ["one", "two"]);
     // Who waits for an answer does not hold up a stop for long either.
     let begun = std::time::Instant::now();
@@ -205,9 +206,7 @@ async fn a_receiver_that_is_gone_is_sent_nothing_more_until_somebody_resumes() {
     let garth = setup(&[&receiver], "").start();
     let secret = create(&garth, "chat", &receiver);
     make_rules(&garth, &["one"]).await;
-    let stopped = async || {
-        json_of(&garth, &["webhook", "show", "chat"])["standing"] == "stopped"
-    };
+    let stopped = async || json_of(&garth, &["webhook", "show", "chat"])["standing"] == "stopped";
     eventually("it is stopped", PATIENCE, stopped).await;
     make_rules(&garth, &["two"]).await;
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -86,6 +86,12 @@ pub enum Action {
     /// Garth was started with other settings than the last time, or for the first time.
     SettingsChanged,
     AdvisoriesImported,
+    /// An advisory speaks of a version that is held here or in use.
+    AdvisoryHit,
+    /// Somebody was refused a version because it is on hold.
+    PackageHeld,
+    /// It is not on hold any more.
+    PackageReleased,
     WebhookMade,
     WebhookRemoved,
     WebhookRotated,
@@ -99,7 +105,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 48] = [
         Self::Admitted,
         Self::Refused,
         Self::RuleMade,
@@ -138,6 +144,9 @@ impl Action {
         Self::LoginFailed,
         Self::SettingsChanged,
         Self::AdvisoriesImported,
+        Self::AdvisoryHit,
+        Self::PackageHeld,
+        Self::PackageReleased,
         Self::WebhookMade,
         Self::WebhookRemoved,
         Self::WebhookRotated,
@@ -187,6 +196,9 @@ impl Action {
             Self::LoginFailed => "login-failed",
             Self::SettingsChanged => "settings-changed",
             Self::AdvisoriesImported => "advisories-imported",
+            Self::AdvisoryHit => "advisory-hit",
+            Self::PackageHeld => "package-held",
+            Self::PackageReleased => "package-released",
             Self::WebhookMade => "webhook-made",
             Self::WebhookRemoved => "webhook-removed",
             Self::WebhookRotated => "webhook-rotated",

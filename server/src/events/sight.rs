@@ -10,9 +10,12 @@ use crate::metadata::records::AuditRecord;
 
 /// What comes of a team's own doing, and what is done for it. A kind that is not here is for whoever
 /// may administer.
-const FOR_TEAMS: [Action; 7] = [
+const FOR_TEAMS: [Action; 10] = [
     Action::Admitted,
     Action::Refused,
+    Action::PackageHeld,
+    Action::PackageReleased,
+    Action::AdvisoryHit,
     Action::RequestMade,
     Action::RequestApproved,
     Action::RequestRejected,

@@ -226,3 +226,15 @@ fn there_are_only_so_many_streams_and_each_place_is_given_back() {
     places.pop();
     assert!(garden.events.place("ann").is_ok());
 }
+
+#[tokio::test]
+async fn every_kind_is_in_the_documents() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/events.md");
+    let text = tokio::fs::read_to_string(path).await.unwrap();
+    let missing: Vec<&str> = Action::ALL
+        .map(Action::as_str)
+        .into_iter()
+        .filter(|kind| !text.contains(&format!("`{kind}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/events.md lacks {missing:?}");
+}

@@ -33,6 +33,10 @@
 //! audit-hashes/{chunk:020}                   AuditHashes      hashes of the log's tree
 //! audit-head/state                           AuditHead        how far the log is, and its root
 //! setting/{name}                             SettingRecord    a setting as it was at the last start
+//! held/{package}/{version}                   HeldRecord       somebody met it on hold
+//! holds/state                                HoldsRecord      up to where holds were looked for
+//! advisory-hit/{id}/{package}/{version}      HitRecord        that it speaks of something in use was told
+//! advisory-hits/state                        HitsRecord       up to which import was looked at
 //! webhook/{name}                             WebhookRecord    where events are sent
 //! webhook-cursor/{name}                      WebhookCursor    how far it is
 //! webhook-delivery/{name}/{n:020}            DeliveryRecord   an event on its way, or there
@@ -47,6 +51,7 @@ mod access;
 mod advisories;
 mod audit;
 mod keys;
+mod noticed;
 mod parts;
 mod recorded;
 mod requests;
@@ -74,6 +79,7 @@ pub use self::audit::{
     AuditHashes, AuditHead, AuditIndex, AuditRecord, SettingRecord, WaitingRecord,
 };
 pub use self::keys::{Key, Prefix, parse_key, show_key};
+pub use self::noticed::{HeldRecord, HitRecord, HitsRecord, HoldsRecord};
 pub use self::parts::{Parts, commit_in_parts};
 pub use self::recorded::{RecordedPlace, RecordedRecord};
 pub use self::requests::{
@@ -461,6 +467,10 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(AuditHashes::KIND) => typed::<AuditHashes>(key, value),
         Some(AuditHead::KIND) => typed::<AuditHead>(key, value),
         Some(SettingRecord::KIND) => typed::<SettingRecord>(key, value),
+        Some(HeldRecord::KIND) => typed::<HeldRecord>(key, value),
+        Some(HoldsRecord::KIND) => typed::<HoldsRecord>(key, value),
+        Some(HitRecord::KIND) => typed::<HitRecord>(key, value),
+        Some(HitsRecord::KIND) => typed::<HitsRecord>(key, value),
         Some(WebhookRecord::KIND) => typed::<WebhookRecord>(key, value),
         Some(WebhookCursor::KIND) => typed::<WebhookCursor>(key, value),
         Some(DeliveryRecord::KIND) => typed::<DeliveryRecord>(key, value),

@@ -10,6 +10,7 @@ use policies::package::{Ecosystem, Version};
 
 use crate::audit::{Action, Entry};
 use crate::blobs::BlobError;
+use crate::events::EXAMPLE;
 use crate::gate::Refused;
 use crate::metadata::MetadataError;
 use crate::pull::{PullError, Source};
@@ -205,6 +206,8 @@ pub fn retry_after(fault: &PullError) -> Option<u64> {
 /// That somebody was refused this, for the audit log.
 pub fn refused_entry(refused: &Refused, wanted: &Wanted, who: &Who) -> Entry {
     let decision = &refused.decision;
+    // Where no version was asked for, the one that stands for all of them.
+    let newest = wanted.version.is_none().then(|| refused.subject.version.as_str());
     asker(Entry::new(Action::Refused), who)
         .package(&wanted.package)
         .versions(wanted.version.as_ref().map(Version::as_str))
@@ -212,6 +215,7 @@ pub fn refused_entry(refused: &Refused, wanted: &Wanted, who: &Who) -> Entry {
         .revision(&decision.revision)
         .detail("effect", &decision.effect)
         .detail_if("rule", decision.rule.as_ref())
+        .detail_if(EXAMPLE, newest.as_ref())
 }
 
 #[cfg(test)]

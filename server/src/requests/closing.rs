@@ -11,6 +11,7 @@ use super::judging::{Judged, Standing};
 use super::wish::{AskError, read_range, read_reason};
 use super::{ATTEMPTS, Numbered, Requests};
 use crate::audit::{Action, Entry};
+use crate::events::TEAMS;
 use crate::metadata::records::{
     self, ClosedRecord, RequestComment, RequestRecord, RequestsRecord, Stage, Stored,
 };
@@ -297,6 +298,7 @@ impl Requests {
             .package(&record.package)
             .versions(record.versions.as_deref())
             .revision(self.0.rules.current().revision())
+            .detail_if(TEAMS, teams_of(record).as_ref())
     }
 
     /// The open one, or what became of it.
@@ -394,3 +396,12 @@ fn shortened(text: &str) -> String {
 }
 
 const _: () = assert!(MAX_RULE_NAME > 40, "request-NUMBER is the name of a rule");
+
+/// Those that tokens say ask for it: they are told what becomes of it.
+fn teams_of(record: &RequestRecord) -> Option<String> {
+    let known = record.askers.iter().filter(|asker| asker.team_verified);
+    let mut teams: Vec<&str> = known.filter_map(|asker| asker.team.as_deref()).collect();
+    teams.sort_unstable();
+    teams.dedup();
+    Some(teams.join(", ")).filter(|teams| !teams.is_empty())
+}

@@ -12,7 +12,7 @@ use support::server::{Setup, TestServer};
 use super::{npm, registry, setup, upstream};
 
 /// A directory of records, as a database is exported.
-pub(super) fn export(setup: &Setup, name: &str, records: &[Value]) -> String {
+pub fn export(setup: &Setup, name: &str, records: &[Value]) -> String {
     let directory: PathBuf = setup.directory().join(name).join("npm");
     std::fs::create_dir_all(&directory).unwrap();
     for record in records {
@@ -33,7 +33,7 @@ fn malicious(modified: &str) -> Value {
     })
 }
 
-pub(super) fn hole() -> Value {
+pub fn hole() -> Value {
     json!({
         "schema_version": "1.7.4", "id": "GHSA-aaaa-bbbb-cccc", "aliases": ["CVE-2026-1"],
         "modified": "2026-01-01T00:00:00Z", "summary": "Padding on the wrong side",
