@@ -13,6 +13,7 @@ pub mod docs;
 pub mod events;
 pub mod exchange;
 pub mod forget;
+pub mod form;
 pub mod log;
 pub mod login;
 pub mod openapi;
@@ -44,6 +45,7 @@ use crate::registries::Registry;
 use crate::requests::Requests;
 use crate::rules::Rules;
 use crate::rules::revisions::Revisions;
+use form::once::Once;
 use policies::package::Ecosystem;
 use seen::Memory;
 use url::Url;
@@ -55,6 +57,7 @@ pub const MAX_BODY: usize = 2 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Api {
     pub rules: Rules,
+    pub once: Once,
     pub advisories: Advisories,
     pub requests: Requests,
     pub access: Access,

@@ -25,6 +25,7 @@ use crate::access::attempts::Attempts;
 use crate::access::identity::Identities;
 use crate::access::register::Register;
 use crate::advisories::{Advisories, Fetching, Remote};
+use crate::api::form::once::{Marking, Once};
 use crate::api::seen::Memory;
 use crate::api::{self, Api};
 use crate::audit::{self, Log};
@@ -249,7 +250,10 @@ impl App {
         let keeping = revisions.start();
         requests.meet(registries.iter().map(|(_, registry)| Arc::downgrade(registry)).collect());
         let asking = requests.keep();
+        let once = Once::open(Arc::clone(&metadata), clock.clone()).await;
+        let once = once.map_err(|fault| start_error("reading what was answered", &fault))?;
         let api = Api {
+            once,
             rules,
             advisories,
             requests,
@@ -386,7 +390,7 @@ async fn open_log(
     logging.anchor(&log, anchors);
     let noted = audit::note_settings(metadata.as_ref(), &config.given, clock).await;
     noted.map_err(|fault| start_error("writing the settings into the audit log", &fault))?;
-    Ok((log, metadata, logging))
+    Ok((log, Marking::over(metadata), logging))
 }
 
 async fn open_webhooks(

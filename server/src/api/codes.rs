@@ -28,6 +28,7 @@ pub const CODES: &[Code] = &[
         &[409],
         "Somebody else changed it at the same moment; look and ask again.",
     ),
+    code("changed-since", &[412], "What is there is not what `If-Match` names; look at it again."),
     code("closed-already", &[409], "The request was answered before."),
     code(
         "closure-incomplete",
@@ -38,6 +39,11 @@ pub const CODES: &[Code] = &[
         "document-unavailable",
         &[503],
         "What the registry says of the package cannot be read now.",
+    ),
+    code(
+        "done-already",
+        &[409],
+        "The key was used before, and what was answered then is not kept.",
     ),
     code("exchanged-already", &[409], "What was sent was exchanged before."),
     code(
@@ -60,6 +66,11 @@ pub const CODES: &[Code] = &[
     code("invalid-exchange", &[400], "An exchange of this kind is not known here."),
     code("invalid-json", &[400], "The body is no JSON, or not of the shape that is described."),
     code(
+        "invalid-key",
+        &[400],
+        "An Idempotency-Key is 1 to 255 printable characters, without spaces.",
+    ),
+    code(
         "invalid-package",
         &[400],
         "A package or a version is not written as its ecosystem writes it.",
@@ -81,7 +92,14 @@ pub const CODES: &[Code] = &[
         "A time is a duration such as 30d, or written as 2030-01-01T12:00:00Z.",
     ),
     code("invalid-team", &[400], "A team is written as unit/team."),
+    code("invalid-webhook", &[400], "A field of a webhook cannot be used; `faults` says which."),
     code("issuer-unavailable", &[503], "The keys of the issuer of what was sent cannot be had."),
+    code("key-in-use", &[409], "The same is being done for this key at this moment; ask again."),
+    code(
+        "key-used-otherwise",
+        &[422],
+        "The key was used for something else; a new change takes a new key.",
+    ),
     code(
         "log-not-proved",
         &[503],
@@ -105,6 +123,7 @@ pub const CODES: &[Code] = &[
     code("no-randomness", &[503], "The machine gave no random numbers, so no token was made."),
     code("no-requests", &[400], "No request was named."),
     code("no-such-advisory", &[404], "There is no such advisory."),
+    code("no-such-delivery", &[404], "There is no such delivery."),
     code("no-such-path", &[404], "The API has no such path."),
     code("no-such-registry", &[404], "There is no such registry."),
     code("no-such-request", &[404], "There is no such request."),
@@ -119,6 +138,12 @@ pub const CODES: &[Code] = &[
     code("no-such-team", &[404], "There is no such team."),
     code("no-such-token", &[404], "There is no such token."),
     code("no-such-user", &[404], "There is nobody of this name."),
+    code("no-such-webhook", &[404], "There is no such webhook."),
+    code(
+        "not-acceptable",
+        &[406],
+        "`Accept` names nothing that is answered; the detail lists what there is.",
+    ),
     code("not-hashed", &[503], "The password could not be hashed. Nothing changed."),
     code("not-json", &[415], "The body has to be sent as application/json."),
     code("not-meant", &[403], "What was sent is genuine, and of nobody who is meant here."),
@@ -144,6 +169,11 @@ pub const CODES: &[Code] = &[
     ),
     code("too-large", &[413], "What was sent is larger than what is taken here."),
     code("too-many", &[400], "More were named than are answered at once."),
+    code(
+        "too-many-keys",
+        &[429],
+        "So many keys are remembered that there is no room for one more.",
+    ),
     code(
         "too-many-logins",
         &[429],

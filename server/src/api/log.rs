@@ -8,6 +8,7 @@ use policies::package::Package;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::form::page::{self, Limit};
 use super::problem::Problem;
 use super::recorded::since;
 use super::rules::query;
@@ -20,8 +21,8 @@ use crate::audit::{
     TreeError,
 };
 
-const PAGE: u64 = 100;
-const MAX_PAGE: u64 = 1000;
+const PAGE: usize = 100;
+const MAX_PAGE: usize = 1000;
 /// Kinds of entries that one question may name.
 const MAX_ACTIONS: usize = 50;
 
@@ -72,7 +73,8 @@ pub struct LogQuery {
     /// Begin behind this number: the `next` of the page before.
     after: Option<u64>,
     /// Of one page, at most; more than 1000 is 1000.
-    limit: Option<u64>,
+    #[param(value_type = Option<i64>)]
+    limit: Option<Limit>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -109,7 +111,7 @@ pub async fn list(
     api: web::Data<Api>,
     by: By,
     request: HttpRequest,
-) -> Result<web::Json<LogPage>, Problem> {
+) -> Result<HttpResponse, Problem> {
     check_may_read(&by)?;
     let query: LogQuery = query(&request)?;
     let now = api.clock.now();
@@ -127,15 +129,15 @@ pub async fn list(
         OrderQuery::Newest => Order::Newest,
         OrderQuery::Oldest => Order::Oldest,
     };
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let limit = Limit::usually(query.limit, PAGE, MAX_PAGE);
     if query.after.is_none() {
         api.log.settle().await?;
     }
     let page = api.log.find(&filter, order, query.after, limit).await?;
     let size = api.log.size().await?;
     let entries = page.entries.iter().map(raw).collect::<Result<_, _>>()?;
-    Ok(web::Json(LogPage { entries, size, next: page.next }))
+    let found = LogPage { entries, size, next: page.next };
+    Ok(page::answer(&request, &found, found.next.as_ref().map(|next| next as &dyn ToString)))
 }
 
 /// The log as it is now, signed: as JSON, and the note alone for who accepts `text/plain`.

@@ -18,7 +18,7 @@ const ABOUT: &str = "Everything that the commands of garth do, for programs. Bod
                      operation says in `x-garth-right` which right a token needs for it.";
 
 /// The groups of endpoints, by the first part of their paths.
-const GROUPS: [(&str, &str); 19] = [
+const GROUPS: [(&str, &str); 20] = [
     ("advisories", "What is known to be wrong with versions."),
     ("closures", "What would be installed with a package."),
     ("decisions", "What is decided of a version, and why."),
@@ -38,6 +38,7 @@ const GROUPS: [(&str, &str); 19] = [
     ("tokens", "Who may ask, and for what."),
     ("units", "What several teams have in common."),
     ("users", "People and services that are known by name."),
+    ("webhooks", "Where events are sent, and what came of it."),
 ];
 
 /// For a client that begins at `base`.
@@ -49,7 +50,7 @@ pub fn document(base: &str) -> OpenApi {
     Problem::schemas(&mut more);
     schemas.extend(more);
     for endpoint in table() {
-        paths = paths.path(endpoint.path, endpoint.item());
+        paths = paths.path(endpoint.path, endpoint.item(base));
         schemas.extend(endpoint.schemas().iter().cloned());
     }
     // The derive macro names it, and nothing refers to it.

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use policies::asker::TeamPattern;
 use serde::Deserialize;
 
+use super::form::page::Limit;
 use super::problem::Problem;
 use super::rules::query;
 use super::table::{Endpoint, READ, get};
@@ -13,8 +14,8 @@ use crate::access::rights::Right;
 use crate::config;
 use crate::recorded::observed::{ObservedReport, Wanted};
 
-const LINES: u64 = 1000;
-const MAX_LINES: u64 = 10_000;
+const LINES: usize = 1000;
+const MAX_LINES: usize = 10_000;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +27,8 @@ pub struct ObservedQuery {
     /// `web/shop`, `web/*`.
     team: Option<String>,
     /// Lines, at most; more than 10000 is 10000.
-    limit: Option<u64>,
+    #[param(value_type = Option<i64>)]
+    limit: Option<Limit>,
 }
 
 pub fn endpoints() -> Vec<Endpoint> {
@@ -63,8 +65,7 @@ pub async fn observed(
         }
         team = own;
     }
-    let lines = query.limit.unwrap_or(LINES).clamp(1, MAX_LINES);
-    let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+    let lines = Limit::usually(query.limit, LINES, MAX_LINES);
     let wanted = Wanted { rule: query.rule, team, lines };
     Ok(web::Json(api.recorder.observed(since, &wanted).await?))
 }

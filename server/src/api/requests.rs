@@ -12,9 +12,10 @@ use serde::Deserialize;
 
 use super::advisories::KnownView;
 use super::decisions::{self, decision_of};
+use super::form::page::{self, Limit};
 use super::problem::Problem;
 use super::rules::{json_body, query};
-use super::table::{Endpoint, Needs, READ, get, post};
+use super::table::{Endpoint, Needs, Once, READ, get, post};
 use super::{Api, By};
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -63,7 +64,8 @@ pub fn endpoints() -> Vec<Endpoint> {
                 "which-registry",
             ])
             .problems(&["unreadable-version", "unknown-package", "too-many-packages"])
-            .problems(&["upstream-failed", "rules-unavailable", "busy"]),
+            .problems(&["upstream-failed", "rules-unavailable", "busy"])
+            .once(Once::Kept),
         numbered(get("show_request", "/requests/{number}", read, "One request", show))
             .note(
                 "With all that an approver needs: who asks, the facts, and what stands against it.",
@@ -89,7 +91,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         ))
         .takes::<CommentBody>("What is said.")
         .answers::<RequestView>(200, "The request.")
-        .problems(&["no-such-request", "invalid-request", "closed-already"]),
+        .problems(&["no-such-request", "invalid-request", "closed-already"])
+        .once(Once::Kept),
     ]
 }
 
@@ -108,18 +111,18 @@ pub struct ListQuery {
     /// Begin behind this number.
     after: Option<u64>,
     /// Of one page, at most; more than 500 is 500.
-    limit: Option<u64>,
+    #[param(value_type = Option<i64>)]
+    limit: Option<Limit>,
 }
 
 pub async fn list(
     api: web::Data<Api>,
     by: By,
     request: HttpRequest,
-) -> Result<web::Json<RequestList>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let query: ListQuery = query(&request)?;
     let pattern = query.package.as_deref().map(Pattern::parse).transpose()?;
-    let limit =
-        usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let limit = Limit::of(query.limit, MAX_PAGE);
     let wanted = |record: &RequestRecord| {
         let is_meant = |pattern: &Pattern| {
             record.package.parse().is_ok_and(|package: Package| pattern.matches(&package))
@@ -133,7 +136,8 @@ pub async fn list(
     let stage = query.state.unwrap_or(Stage::Open);
     let page = api.requests.list(stage, query.after, limit, wanted).await?;
     let requests = page.requests.into_iter().map(RequestView::from).collect();
-    Ok(web::Json(RequestList { requests, next: page.next }))
+    let page = RequestList { requests, next: page.next };
+    Ok(page::answer(&request, &page, page.next.as_ref().map(|next| next as &dyn ToString)))
 }
 
 fn is_asked_by(record: &RequestRecord, name: &str) -> bool {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::rules::{json_body, query};
-use super::table::{ADMINISTER, Endpoint, READ, delete, get, post, put};
+use super::table::{ADMINISTER, Endpoint, Once, READ, delete, get, post, put};
 use super::tokens::read_rights;
 use super::{Api, By};
 use crate::access::register::{NewRole, RoleFound};
@@ -22,7 +22,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         post("create_role", "/roles", ADMINISTER, "Makes a role", create)
             .takes::<RoleRequest>("The role.")
             .makes::<RoleView>("The role.")
-            .problems(&faults),
+            .problems(&faults)
+            .once(Once::Kept),
         named(get("show_role", "/roles/{name}", READ, "One role", show))
             .answers::<RoleView>(200, "The role.")
             .problem("no-such-role"),

@@ -8,8 +8,10 @@ use policies::package::Package;
 use policies::rules::{Draft, Origin, Pattern, Rule};
 use serde::{Deserialize, Serialize};
 
+use super::form::page::Limit;
+use super::form::{etag, page};
 use super::problem::Problem;
-use super::table::{Endpoint, Needs, READ, delete, get, post};
+use super::table::{Endpoint, Needs, Once, READ, delete, get, post};
 use super::{Api, By, MAX_BODY};
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -76,10 +78,16 @@ pub struct ListQuery {
     package: Option<String>,
     /// Only rules that end within this time, like `30d`.
     expiring: Option<String>,
+    /// Only rules whose name, patterns or reason have this text in them, as it stands.
+    search: Option<String>,
+    /// Only rules of this effect.
+    #[param(inline)]
+    effect: Option<Effect>,
     /// Begin behind this name.
     after: Option<String>,
     /// Of one page, at most; more than 1000 is 1000.
-    limit: Option<u64>,
+    #[param(value_type = Option<i64>)]
+    limit: Option<Limit>,
 }
 
 /// A page of rules, sorted by name.
@@ -110,31 +118,32 @@ pub fn endpoints() -> Vec<Endpoint> {
             .takes::<Draft>("The rule, as a policy file would have it.")
             .makes::<RuleView>("The rule was made, and is in force.")
             .answers::<RuleView>(200, "The same rule was there already.")
-            .problems(&["invalid-rule", "name-taken", "made-by-file"]),
+            .problems(&["invalid-rule", "name-taken", "made-by-file"])
+            .once(Once::Kept),
         named(get("show_rule", "/rules/{name}", read, "One rule", show))
             .answers::<RuleView>(200, "The rule.")
             .problem("no-such-rule"),
         named(delete("remove_rule", "/rules/{name}", administer, "Takes a rule back", remove))
             .note("Rules of policy files are taken back in their files.")
             .answers_nothing("The rule is in force no more.")
-            .problems(&["no-such-rule", "made-by-file"]),
+            .problems(&["no-such-rule", "made-by-file"])
+        .matched(tag_of),
     ]
 }
 
-pub async fn list(
-    api: web::Data<Api>,
-    request: HttpRequest,
-) -> Result<web::Json<RuleList>, Problem> {
+pub async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let query: ListQuery = query(&request)?;
     let package: Option<Package> = query.package.as_deref().map(str::parse).transpose()?;
-    let limit =
-        usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let limit = Limit::of(query.limit, MAX_PAGE);
+    let search = query.search.as_deref().map(str::to_lowercase);
     let (set, now) = (api.rules.current(), api.clock.now());
     let until = query.expiring.as_deref().map(|within| read_within(within, now)).transpose()?;
     let mut found: Vec<RuleView> = set
         .rules()
         .iter()
         .filter(|rule| query.after.as_deref().is_none_or(|after| &*rule.name > after))
+        .filter(|rule| query.effect.is_none_or(|effect| rule.effect == effect))
+        .filter(|rule| search.as_deref().is_none_or(|text| has(rule, text)))
         .filter(|rule| package.as_ref().is_none_or(|package| rule.names(package)))
         .filter(|rule| {
             let ends = |until| rule.expires.is_some_and(|at| at > now && at <= until);
@@ -147,7 +156,22 @@ pub async fn list(
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|rule| rule.name.clone());
     let faults = api.rules.status().faults;
-    Ok(web::Json(RuleList { revision: set.revision().clone(), rules: found, next, faults }))
+    let page = RuleList { revision: set.revision().clone(), rules: found, next, faults };
+    Ok(page::answer(&request, &page, page.next.as_ref().map(|next| next as &dyn ToString)))
+}
+
+/// Whether it has the text, which is in small letters, in what a person reads of it.
+fn has(rule: &Rule, text: &str) -> bool {
+    let is_in = |part: &str| part.to_lowercase().contains(text);
+    is_in(&rule.name)
+        || rule.reason.as_deref().is_some_and(is_in)
+        || rule.patterns.iter().any(|pattern| is_in(&pattern.to_string()))
+}
+
+fn tag_of(api: &Api, request: &HttpRequest) -> Option<String> {
+    let set = api.rules.current();
+    let rule = set.rule(request.match_info().get("name")?)?;
+    Some(etag::of_view(&RuleView::new(rule, api.clock.now())))
 }
 
 /// The moment that is so far away: `30d`, `12h`.

@@ -11,14 +11,15 @@ mod mount;
 use std::sync::LazyLock;
 
 use actix_web::http::Method;
-use actix_web::{FromRequest, Handler, Responder, Route, web};
+use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, web};
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::{RefOr, Response, Schema};
 
+use super::form::version::Deprecated;
 use super::{
-    advisories, closures, decisions, docs, events, exchange, forget, log, login, people, recorded,
-    requests, roles, rules, teams, tokens, trials,
+    Api, advisories, closures, decisions, docs, events, exchange, forget, log, login, people,
+    recorded, requests, roles, rules, teams, tokens, trials, webhooks,
 };
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -44,6 +45,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         login::endpoints(),
         teams::endpoints(),
         events::endpoints(),
+        webhooks::endpoints(),
         forget::endpoints(),
         log::endpoints(),
         docs::endpoints(),
@@ -124,8 +126,24 @@ pub struct Endpoint {
     /// Codes of problems beside those that every endpoint has.
     problems: Vec<&'static str>,
     schemas: Vec<(String, RefOr<Schema>)>,
+    /// Types of answers besides JSON.
+    others: Vec<&'static str>,
+    once: Option<Once>,
+    tag_of: Option<TagOf>,
+    deprecated: Option<Deprecated>,
     mount: Mount,
 }
+
+/// A client may give a key under which the change is done once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    Kept,
+    /// The answer has a secret in it, which is shown once.
+    Secret,
+}
+
+/// The tag of what is at a path now; `None` where nothing is.
+type TagOf = fn(&Api, &HttpRequest) -> Option<String>;
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -181,6 +199,10 @@ impl Endpoint {
             answers: Vec::new(),
             problems: Vec::new(),
             schemas: Vec::new(),
+            others: Vec::new(),
+            once: None,
+            tag_of: None,
+            deprecated: None,
             mount,
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::rules::{json_body, query};
-use super::table::{ADMINISTER, Endpoint, READ, delete, get, post};
+use super::table::{ADMINISTER, Endpoint, Once, READ, delete, get, post};
 use super::{Api, By};
 use crate::metadata::records::TeamRecord;
 
@@ -73,7 +73,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         post("create_team", "/teams", administer, "Makes a team", create)
             .takes::<TeamRequest>("The team.")
             .answers::<TeamView>(201, "The team.")
-            .problems(&["invalid-access", "taken"]),
+            .problems(&["invalid-access", "taken"])
+            .once(Once::Kept),
         delete("remove_team", "/teams/{unit}/{team}", administer, "Removes a team", remove)
             .part::<String>("unit", "The unit that it is of.")
             .part::<String>("team", "Its name in the unit.")

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod form;
+mod once;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use policies::package::Ecosystem;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::form::once::{Marking, Once};
 use super::*;
 use crate::access::admin_token::AdminToken;
 use crate::access::register::Register;
@@ -22,28 +24,33 @@ use crate::recorded;
 use crate::rules::RulesConfig;
 
 const TOKEN: &str = "garth_test";
-const GOOD: &str = "Bearer garth_test";
+pub(super) const GOOD: &str = "Bearer garth_test";
 
-async fn api() -> (TempDir, Api) {
+pub(super) async fn api() -> (TempDir, Api) {
     let home = tempfile::tempdir().unwrap();
-    let dir = home.path().join("policies");
-    tokio::fs::create_dir(&dir).await.unwrap();
+    let store = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
+    let api = api_over(home.path(), Arc::new(store)).await;
+    (home, api)
+}
+
+/// Over a store that may hold something already.
+pub(super) async fn api_over(home: &std::path::Path, metadata: Arc<dyn Metadata>) -> Api {
+    let dir = home.join("policies");
+    tokio::fs::create_dir_all(&dir).await.unwrap();
     let text = "[[rule]]\nname = 'from-file'\neffect = 'deny'\npackages = ['npm:evil']\nreason = 'INC-7'\n";
     tokio::fs::write(dir.join("a.toml"), text).await.unwrap();
-    let metadata = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
     let clock = Clock::from_fn(|| "2026-06-01T00:00:00Z".parse().unwrap());
     let (log, metadata, logging) = crate::audit::Log::open(
-        Arc::new(metadata),
+        metadata,
         clock.clone(),
         crate::audit::checkpoint::LogKey::make("log"),
     );
     // It ends with the test's runtime.
     std::mem::forget(logging);
-    let metadata: Arc<dyn Metadata> = metadata;
+    let metadata: Arc<dyn Metadata> = Marking::over(metadata);
     let rules = RulesConfig { dir: Some(dir) };
     let rules = Rules::open(rules, Arc::clone(&metadata), clock.clone()).await.unwrap();
-    let advisories =
-        advisories::tests::opened(home.path(), Arc::clone(&metadata), rules.clone()).await;
+    let advisories = advisories::tests::opened(home, Arc::clone(&metadata), rules.clone()).await;
     let memory = Memory {
         metadata: Arc::clone(&metadata),
         registries: Arc::new([("npm".into(), Ecosystem::Npm)]),
@@ -59,7 +66,9 @@ async fn api() -> (TempDir, Api) {
     let metadata = Arc::clone(&memory.metadata);
     let revisions = Revisions::new(metadata, rules.clone(), clock.clone(), keep);
     let requests = crate::requests::tests::opened(&memory, &rules, &clock).await;
-    let api = Api {
+    let once = Once::open(Arc::clone(&memory.metadata), clock.clone()).await.unwrap();
+    Api {
+        once,
         rules,
         advisories,
         requests,
@@ -79,8 +88,7 @@ async fn api() -> (TempDir, Api) {
         mode,
         public_url: None,
         anonymous: crate::config::Anonymous::Read,
-    };
-    (home, api)
+    }
 }
 
 async fn send(

@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use policies::rules::read_moment;
 use serde::{Deserialize, Serialize};
 
+use super::form::page::{self, Limit};
 use super::problem::Problem;
 use super::rules::{json_body, query};
-use super::table::{ADMINISTER, Endpoint, Needs, delete, get, post};
+use super::table::{ADMINISTER, Endpoint, Needs, Once, delete, get, post};
 use super::{Api, By};
 use crate::access::Person;
 use crate::access::register::{Created, DEFAULT_GRACE, Life, NewToken};
@@ -133,7 +134,8 @@ pub struct ListQuery {
     /// Begin behind this name.
     after: Option<String>,
     /// Of one page, at most; more than 1000 is 1000.
-    limit: Option<u64>,
+    #[param(value_type = Option<i64>)]
+    limit: Option<Limit>,
 }
 
 /// A page, sorted by name.
@@ -196,7 +198,8 @@ pub fn endpoints() -> Vec<Endpoint> {
             .takes::<TokenRequest>("The token.")
             .answers::<CreatedView>(201, "The token, with its secret, which is never shown again.")
             .problems(&["invalid-access", "no-such-right", "invalid-right", "no-such-role"])
-            .problems(&["no-such-team", "taken", "no-randomness"]),
+            .problems(&["no-such-team", "taken", "no-randomness"])
+            .once(Once::Secret),
         named(post(
             "rotate_token",
             "/tokens/{name}/rotate",
@@ -208,7 +211,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         .takes::<RotateRequest>("How long the secrets of before stay valid.")
         .answers::<CreatedView>(200, "The token, with its new secret.")
         .problems(&["no-such-token", "missing-right", "invalid-access", "taken"])
-        .problem("no-randomness"),
+        .problem("no-randomness")
+        .once(Once::Secret),
         named(delete("revoke_token", "/tokens/{name}", token, "Revokes a token", revoke))
             .note(own)
             .answers::<TokenView>(200, "The token, which lets nobody in any more.")
@@ -227,10 +231,9 @@ pub async fn list(
     api: web::Data<Api>,
     by: By,
     request: HttpRequest,
-) -> Result<web::Json<TokenList>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let query: ListQuery = query(&request)?;
-    let limit =
-        usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let limit = Limit::of(query.limit, MAX_PAGE);
     let (now, all) = (api.clock.now(), query.all.unwrap_or_default());
     let logins = query.logins.unwrap_or_default();
     let tokens = api.access.register().tokens();
@@ -249,7 +252,8 @@ pub async fn list(
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|token| token.name.clone());
-    Ok(web::Json(TokenList { tokens: found, next }))
+    let page = TokenList { tokens: found, next };
+    Ok(page::answer(&request, &page, page.next.as_ref().map(|next| next as &dyn ToString)))
 }
 
 pub async fn create(

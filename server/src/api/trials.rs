@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::form::page::Limit;
 use super::problem::{Problem, ProblemFault};
 use super::recorded::since;
 use super::rules::query;
@@ -23,8 +24,8 @@ use crate::rules::{BesideFiles, MAX_TOTAL, PolicyText};
 
 /// The texts, as JSON writes them.
 pub const MAX_POLICIES: u64 = MAX_TOTAL + MAX_TOTAL / 4;
-const LINES: u64 = 1000;
-const MAX_LINES: u64 = 10_000;
+const LINES: usize = 1000;
+const MAX_LINES: usize = 10_000;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +35,8 @@ pub struct TrialQuery {
     /// Of a backtest: hold it against what the rules in force would have decided then.
     in_force: Option<bool>,
     /// Lines of the report, at most; more than 10000 is 10000.
-    limit: Option<u64>,
+    #[param(value_type = Option<i64>)]
+    limit: Option<Limit>,
 }
 
 /// The candidate.
@@ -107,14 +109,14 @@ fn place(api: &Api) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
 
 fn trial(api: &Api, query: &TrialQuery, candidate: RuleSet) -> Result<Trial, Problem> {
     let since = since(query.since.as_deref().unwrap_or("30d"), api.clock.now())?;
-    let lines = query.limit.unwrap_or(LINES).clamp(1, MAX_LINES);
+    let lines = Limit::usually(query.limit, LINES, MAX_LINES);
     Ok(Trial {
         recorder: api.recorder.clone(),
         names: Arc::clone(&api.memory.registries),
         registries: Arc::clone(&api.registries),
         candidate,
         since,
-        lines: usize::try_from(lines).unwrap_or(usize::MAX),
+        lines,
     })
 }
 

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::By;
 use super::problem::{Problem, ProblemFault};
 use super::rules::{json_body, query};
-use super::{By, wrong_method};
+use super::table::{ADMINISTER, Endpoint, Once, delete, get, post};
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
 use crate::metadata::records::{AttemptRecord, DeliveryRecord, DeliveryState};
@@ -19,21 +20,58 @@ use crate::webhooks::{DEFAULT_GRACE, NewWebhook, Shown, WebhookError, Webhooks};
 /// Names of kinds in one question.
 const MAX_KINDS: usize = 50;
 
-pub fn routes(scope: &mut web::ServiceConfig) {
-    let resource = |path: &str| web::resource(path).default_service(web::to(wrong_method));
-    scope
-        .service(resource("/webhooks").get(list).post(create))
-        .service(resource("/webhooks/{name}").get(show).delete(remove))
-        .service(resource("/webhooks/{name}/test").post(test))
-        .service(resource("/webhooks/{name}/rotate").post(rotate))
-        .service(resource("/webhooks/{name}/resume").post(resume))
-        .service(resource("/webhooks/{name}/deliveries").get(deliveries))
-        .service(resource("/webhooks/{name}/deliveries/{id}/redeliver").post(redeliver));
+pub fn endpoints() -> Vec<Endpoint> {
+    let named = |endpoint: Endpoint| {
+        endpoint.part::<String>("name", "The name of the webhook.").problem("no-such-webhook")
+    };
+    let (again, trial) =
+        ("Sends a delivery again", "Sends a trial event, and says what came of it");
+    let (secret, rest) = ("A new secret", "Sends again after it was stopped");
+    let told = "What was sent of late, and what waits";
+    vec![
+        get("list_webhooks", "/webhooks", ADMINISTER, "Webhooks, by name", list)
+            .answers::<WebhookList>(200, "All of them."),
+        post("create_webhook", "/webhooks", ADMINISTER, "Makes a webhook", create)
+            .takes::<WebhookRequest>("Where events are sent, and which.")
+            .answers::<SecretView>(201, "The webhook, with its secret, which is never shown again.")
+            .problems(&["invalid-webhook", "unknown-kind", "taken", "no-randomness"])
+            .once(Once::Secret),
+        named(get("show_webhook", "/webhooks/{name}", ADMINISTER, "One webhook", show))
+            .answers::<WebhookView>(200, "The webhook."),
+        named(delete("remove_webhook", "/webhooks/{name}", ADMINISTER, "Removes it", remove))
+            .answers_nothing("Nothing is sent there any more."),
+        named(post("test_webhook", "/webhooks/{name}/test", ADMINISTER, trial, test))
+            .answers::<AttemptView>(200, "What came of it, also where it did not arrive.")
+            .problem("no-randomness"),
+        named(post("rotate_webhook", "/webhooks/{name}/rotate", ADMINISTER, secret, rotate))
+            .takes::<RotateRequest>("How long the secret of before goes on signing.")
+            .answers::<SecretView>(200, "The webhook, with its new secret.")
+            .problems(&["invalid-webhook", "no-randomness"])
+            .once(Once::Secret),
+        named(post("resume_webhook", "/webhooks/{name}/resume", ADMINISTER, rest, resume))
+            .takes::<ResumeRequest>("With what it goes on.")
+            .answers::<WebhookView>(200, "The webhook, as it is now.")
+            .problems(&["invalid-webhook", "taken"]),
+        named(get("list_deliveries", "/webhooks/{name}/deliveries", ADMINISTER, told, deliveries))
+            .query::<DeliveryQuery>()
+            .answers::<DeliveryList>(200, "The newest first."),
+        named(post(
+            "redeliver",
+            "/webhooks/{name}/deliveries/{id}/redeliver",
+            ADMINISTER,
+            again,
+            redeliver,
+        ))
+        .part::<u64>("id", "The number of the event.")
+        .answers::<DeliveryView>(200, "The delivery, which waits again.")
+        .problem("no-such-delivery"),
+    ]
 }
 
 /// How a webhook stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = WebhookStanding)]
 pub enum Standing {
     Works,
     /// What was tried last did not arrive.
@@ -43,7 +81,8 @@ pub enum Standing {
 }
 
 /// A webhook, without its secrets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Webhook)]
 pub struct WebhookView {
     /// By which it is called.
     pub name: String,
@@ -56,7 +95,9 @@ pub struct WebhookView {
     pub standing: Standing,
     /// Since when nothing arrived that was tried.
     pub failing_since: Option<Timestamp>,
+    /// Since when nothing is sent.
     pub stopped: Option<Timestamp>,
+    /// Why, in words.
     pub stopped_because: Option<String>,
     /// When something arrived last.
     pub delivered: Option<Timestamp>,
@@ -66,7 +107,9 @@ pub struct WebhookView {
     pub next: u64,
     /// Of a rotated one: until when the secret of before signs, too.
     pub older_until: Option<Timestamp>,
+    /// When it was made.
     pub created: Timestamp,
+    /// Who made it.
     pub created_by: String,
 }
 
@@ -108,15 +151,19 @@ fn shown_url(url: &str) -> String {
     shown.into()
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// All webhooks.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WebhookList {
+    /// By name.
     pub webhooks: Vec<WebhookView>,
 }
 
 /// A webhook that is to be made.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewWebhook)]
 pub struct WebhookRequest {
+    /// Where events are sent.
     pub url: String,
     /// Kinds of events, `request-*` for those that begin so; `*` for all.
     pub events: Vec<String>,
@@ -129,7 +176,8 @@ pub struct WebhookRequest {
 }
 
 /// A webhook that was made or rotated.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = WebhookSecret)]
 pub struct SecretView {
     #[serde(flatten)]
     pub webhook: WebhookView,
@@ -139,16 +187,20 @@ pub struct SecretView {
     pub before_until: Option<Timestamp>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// How a webhook gets a new secret.
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WebhookRotation)]
 pub struct RotateRequest {
     /// How long the secret of before goes on signing; left out: a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_seconds: Option<u32>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// With what a stopped webhook goes on.
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Resumption)]
 pub struct ResumeRequest {
     /// What waits is given up, and so is what happened since.
     #[serde(default)]
@@ -156,25 +208,31 @@ pub struct ResumeRequest {
 }
 
 /// One event on its way to one webhook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Delivery)]
 pub struct DeliveryView {
     /// The number of the event.
     pub id: u64,
     /// Its kind.
     pub event: String,
     pub state: DeliveryState,
+    /// How often it was tried.
     pub attempts: u32,
     /// When it was taken up, or sent again by a person.
     pub since: Timestamp,
     /// While it waits: when it is tried next.
     pub next: Option<Timestamp>,
+    /// What came of the last try; absent before the first.
     pub last: Option<AttemptView>,
 }
 
 /// What came of a try.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Attempt)]
 pub struct AttemptView {
+    /// When it was tried.
     pub at: Timestamp,
+    /// How long it took.
     pub millis: u64,
     /// That the receiver answered; absent where there was no answer.
     pub status: Option<u16>,
@@ -198,15 +256,17 @@ impl DeliveryView {
 }
 
 /// The newest first.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeliveryList {
+    /// The newest first.
     pub deliveries: Vec<DeliveryView>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryQuery {
     /// `waiting`, `delivered` or `given-up`.
+    #[param(inline)]
     state: Option<DeliveryState>,
 }
 

@@ -61,7 +61,10 @@ fn start(data: &Path) {
             let limits = ClosureLimits { packages: 10, time: Duration::from_secs(1) };
             let closures = Closures::new(gate, Arc::clone(&registries), limits);
             let requests = requests::tests::opened(&memory, &rules, &clock).await;
+            let once =
+                crate::api::form::once::Once::open(Arc::clone(&memory.metadata), clock.clone());
             let api = Api {
+                once: once.await.unwrap(),
                 rules,
                 advisories,
                 requests,

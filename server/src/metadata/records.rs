@@ -15,6 +15,7 @@
 //! team/{unit}/{team}                         TeamRecord       a team
 //! unit/{unit}                                UnitRecord       what people of its teams may
 //! user/{name}                                UserRecord       a person, or a service
+//! answer/{hash}                             AnswerRecord     what a change with a key of the client came to
 //! role/{name}                                RoleRecord       a set of rights
 //! token/{name}                               TokenRecord      a token: whom it is for, hashes
 //! login/{name}                               LoginRecord      a token that came of a login
@@ -49,6 +50,7 @@
 
 mod access;
 mod advisories;
+mod answers;
 mod audit;
 mod keys;
 mod noticed;
@@ -75,6 +77,7 @@ pub use self::access::{
 pub use self::advisories::{
     AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Outline, SourceRecord, TextName,
 };
+pub use self::answers::{AnswerRecord, KeptAnswer};
 pub use self::audit::{
     AuditHashes, AuditHead, AuditIndex, AuditRecord, SettingRecord, WaitingRecord,
 };
@@ -449,6 +452,7 @@ pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
         Some(RulePackages::KIND) => typed::<RulePackages>(key, value),
         Some(<AdvisoryRecord>::KIND) => typed::<AdvisoryRecord>(key, value),
         Some(AdvisoriesRecord::KIND) => typed::<AdvisoriesRecord>(key, value),
+        Some(AnswerRecord::KIND) => typed::<AnswerRecord>(key, value),
         Some(TeamRecord::KIND) => typed::<TeamRecord>(key, value),
         Some(TokenRecord::KIND) => typed::<TokenRecord>(key, value),
         Some(TokenUseRecord::KIND) => typed::<TokenUseRecord>(key, value),

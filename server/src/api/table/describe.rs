@@ -5,17 +5,21 @@ use std::collections::BTreeMap;
 use actix_web::http::Method;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::path::{
+    Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
+};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
-    Content, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+    Content, Deprecated as Deprecation, HttpMethod, Ref, RefOr, Required, Response,
+    ResponseBuilder, Schema,
 };
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::{Endpoint, Needs};
+use super::{Endpoint, Needs, Once, TagOf};
 use crate::api::codes::{self, Code};
+use crate::api::form::version::{Deprecated, Form};
 use crate::api::problem::Problem;
 
 pub const JSON: &str = "application/json";
@@ -24,7 +28,10 @@ pub const PROBLEM: &str = "application/problem+json";
 pub const TOKEN: &str = "token";
 
 /// Made of what the client sent; every endpoint can answer them.
-const ALWAYS: [&str; 3] = ["store-unavailable", "store-damaged", "internal"];
+const ALWAYS: [&str; 4] = ["not-acceptable", "store-unavailable", "store-damaged", "internal"];
+/// What is said of `Idempotency-Key`.
+const ONCE: &str = "A text of the client's own, for a day: the same change with the same key is done \
+                    once, and answered as the first time.";
 const WITH_TOKEN: [&str; 2] = ["unauthorized", "token-not-valid"];
 const WITH_BODY: [&str; 4] = ["not-json", "body-not-read", "invalid-json", "too-large"];
 const CHANGES: [&str; 2] = ["changed-meanwhile", "store-full"];
@@ -84,6 +91,27 @@ impl Endpoint {
         self.problems(&["broken-body", "too-large"])
     }
 
+    /// `Idempotency-Key` is taken: what is asked for twice is done once.
+    pub fn once(mut self, once: Once) -> Self {
+        self.once = Some(once);
+        self.header("Idempotency-Key", ONCE)
+            .problems(&["invalid-key", "key-in-use", "key-used-otherwise", "done-already"])
+            .problem("too-many-keys")
+    }
+
+    /// `If-Match` is taken: nothing is changed unless what is there has that tag.
+    pub fn matched(mut self, tag_of: TagOf) -> Self {
+        self.tag_of = Some(tag_of);
+        self.header("If-Match", "The `ETag` of what was seen; nothing is changed if it is another.")
+            .problem("changed-since")
+    }
+
+    /// It is told to all who use it.
+    pub fn deprecated(mut self, deprecated: Deprecated) -> Self {
+        self.deprecated = Some(deprecated);
+        self
+    }
+
     /// A larger body than elsewhere.
     pub fn of_at_most(mut self, bytes: u64) -> Self {
         self.body_limit = Some(bytes);
@@ -117,7 +145,8 @@ impl Endpoint {
     }
 
     /// The last answer can be had in another form, too.
-    pub fn or_as(mut self, kind: &str) -> Self {
+    pub fn or_as(mut self, kind: &'static str) -> Self {
+        self.others.push(kind);
         let text = ObjectBuilder::new().schema_type(Type::String);
         if let Some((_, response)) = self.answers.last_mut() {
             response.content.insert(kind.to_owned(), Content::new(Some(text)));
@@ -139,7 +168,8 @@ impl Endpoint {
     }
 
     /// An answer that is no JSON.
-    pub fn answers_text(mut self, kind: &str, description: &str) -> Self {
+    pub fn answers_text(mut self, kind: &'static str, description: &str) -> Self {
+        self.others.push(kind);
         let text = ObjectBuilder::new().schema_type(Type::String);
         let response =
             ResponseBuilder::new().description(description).content(kind, Content::new(Some(text)));
@@ -195,7 +225,8 @@ impl Endpoint {
         self.path.split('/').nth(1).unwrap_or_default()
     }
 
-    pub fn item(&self) -> PathItem {
+    /// As it is for a client that begins at `base`.
+    pub fn item(&self, base: &str) -> PathItem {
         let method = match self.method {
             Method::POST => HttpMethod::Post,
             Method::PUT => HttpMethod::Put,
@@ -203,10 +234,10 @@ impl Endpoint {
             Method::DELETE => HttpMethod::Delete,
             _ => HttpMethod::Get,
         };
-        PathItem::new(method, self.operation())
+        PathItem::new(method, self.operation(Form::usual(base)))
     }
 
-    fn operation(&self) -> Operation {
+    fn operation(&self, form: Form) -> Operation {
         let mut extensions = ExtensionsBuilder::new().add("x-garth-right", self.needs.as_str());
         let mut operation = OperationBuilder::new()
             .operation_id(Some(self.id))
@@ -228,7 +259,15 @@ impl Endpoint {
             Needs::Token | Needs::Whole(_) => operation = operation.security(token()),
         }
         for (status, response) in &self.answers {
-            operation = operation.response(status.to_string(), response.clone());
+            let response = self.shaped(response.clone(), form);
+            operation = operation.response(status.to_string(), response);
+        }
+        if self.is_tagged() {
+            let same = "It is what the client has already, by `If-None-Match`.";
+            operation = operation.parameter(if_none_match()).response("304", Response::new(same));
+        }
+        if self.deprecated.is_some() {
+            operation = operation.deprecated(Some(Deprecation::True));
         }
         let mut by_status: BTreeMap<u16, Vec<&Code>> = BTreeMap::new();
         for code in self.codes() {
@@ -241,6 +280,54 @@ impl Endpoint {
         }
         operation.extensions(Some(extensions.build())).build()
     }
+}
+
+impl Endpoint {
+    /// Answers in JSON to GET have a tag.
+    fn is_tagged(&self) -> bool {
+        let is_json = |(_, response): &(u16, Response)| response.content.contains_key(JSON);
+        self.method == Method::GET
+            && self.needs != Needs::Nothing
+            && self.answers.iter().any(is_json)
+    }
+
+    /// With the type that is answered, and the headers that all such answers have.
+    fn shaped(&self, mut response: Response, form: Form) -> Response {
+        if self.needs != Needs::Nothing
+            && let Some(json) = response.content.swap_remove(JSON)
+        {
+            response.content.insert(form.content_type().to_owned(), json);
+        }
+        let mut say = |name: &str, about: &str| {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let header = HeaderBuilder::new().schema(text).description(Some(about)).build();
+            response.headers.insert(name.to_owned(), header);
+        };
+        if self.is_tagged() {
+            say(
+                "ETag",
+                "Names this answer: for `If-None-Match`, and `If-Match` where it is taken.",
+            );
+        }
+        let is_page = |parameter: &Parameter| parameter.name == "after" && self.is_tagged();
+        if self.parameters.iter().any(is_page) {
+            say("Link", "Where the next page is, as `rel=\"next\"`; absent on the last one.");
+        }
+        if self.once.is_some() {
+            say("Idempotency-Replayed", "`true` where it was done before, with the same key.");
+        }
+        response
+    }
+}
+
+fn if_none_match() -> Parameter {
+    ParameterBuilder::new()
+        .name("If-None-Match")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("The `ETag` of an answer that the client has."))
+        .schema(Some(String::schema()))
+        .build()
 }
 
 fn token() -> SecurityRequirement {

@@ -1,8 +1,9 @@
 //! The form that all endpoints share.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
 use actix_web::{App, test, web};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::{BASES, routes};
 use super::{GOOD, api, send};
@@ -50,5 +51,123 @@ async fn a_method_that_is_not_there_is_told_which_are() {
         let (status, headers, _) = send(&api, "PATCH", path, Some(GOOD), None).await;
         assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(headers.get("allow").unwrap(), allowed, "{path}");
+    }
+}
+
+/// An answer to the admin: its status, its headers and what it says.
+async fn ask(
+    api: &super::Api,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> (u16, HeaderMap, Value) {
+    let app = App::new().app_data(web::Data::new(api.clone())).configure(routes);
+    let app = test::init_service(app).await;
+    let mut request = test::TestRequest::with_uri(path).method(method.parse().unwrap());
+    request = request.insert_header(("authorization", GOOD));
+    for header in headers {
+        request = request.insert_header(*header);
+    }
+    if let Some(body) = body {
+        request = request.set_json(body);
+    }
+    let response = test::call_service(&app, request.to_request()).await;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = test::read_body(response).await;
+    (status, headers, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+#[actix_web::test]
+async fn the_newest_version_says_which_it_is_and_one_that_is_not_there_is_406() {
+    const V1: &str = "application/vnd.garth.v1+json";
+    let (_home, api) = api().await;
+    let rows = [
+        ("/api/rules", None, 200, V1),
+        ("/api/rules", Some(V1), 200, V1),
+        ("/api/rules", Some("application/json"), 200, "application/json"),
+        ("/api/v1/rules", None, 200, "application/json"),
+        ("/api/v1/rules", Some(V1), 200, V1),
+        ("/api/v1/rules", Some("application/vnd.garth.v2+json"), 406, "application/problem+json"),
+        ("/api/rules", Some("application/vnd.garth.v2+json"), 406, "application/problem+json"),
+        ("/api/rules/none", Some(V1), 404, "application/problem+json"),
+        ("/api/log/checkpoint", Some("text/plain"), 200, "text/plain; charset=utf-8"),
+    ];
+    for (path, accept, status, kind) in rows {
+        let accept: Vec<(&str, &str)> = accept.map(|kind| ("accept", kind)).into_iter().collect();
+        let (found, headers, body) = ask(&api, "GET", path, &accept, None).await;
+        assert_eq!((found, headers.get("content-type").unwrap().to_str().unwrap()), (status, kind));
+        if status == 406 {
+            assert_eq!(body["code"], "not-acceptable");
+            assert!(body["detail"].as_str().unwrap().contains(V1), "{body}");
+        } else {
+            assert_eq!(headers.get("vary").unwrap(), "accept");
+        }
+    }
+    let rule = json!({ "effect": "deny", "packages": ["npm:x"] });
+    let unknown = [("accept", "application/vnd.garth.v2+json")];
+    assert_eq!(ask(&api, "POST", "/api/rules", &unknown, Some(&rule)).await.0, 406);
+    assert_eq!(ask(&api, "GET", "/api/rules/deny-x", &[], None).await.0, 404, "nothing was done");
+    let (status, headers, _) = ask(&api, "POST", "/api/rules", &[], Some(&rule)).await;
+    assert_eq!((status, headers.get("content-type").unwrap().to_str().unwrap()), (201, V1));
+}
+
+#[actix_web::test]
+async fn what_a_client_has_is_not_sent_again_and_what_it_did_not_see_is_not_changed() {
+    let (_home, api) = api().await;
+    let rule = json!({ "effect": "deny", "packages": ["npm:x"] });
+    ask(&api, "POST", "/api/v1/rules", &[], Some(&rule)).await;
+    let (_, headers, _) = ask(&api, "GET", "/api/v1/rules/deny-x", &[], None).await;
+    let tag = headers.get("etag").unwrap().to_str().unwrap().to_owned();
+    let held = [("if-none-match", tag.as_str())];
+    let (status, headers, body) = ask(&api, "GET", "/api/v1/rules/deny-x", &held, None).await;
+    assert_eq!((status, body), (304, Value::Null));
+    assert_eq!(headers.get("etag").unwrap().to_str().unwrap(), tag);
+    assert_eq!(ask(&api, "GET", "/api/v1/rules", &held, None).await.0, 200, "another answer");
+    let other = [("if-match", "\"0123\"")];
+    for (method, path) in [("DELETE", "/api/v1/rules/deny-x"), ("POST", "/api/v1/teams")] {
+        let (status, _, body) = ask(&api, method, path, &other, Some(&rule)).await;
+        assert_eq!((status, &body["code"]), (412, &json!("changed-since")), "{path}");
+    }
+    let seen = [("if-match", tag.as_str())];
+    assert_eq!(ask(&api, "DELETE", "/api/v1/rules/deny-x", &seen, None).await.0, 204);
+    assert_eq!(ask(&api, "DELETE", "/api/v1/rules/deny-x", &seen, None).await.0, 412, "it is gone");
+}
+
+#[actix_web::test]
+async fn pages_follow_each_other_and_a_search_is_taken_as_it_stands() {
+    let (_home, api) = api().await;
+    for name in ["a", "b%", "c"] {
+        let rule = json!({ "effect": "deny", "packages": [format!("npm:{}", &name[..1])], "reason": format!("R-{name}") });
+        assert_eq!(ask(&api, "POST", "/api/v1/rules", &[], Some(&rule)).await.0, 201);
+    }
+    let mut path = "/api/v1/rules?limit=1&effect=deny".to_owned();
+    let mut names = Vec::new();
+    loop {
+        let (_, headers, page) = ask(&api, "GET", &path, &[], None).await;
+        names.extend(page["rules"].as_array().unwrap().iter().map(|rule| rule["name"].clone()));
+        let Some(link) = headers.get("link") else { break };
+        let link = link.to_str().unwrap();
+        path = link.split(['<', '>']).nth(1).unwrap().to_owned();
+    }
+    assert_eq!(names, ["deny-a", "deny-b", "deny-c", "from-file"]);
+    for (query, count) in [
+        ("search=%25", 1),
+        ("search=b%25", 1),
+        ("search=r-", 3),
+        ("search=.*", 0),
+        ("effect=allow", 0),
+        ("limit=1000000000000", 4),
+        ("limit=-5", 1),
+    ] {
+        let (status, _, page) =
+            ask(&api, "GET", &format!("/api/v1/rules?{query}"), &[], None).await;
+        assert_eq!((status, page["rules"].as_array().unwrap().len()), (200, count), "{query}");
+    }
+    for path in ["tokens", "log", "requests", "observed"] {
+        for limit in ["1000000000000", "-1"] {
+            let path = format!("/api/v1/{path}?limit={limit}");
+            assert_eq!(ask(&api, "GET", &path, &[], None).await.0, 200, "{path}");
+        }
     }
 }
