@@ -17,6 +17,7 @@ use std::time::Duration;
 use actix_web::web::{self, ServiceConfig};
 use jiff::SignedDuration;
 use policies::package::Digest;
+use policies::package::Ecosystem;
 use tokio::runtime::Handle;
 
 use crate::access::Access;
@@ -187,27 +188,12 @@ impl App {
         let (log, metadata, logging) = open_log(config, engines.metadata, &clock, &health).await?;
         let (rules, advisories) = open_rules(config, &metadata, &blobs, &clock).await?;
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
-        let store = PullStore {
-            metadata: Arc::clone(&metadata),
-            blobs: blobs.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            summaries: Summaries::default(),
-            runtime: Handle::current(),
-        };
+        let store = pull_store(&metadata, &blobs, &clock, &metrics);
         let (access, token_file) = open_access(config, &metadata, &clock).await?;
         let signing = open_signing(config.data.clone()).await?;
         let recorder = open_recorder(config, &metadata, &clock, &metrics);
         let memory = memory_of(&metadata, config);
-        let requests = Requests::open(requests::Parts {
-            config: config.requests.clone(),
-            metadata: Arc::clone(&metadata),
-            memory: memory.clone(),
-            rules: rules.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-        })
-        .await;
+        let requests = open_requests(config, &memory, &rules, &clock, &metrics).await;
         let garden = Garden::new(
             gate,
             requests.clone(),
@@ -229,29 +215,22 @@ impl App {
             metrics: metrics.clone(),
         });
         upkeep.register(&health);
-        let known = advisories.clone();
-        health.register("advisories", move || known.check());
+        check_advisories(&health, &advisories);
         let has_rules = rules.status().count > 0;
-        let of_ecosystems: Arc<[_]> = registries
-            .iter()
-            .filter_map(|(format, registry)| Some((format.ecosystem()?, Arc::clone(registry))))
-            .collect();
+        let of_ecosystems = of_ecosystems(&registries);
         let (deciding, limits) = (garden.gate.clone(), settings::closures(config));
         let closures = Closures::new(deciding, Arc::clone(&of_ecosystems), limits);
         let remotes = open_remotes(config, &clock)?;
         advisories.tell_age(!remotes.is_empty(), metrics.clone());
         let fetching = advisories.fetch_regularly(remotes, config.advisories.every);
-        let of_npm = registries.iter().filter(|(format, _)| *format == Format::Npm);
-        let unpublishing =
-            Unpublishing::start(of_npm.map(|(_, registry)| Arc::clone(registry)).collect());
+        let unpublishing = finish_unpublishing(&registries);
         let recording = recorder.start();
         let keep = config.recorded.keep;
         let revisions = Revisions::new(Arc::clone(&metadata), rules.clone(), clock.clone(), keep);
         let keeping = revisions.start();
         requests.meet(registries.iter().map(|(_, registry)| Arc::downgrade(registry)).collect());
         let asking = requests.keep();
-        let once = Once::open(Arc::clone(&metadata), clock.clone()).await;
-        let once = once.map_err(|fault| start_error("reading what was answered", &fault))?;
+        let once = open_once(&metadata, &clock).await?;
         let api = Api {
             once,
             rules,
@@ -273,16 +252,7 @@ impl App {
         let events = Events::new(api.log.clone(), lifecycle.clone());
         let webhooks = open_webhooks(config, &metadata, &api, &metrics).await?;
         let sending = webhooks.start();
-        let noticing = Noticer {
-            metadata: Arc::clone(&metadata),
-            log: api.log.clone(),
-            rules: api.rules.clone(),
-            requests: api.requests.clone(),
-            recorder: api.recorder.clone(),
-            clock: api.clock.clone(),
-            in_use: config.recorded.keep,
-        }
-        .start();
+        let noticing = notice(config, &metadata, &api);
         let told = (events, webhooks);
         let routes = routes(health, metrics.clone(), registries, api, told);
         let edge = edge::serve(settings::edge(config, lifecycle), metrics, routes).await?;
@@ -382,7 +352,7 @@ async fn open_log(
     let key = audit::open_key(&opening, engine.as_ref(), clock).await;
     let key = key.map_err(|fault| failed(&fault))?;
     let (log, metadata, mut logging) = Log::open(engine, clock.clone(), key);
-    let anchors = audit::Anchors::new(&config.audit, config.data.clone(), clock);
+    let anchors = audit::Anchors::new(&config.audit, &config.data, clock);
     let anchors = anchors.map_err(|fault| failed(&fault))?;
     let (anchored, checked) = (anchors.state(), log.clone());
     health.register("audit-log", move || checked.check());
@@ -449,6 +419,77 @@ fn open_recorder(
 ) -> Recorder {
     let settings = settings::recorded(config);
     Recorder::new(Arc::clone(metadata), clock.clone(), metrics.clone(), settings)
+}
+
+async fn open_once(metadata: &Arc<dyn Metadata>, clock: &Clock) -> Result<Once, StartError> {
+    let once = Once::open(Arc::clone(metadata), clock.clone()).await;
+    once.map_err(|fault| start_error("reading what was answered", &fault))
+}
+
+async fn open_requests(
+    config: &Config,
+    memory: &Memory,
+    rules: &Rules,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Requests {
+    Requests::open(requests::Parts {
+        config: config.requests.clone(),
+        metadata: Arc::clone(&memory.metadata),
+        memory: memory.clone(),
+        rules: rules.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    })
+    .await
+}
+
+fn check_advisories(health: &Health, advisories: &Advisories) {
+    let known = advisories.clone();
+    health.register("advisories", move || known.check());
+}
+
+fn pull_store(
+    metadata: &Arc<dyn Metadata>,
+    blobs: &Blobs,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> PullStore {
+    PullStore {
+        metadata: Arc::clone(metadata),
+        blobs: blobs.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        summaries: Summaries::default(),
+        runtime: Handle::current(),
+    }
+}
+
+type Registries = [(Format, Arc<Registry>)];
+
+fn of_ecosystems(registries: &Registries) -> Arc<[(Ecosystem, Arc<Registry>)]> {
+    let of_one = |(format, registry): &(Format, Arc<Registry>)| {
+        Some((format.ecosystem()?, Arc::clone(registry)))
+    };
+    registries.iter().filter_map(of_one).collect()
+}
+
+fn finish_unpublishing(registries: &Registries) -> Unpublishing {
+    let of_npm = registries.iter().filter(|(format, _)| *format == Format::Npm);
+    Unpublishing::start(of_npm.map(|(_, registry)| Arc::clone(registry)).collect())
+}
+
+fn notice(config: &Config, metadata: &Arc<dyn Metadata>, api: &Api) -> Noticing {
+    let noticer = Noticer {
+        metadata: Arc::clone(metadata),
+        log: api.log.clone(),
+        rules: api.rules.clone(),
+        requests: api.requests.clone(),
+        recorder: api.recorder.clone(),
+        clock: api.clock.clone(),
+        in_use: config.recorded.keep,
+    };
+    noticer.start()
 }
 
 fn count_views(garden: &Arc<Garden>, metrics: &Metrics) {

@@ -174,14 +174,13 @@ impl Webhooks {
 
     pub async fn get(&self, name: &str) -> Result<Shown, WebhookError> {
         let mut all = self.list().await?;
-        match all.iter().position(|shown| shown.name == name) {
-            Some(at) => Ok(all.swap_remove(at)),
-            None => {
-                let names: Vec<&str> = all.iter().map(|shown| shown.name.as_str()).collect();
-                let near = policies::rules::nearest(name, &names).map(str::to_owned);
-                let name = name.chars().take(60).collect();
-                Err(WebhookError::NoSuchWebhook { name, near })
-            }
+        if let Some(at) = all.iter().position(|shown| shown.name == name) {
+            Ok(all.swap_remove(at))
+        } else {
+            let names: Vec<&str> = all.iter().map(|shown| shown.name.as_str()).collect();
+            let near = policies::rules::nearest(name, &names).map(str::to_owned);
+            let name = name.chars().take(60).collect();
+            Err(WebhookError::NoSuchWebhook { name, near })
         }
     }
 

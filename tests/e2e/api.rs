@@ -1,4 +1,4 @@
-//! The admin API by what it says of itself: schemathesis asks each operation of the OpenAPI document
+//! The admin API by what it says of itself: schemathesis asks each operation of the `OpenAPI` document
 //! for what it takes, and for what it does not take.
 
 use std::path::Path;
@@ -25,7 +25,7 @@ expected-statuses = [304, 400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422,
 #[tokio::test(flavor = "multi_thread")]
 async fn schemathesis_finds_nothing_wrong_with_the_api() {
     let up = ScriptedUpstream::start().await;
-    let garth = Setup::npm(&up.url()).start();
+    let garth = Setup::npm(up.url().as_str()).start();
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("schemathesis.toml"), SETTINGS).unwrap();
     let house = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

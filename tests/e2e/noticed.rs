@@ -19,7 +19,7 @@ async fn open(garth: &TestServer, token: &str, query: &str) -> Events {
 }
 
 async fn next(events: &mut Events) -> Told {
-    let told = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
+    let told = tokio::time::timeout(Duration::from_mins(1), events.next()).await;
     told.expect("it is told soon").expect("the stream goes on")
 }
 

@@ -131,7 +131,7 @@ fn network_of(address: IpAddr) -> IpAddr {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
         }
-        address => address,
+        IpAddr::V4(_) => address,
     }
 }
 

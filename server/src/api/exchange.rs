@@ -109,7 +109,7 @@ fn read_form(body: &[u8]) -> Result<ExchangeRequest, Problem> {
                 let detail = format!("{name} is none that is known here: {GRANT} of {JWT}");
                 return Err(Problem::bad_request("invalid-exchange", detail));
             }
-            ("subject_token", token) => request.token = token.to_owned(),
+            ("subject_token", token) => token.clone_into(&mut request.token),
             ("identity", name) => request.identity = Some(name.to_owned()),
             // What else a client says of whom it asks for is decided by garth.toml.
             _ => {}

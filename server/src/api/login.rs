@@ -113,10 +113,10 @@ impl From<LoginError> for Problem {
             LoginError::Wrong => {
                 Self::new(StatusCode::UNAUTHORIZED, "wrong-login", LoginError::Wrong.to_string())
             }
-            LoginError::Wait(Wait(wait)) => Self {
-                retry_after: u32::try_from(wait.as_secs().max(1)).ok(),
-                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-logins", fault.to_string())
-            },
+            LoginError::Wait(Wait(wait)) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-logins", fault.to_string())
+                    .after(u32::try_from(wait.as_secs().max(1)).unwrap_or(u32::MAX))
+            }
             LoginError::Gone(gone) => Self::gone_token(&gone),
             LoginError::Password(fault) => fault.into(),
             LoginError::Register(fault) => fault.into(),

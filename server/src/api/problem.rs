@@ -21,9 +21,9 @@ use crate::rules::ChangeError;
 pub struct Problem {
     /// A URI that names the kind; `about:blank`, because `code` does.
     #[serde(rename = "type")]
-    kind: Box<str>,
+    pub(super) kind: Box<str>,
     /// Of the status.
-    pub title: String,
+    pub title: Box<str>,
     /// Of the answer.
     pub status: u16,
     /// For a person: what is wrong and what to do.
@@ -33,14 +33,18 @@ pub struct Problem {
     /// What is wrong with the single fields of what was sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<ProblemFault>,
-    /// The methods that the path takes, for the header that says so.
     #[serde(skip)]
     #[schema(ignore)]
-    allowed: Option<Box<str>>,
-    /// Seconds, for the header.
-    #[serde(skip)]
-    #[schema(ignore)]
-    pub(super) retry_after: Option<u32>,
+    pub(super) headers: Option<Box<Headers>>,
+}
+
+/// What the answer says beside its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// The methods that the path takes.
+    allow: Option<Box<str>>,
+    /// Seconds.
+    retry_after: Option<u32>,
 }
 
 /// One thing that is wrong with what was sent.
@@ -59,13 +63,12 @@ impl Problem {
         Self {
             // `about:blank` says that the title is the status's own, and the code says the rest.
             kind: "about:blank".into(),
-            title: status.canonical_reason().unwrap_or("Problem").to_owned(),
+            title: status.canonical_reason().unwrap_or("Problem").into(),
             status: status.as_u16(),
             detail: detail.into(),
             code: code.to_owned(),
             faults: Vec::new(),
-            allowed: None,
-            retry_after: None,
+            headers: None,
         }
     }
 
@@ -81,7 +84,8 @@ impl Problem {
     pub fn wrong_method(allowed: &str) -> Self {
         let detail = format!("this path is there, but not for this method; it takes {allowed}");
         let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", detail);
-        problem.allowed = Some(allowed.into());
+        problem.headers =
+            Some(Box::new(Headers { allow: Some(allowed.into()), retry_after: None }));
         problem
     }
 
@@ -104,6 +108,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "missing-right", detail)
     }
 
+    /// It may be tried again after so many seconds.
+    pub fn after(mut self, seconds: u32) -> Self {
+        self.headers = Some(Box::new(Headers { allow: None, retry_after: Some(seconds) }));
+        self
+    }
+
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -115,10 +125,11 @@ impl Problem {
         }
         let waits = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
         if waits.contains(&self.status()) {
-            let seconds = self.retry_after.unwrap_or(5);
+            let seconds = self.headers.as_ref().and_then(|headers| headers.retry_after);
+            let seconds = seconds.unwrap_or(5);
             response.insert_header(("retry-after", seconds.to_string()));
         }
-        if let Some(allowed) = &self.allowed {
+        if let Some(allowed) = self.headers.as_ref().and_then(|headers| headers.allow.as_ref()) {
             response.insert_header((ALLOW, &**allowed));
         }
         response

@@ -2,7 +2,7 @@
 //! of the administrator's choice. What is outside vouches for the log even against whoever has all of
 //! this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl AnchorState {
 
 impl Anchors {
     /// An error says what is wrong with an address.
-    pub fn new(config: &AuditConfig, data: PathBuf, clock: &Clock) -> Result<Self, String> {
+    pub fn new(config: &AuditConfig, data: &Path, clock: &Clock) -> Result<Self, String> {
         let mut urls = Vec::new();
         for url in &config.urls {
             let base = url.join("./").map_err(|fault| fault.to_string())?;
@@ -97,16 +97,15 @@ impl Anchors {
                         anchored = Some((known, Instant::now()));
                     }
                     if due || !faults.is_empty() {
-                        self.tell(faults);
+                        self.tell(&faults);
                     }
                 }
-                Err(fault) => self.tell(vec![format!("no checkpoint can be signed: {fault}")]),
+                Err(fault) => self.tell(&[format!("no checkpoint can be signed: {fault}")]),
             }
             tokio::time::sleep(BESIDE).await;
             let waits = if failed { AGAIN.min(self.every) } else { self.every };
-            match tokio::time::timeout(waits, size.changed()).await {
-                Ok(Err(_)) => return,
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(_)) = tokio::time::timeout(waits, size.changed()).await {
+                return;
             }
         }
     }
@@ -137,7 +136,7 @@ impl Anchors {
     }
 
     /// Once when it begins, and once when it is over.
-    fn tell(&self, faults: Vec<String>) {
+    fn tell(&self, faults: &[String]) {
         let now = Some(faults.join("; ")).filter(|faults| !faults.is_empty());
         let before = std::mem::replace(
             &mut *self.state.0.lock(),
@@ -151,7 +150,7 @@ impl Anchors {
                 "a checkpoint of the audit log could not be put where it belongs; it is tried again"
             ),
             (Some(_), None) => {
-                tracing::info!("checkpoints of the audit log are put where they belong again")
+                tracing::info!("checkpoints of the audit log are put where they belong again");
             }
             _ => {}
         }

@@ -64,13 +64,13 @@ impl Log {
         let prefix = Prefix::<AuditRecord>::all();
         let after = after.as_ref().map(Key::as_bytes);
         let found = self.0.metadata.scan(prefix.as_bytes(), after, limit).await?;
-        found.into_iter().map(logged).collect()
+        found.iter().map(logged).collect()
     }
 
     pub async fn entry(&self, n: u64) -> Result<Option<Logged>, MetadataError> {
         let key = AuditRecord::key(n).to_bytes();
         let found = self.0.metadata.get(&key).await?;
-        found.map(|value| logged(Entry { key, value })).transpose()
+        found.map(|value| logged(&Entry { key, value })).transpose()
     }
 
     /// At most `limit` entries, behind the number that the page before ended with.
@@ -235,7 +235,7 @@ fn missing(n: u64) -> MetadataError {
     }
 }
 
-fn logged(entry: Entry) -> Result<Logged, MetadataError> {
+fn logged(entry: &Entry) -> Result<Logged, MetadataError> {
     let record: AuditRecord = decode(&entry.key, &entry.value)?;
     let key = Key::<AuditRecord>::parse(&entry.key);
     let n = key.and_then(|key| key.parts().pop()?.parse().ok());

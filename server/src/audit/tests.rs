@@ -530,7 +530,7 @@ async fn what_is_found_by_an_index_costs_what_is_found_and_not_what_is_there() {
     }
     let (log, _, keeping) = opened(&store, &key);
     let grown = async { log.watch().wait_for(|size| *size == 6000).await.map(|_| ()) };
-    tokio::time::timeout(Duration::from_secs(60), grown).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_mins(1), grown).await.unwrap().unwrap();
     drop(keeping);
     let counting = Arc::new(Counting { store, read: std::sync::atomic::AtomicUsize::new(0) });
     let (_, size) = watch::channel(0);

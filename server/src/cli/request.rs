@@ -71,9 +71,10 @@ impl Request {
             let (mut asked, mut failed, mut lacking) = (Vec::new(), 0, false);
             for (what, body) in &wishes {
                 let is_long = body.with_dependencies || body.lockfile.is_some();
-                let answer: Result<(AskedView, bool), _> = match is_long {
-                    true => client.ask_to_make(&["requests"], body).await,
-                    false => client.post(&["requests"], body).await,
+                let answer: Result<(AskedView, bool), _> = if is_long {
+                    client.ask_to_make(&["requests"], body).await
+                } else {
+                    client.post(&["requests"], body).await
                 };
                 match answer {
                     Ok((view, created)) => {

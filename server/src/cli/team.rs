@@ -138,7 +138,7 @@ struct Roles {
     name: String,
     /// Names of roles; none takes them all away
     #[arg(value_name = "ROLE")]
-    roles: Vec<String>,
+    names: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -148,13 +148,13 @@ struct Roles {
 
 impl Roles {
     fn run(self, env: &EnvSnapshot) -> Exit {
-        let Self { name, roles, json, server } = self;
+        let Self { name, names, json, server } = self;
         with_server(&server, env, async |client: Client| {
             let path = match name.split_once('/') {
                 Some((unit, team)) => vec!["teams", unit, team, "roles"],
                 None => vec!["units", &name, "roles"],
             };
-            let set: RolesRequest = client.put(&path, &RolesRequest { roles }).await?;
+            let set: RolesRequest = client.put(&path, &RolesRequest { roles: names }).await?;
             if json {
                 print_json(&set);
                 return Ok(Exit::Done);

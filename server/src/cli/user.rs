@@ -44,6 +44,7 @@ enum Action {
 }
 
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 struct Create {
     /// A name, like ann or ann@example.com
     #[arg(value_name = "NAME")]
@@ -205,7 +206,7 @@ impl Change {
         let teams = (no_team || !teams.is_empty()).then_some(teams);
         let roles = Some(roles).filter(|roles| !roles.is_empty());
         let patch = UserPatch { teams, roles, disabled: None };
-        change(&name, patch, "changed", json, &server, env)
+        change(&name, &patch, "changed", json, &server, env)
     }
 }
 
@@ -214,7 +215,7 @@ impl Named {
         let Self { name, json, server } = self;
         let patch = UserPatch { disabled: Some(disabled), ..UserPatch::default() };
         let done = if disabled { "disabled" } else { "enabled" };
-        change(&name, patch, done, json, &server, env)
+        change(&name, &patch, done, json, &server, env)
     }
 
     fn remove(self, env: &EnvSnapshot) -> Exit {
@@ -262,14 +263,14 @@ impl Password {
 
 fn change(
     name: &str,
-    patch: UserPatch,
+    patch: &UserPatch,
     done: &str,
     json: bool,
     server: &ServerArgs,
     env: &EnvSnapshot,
 ) -> Exit {
     with_server(server, env, async |client: Client| {
-        let changed: UserView = client.patch(&["users", name], &patch).await?;
+        let changed: UserView = client.patch(&["users", name], patch).await?;
         if json {
             print_json(&changed);
         } else {

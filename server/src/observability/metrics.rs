@@ -305,6 +305,7 @@ macro_rules! register {
 }
 
 impl Metrics {
+    #[allow(clippy::too_many_lines, reason = "a list: what there is, each with its words")]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("garth");
         let r = &mut registry;

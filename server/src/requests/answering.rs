@@ -136,11 +136,11 @@ impl Requests {
         for PackageVersion { package, version } in &versions {
             let deciding = self.with_facts(rules, package, version, |facts| {
                 let asked = PackageVersion { package: package.clone(), version: version.clone() };
-                let decide = |team: &Option<&str>| {
-                    let asker = Asker { team: *team, environment: None };
+                let decide = |team: Option<&str>| {
+                    let asker = Asker { team, environment: None };
                     explain(rules, &asked, facts, &asker).decision
                 };
-                teams.iter().map(decide).collect::<Vec<_>>()
+                teams.iter().copied().map(decide).collect::<Vec<_>>()
             });
             for decision in deciding.await? {
                 if !decision.is_allowed() {
@@ -175,7 +175,7 @@ impl Requests {
     ) -> Result<(), MetadataError> {
         let Answer { rules, by } = answer;
         let rules: Vec<String> =
-            rules.iter().take(MOST_RULES).map(|name| name.to_string()).collect();
+            rules.iter().take(MOST_RULES).map(std::string::ToString::to_string).collect();
         let (at, reason) =
             (self.0.clock.now(), format!("allowed by the rule {}", rules.join(", ")));
         tracing::info!(

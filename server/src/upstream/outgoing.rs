@@ -213,12 +213,8 @@ mod tests {
     async fn a_name_that_means_a_private_address_is_refused_where_it_is_resolved() {
         // Not written as an address, so only the resolver can tell.
         let name = "https://ip6-localhost:1/";
-        let sent = outgoing(&[]).post(
-            &name.parse().unwrap(),
-            HeaderMap::new(),
-            Bytes::new(),
-            Timestamp::UNIX_EPOCH,
-        );
+        let (outgoing, url) = (outgoing(&[]), name.parse().unwrap());
+        let sent = outgoing.post(&url, HeaderMap::new(), Bytes::new(), Timestamp::UNIX_EPOCH);
         let fault = sent.await.unwrap_err();
         let refused =
             fault.contains("not a public address") || fault.contains("can not be reached");

@@ -167,7 +167,7 @@ impl Webhooks {
             for (n, delivery) in shown.waiting() {
                 let (since, next) = (shown.now, shown.now);
                 let state = if from_now { DeliveryState::GivenUp } else { DeliveryState::Waiting };
-                let again = DeliveryRecord { since, next, state, ..delivery.clone() };
+                let again = DeliveryRecord { state, since, next, ..delivery.clone() };
                 batch = batch.put_record(&DeliveryRecord::key(name, *n), &again);
             }
             let entry = entry(Action::WebhookResumed, by, name, &webhook);

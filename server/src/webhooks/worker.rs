@@ -320,7 +320,7 @@ impl Worker {
                 tracing::warn!(webhook, event = n, said, "a delivery failed and is tried again");
             }
             WebhookResult::Failed => {
-                tracing::debug!(webhook, event = n, attempts, said, "again in vain")
+                tracing::debug!(webhook, event = n, attempts, said, "again in vain");
             }
             WebhookResult::GivenUp => {
                 tracing::error!(webhook, event = n, attempts, said, "a delivery was given up");

@@ -56,7 +56,7 @@ struct Key {
     kid: Option<String>,
     /// What it may sign by.
     algorithms: Vec<Algorithm>,
-    key: Arc<DecodingKey>,
+    public: Arc<DecodingKey>,
 }
 
 #[derive(Deserialize)]
@@ -163,7 +163,7 @@ impl Known {
                 && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid))
         });
         let found = fitting.next()?;
-        fitting.next().is_none().then(|| Arc::clone(&found.key))
+        fitting.next().is_none().then(|| Arc::clone(&found.public))
     }
 }
 
@@ -199,6 +199,6 @@ fn read_key(jwk: Jwk) -> Option<Key> {
         }
         None => of_kind.to_vec(),
     };
-    let key = Arc::new(DecodingKey::from_jwk(&jwk).ok()?);
-    Some(Key { kid: jwk.common.key_id, algorithms, key })
+    let public = Arc::new(DecodingKey::from_jwk(&jwk).ok()?);
+    Some(Key { kid: jwk.common.key_id, algorithms, public })
 }

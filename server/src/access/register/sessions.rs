@@ -202,7 +202,9 @@ impl Register {
         match self.0.metadata.commit(batch).await {
             Ok(()) => {
                 let mut table = self.0.table.write();
-                passed.iter().for_each(|name| table.remove(name));
+                for name in &passed {
+                    table.remove(name);
+                }
             }
             Err(fault) => tracing::warn!(%fault, "logins that ended could not be forgotten yet"),
         }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -96,7 +95,7 @@ async fn a_server_that_hangs_is_given_up_and_those_of_before_stay() {
     let mut known = Validators::default();
     advisories.fetch(&remote, &mut known).await.unwrap();
     for what in ["in the middle", "before the first byte"] {
-        let begun = Instant::now();
+        let begun = tokio::time::Instant::now();
         let failed = advisories.fetch(&remote, &mut known).await;
         assert!(matches!(failed, Err(FetchError::Upstream(_))), "{what}: {failed:?}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{what}");

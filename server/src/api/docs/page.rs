@@ -206,7 +206,8 @@ fn prose(text: &Value) -> String {
         html += "<p>";
         for (n, part) in paragraph.split('`').enumerate() {
             let part = escape(part);
-            html += &if n % 2 == 1 { format!("<code>{part}</code>") } else { part };
+            let (before, after) = if n % 2 == 1 { ("<code>", "</code>") } else { ("", "") };
+            html.extend([before, part.as_str(), after]);
         }
         html += "</p>";
     }

@@ -28,7 +28,7 @@ use crate::api::requests::RequestView;
 use crate::api::rules::RuleView;
 use crate::clock::Clock;
 use crate::metadata::records::{self, AnswerRecord, KeptAnswer, Key, read_stored};
-use crate::metadata::{Batch, MAX_VALUE, Metadata, MetadataError};
+use crate::metadata::{MAX_VALUE, Metadata, MetadataError};
 
 pub use marking::Marking;
 use marking::{Mark, with};
@@ -89,7 +89,7 @@ impl Once {
             let is_last = page.len() < PAGE;
             for (key, record) in page {
                 if let [hash] = key.parts().as_slice() {
-                    held.known.insert((*hash).to_string(), (record.who, record.at));
+                    held.known.insert((*hash).clone(), (record.who, record.at));
                 }
                 after = Some(key);
             }

@@ -95,7 +95,7 @@ fn made_codes(text: &str) -> Vec<String> {
 #[test]
 fn the_parts_of_a_path_and_the_groups_are_those_that_are_described() {
     let document = json();
-    let groups: BTreeSet<&str> = table().iter().map(|endpoint| endpoint.tag()).collect();
+    let groups: BTreeSet<&str> = table().iter().map(super::super::table::Endpoint::tag).collect();
     let described: BTreeSet<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
     assert_eq!(groups, described);
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -155,7 +155,9 @@ fn schemas_of_one_name_are_one() {
     let mut more = Vec::new();
     Problem::schemas(&mut more);
     more.push((Problem::name().into_owned(), Problem::schema()));
-    for (name, schema) in table().iter().flat_map(|endpoint| endpoint.schemas()).chain(&more) {
+    for (name, schema) in
+        table().iter().flat_map(super::super::table::Endpoint::schemas).chain(&more)
+    {
         let schema = serde_json::to_value(schema).unwrap();
         let before = known.entry(name).or_insert_with(|| schema.clone());
         assert_eq!(*before, schema, "two schemas are called {name}");

@@ -90,9 +90,9 @@ pub enum Refusal {
     },
     /// An own package is not changed before what was unpublished of it is gone.
     Unfinished {
-        package: Package,
+        package: Box<Package>,
         since: Timestamp,
-        fault: PullError,
+        fault: Box<PullError>,
     },
     Edge(Problem),
 }
