@@ -35,7 +35,7 @@ impl Measure {
             Self::CpuPerGigabyte => "CPU per GB",
             Self::FirstByte => "first byte",
             Self::Total => "total",
-            Self::Cpu => "CPU",
+            Self::Cpu | Self::CpuSeconds => "CPU",
             Self::CpuPerMegabyte => "CPU per MB of document",
             Self::PackagesPerSecond => "packages/s",
             Self::CoreUsed => "of its core",
@@ -43,7 +43,6 @@ impl Measure {
             Self::Growth => "growth of the peak RSS",
             Self::Start => "until ready",
             Self::Seconds => "takes",
-            Self::CpuSeconds => "CPU",
             Self::PeakResident => "peak RSS",
             Self::BytesEach => "of memory for each",
         }

@@ -101,6 +101,8 @@ async fn what_is_done_is_in_the_log_with_who_from_where_and_why() {
     assert!(code == Some(2) && told.contains("did you mean rule-made"), "{told}");
 }
 
+type Change = fn(Vec<String>) -> Vec<String>;
+
 fn edit(path: &Path, change: impl Fn(Vec<String>) -> Vec<String>) {
     let text = std::fs::read_to_string(path).unwrap();
     let lines = change(text.lines().map(str::to_owned).collect());
@@ -132,7 +134,6 @@ async fn a_copy_is_verified_without_a_server_and_what_was_done_to_it_is_found() 
     let (code, told) = verify(&copy);
     assert!(code == Some(0) && told.contains("held against 2 checkpoints"), "{told}");
 
-    type Change = fn(Vec<String>) -> Vec<String>;
     let rows: [(&str, Change, &str); 4] = [
         (
             "edited",

@@ -93,6 +93,7 @@ async fn a_pipeline_publishes_by_its_own_token_for_a_while() {
 
 /// Case 26.
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines, reason = "a list of forgeries")]
 async fn what_is_not_the_issuers_own_is_not_taken() {
     let (rsa, ec, stranger) = (Key::rsa("one"), Key::ec("two"), Key::rsa("one"));
     let issuer = Issuer::start(&[&rsa, &ec]).await;

@@ -197,7 +197,7 @@ impl Line {
                     return Some(answer);
                 }
             }
-            let mut buffer = [0; 16 * 1024];
+            let mut buffer = vec![0; 16 * 1024];
             let reading = self.stream.as_mut()?.read(&mut buffer);
             match timeout(PATIENCE, reading).await.expect("an answer in time") {
                 Ok(count) if count > 0 => self.arrived.extend_from_slice(&buffer[..count]),

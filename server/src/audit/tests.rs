@@ -128,14 +128,14 @@ fn opened(store: &Arc<dyn Metadata>, key: &LogKey) -> (Log, Arc<Audited>, Keepin
     Log::open(Arc::clone(store), clock(&Arc::default()), key.clone())
 }
 
-async fn sled(home: &TempDir) -> Arc<dyn Metadata> {
+fn sled(home: &TempDir) -> Arc<dyn Metadata> {
     Arc::new(Sled::open(&home.path().join("store"), SledOptions::default()).unwrap())
 }
 
 #[tokio::test]
 async fn of_two_processes_each_entry_gets_one_number_and_none_is_lost() {
     let home = tempfile::tempdir().unwrap();
-    let (store, key) = (sled(&home).await, LogKey::make("log"));
+    let (store, key) = (sled(&home), LogKey::make("log"));
     let ((one, first, _one), (two, second, _two)) = (opened(&store, &key), opened(&store, &key));
     let writes = (0..400).map(|n| {
         let store = if n % 2 == 0 { &first } else { &second };
@@ -203,7 +203,7 @@ async fn proofs_convince_who_has_nothing_but_checkpoints() {
 #[tokio::test]
 async fn what_waits_at_a_crash_is_numbered_after_it() {
     let home = tempfile::tempdir().unwrap();
-    let (store, key) = (sled(&home).await, LogKey::make("log"));
+    let (store, key) = (sled(&home), LogKey::make("log"));
     for n in 0..300 {
         let entry = Entry::new(Action::Admitted).package(&format!("npm:p{n}"));
         let at = jiff::Timestamp::from_second(1_800_000_000 + n).unwrap();
@@ -222,7 +222,7 @@ async fn what_waits_at_a_crash_is_numbered_after_it() {
 #[tokio::test]
 async fn an_entry_that_can_not_be_read_holds_up_nobody() {
     let home = tempfile::tempdir().unwrap();
-    let (store, key) = (sled(&home).await, LogKey::make("log"));
+    let (store, key) = (sled(&home), LogKey::make("log"));
     let broken = Batch::default().put("audit-waiting/00000000000000000001-x", "\u{1}nonsense");
     store.commit(broken).await.unwrap();
     let at = jiff::Timestamp::from_second(1_800_000_000).unwrap();
@@ -273,7 +273,7 @@ async fn a_store_whose_log_is_not_the_one_that_was_signed_is_refused_until_someb
     let copies =
         Copies { data: tempfile::tempdir().unwrap(), clock: clock(&Arc::new(AtomicI64::new(0))) };
     let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let (store, other) = (sled(&homes[0]).await, sled(&homes[1]).await);
+    let (store, other) = (sled(&homes[0]), sled(&homes[1]));
     let log = copies.start(&store, None).await.unwrap();
     copies.write(&store, &log, 5).await;
     // The same store again, also when it is ahead of the file.
@@ -316,7 +316,7 @@ async fn a_key_that_is_lost_or_another_one_is_refused_until_somebody_says_why() 
     let copies =
         Copies { data: tempfile::tempdir().unwrap(), clock: clock(&Arc::new(AtomicI64::new(0))) };
     let home = tempfile::tempdir().unwrap();
-    let store = sled(&home).await;
+    let store = sled(&home);
     let log = copies.start(&store, None).await.unwrap();
     copies.write(&store, &log, 3).await;
     let file = copies.data.path().join(checkpoint::KEY_FILE);
@@ -333,7 +333,7 @@ async fn a_key_that_is_lost_or_another_one_is_refused_until_somebody_says_why() 
 }
 
 /// A store that takes everything but entries of the log.
-async fn without_a_log(home: &TempDir) -> Arc<Refusing> {
+fn without_a_log(home: &TempDir) -> Arc<Refusing> {
     let store = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
     let store = Refusing::new(store);
     store.refuse_commits(|batch| {
@@ -345,7 +345,7 @@ async fn without_a_log(home: &TempDir) -> Arc<Refusing> {
 #[tokio::test]
 async fn a_change_whose_entry_can_not_be_written_is_refused_and_nothing_of_it_stays() {
     let home = tempfile::tempdir().unwrap();
-    let refusing = without_a_log(&home).await;
+    let refusing = without_a_log(&home);
     let clock = clock(&Arc::default());
     let (_, store, _keeping) =
         Log::open(Arc::clone(&refusing) as _, clock.clone(), LogKey::make("log"));
@@ -519,7 +519,7 @@ impl Metadata for Counting {
 #[tokio::test]
 async fn what_is_found_by_an_index_costs_what_is_found_and_not_what_is_there() {
     let home = tempfile::tempdir().unwrap();
-    let (store, key) = (sled(&home).await, LogKey::make("log"));
+    let (store, key) = (sled(&home), LogKey::make("log"));
     let at = |n: i64| jiff::Timestamp::from_second(1_800_000_000 + n).unwrap();
     for first in (0..6000).step_by(200) {
         let batch = (first..first + 200).fold(Batch::default(), |batch, n| {

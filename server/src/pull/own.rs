@@ -59,7 +59,7 @@ pub enum OwnError {
     Collides { package: Package, other: String },
     /// What was unpublished earlier has not gone whole, and nothing is changed before that.
     #[error("an unpublish of {package} from {since:.0} is not finished: {fault}")]
-    Unfinished { package: Package, since: Timestamp, fault: PullError },
+    Unfinished { package: Box<Package>, since: Timestamp, fault: Box<PullError> },
     #[error(transparent)]
     Pull(#[from] PullError),
 }

@@ -272,11 +272,11 @@ pub struct Case {
 }
 
 impl Case {
-    pub fn old(&self) -> Subject {
+    pub fn older(&self) -> Subject {
         Subject { name: self.package.clone(), version: OLD }
     }
 
-    pub fn new(&self) -> Subject {
+    pub fn newer(&self) -> Subject {
         Subject { name: self.package.clone(), version: NEW }
     }
 

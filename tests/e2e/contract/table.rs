@@ -106,7 +106,7 @@ impl Garden {
             for case in share {
                 for (endpoint, subject) in format
                     .gates()
-                    .flat_map(|endpoint| [(endpoint, case.old()), (endpoint, case.new())])
+                    .flat_map(|endpoint| [(endpoint, case.older()), (endpoint, case.newer())])
                 {
                     let path = &endpoint.spelled(format, &subject)[0].path;
                     for accept in ["*/*"].iter().chain(format.forms) {
@@ -141,7 +141,7 @@ impl Garden {
         self.garth.setup().write_policy("rules", &Self::table(self.format, &all));
         let refused = &self.cases[0];
         let path = self.format.gates().next().expect("a route behind the gate");
-        let asked = Asked::get(&path.spelled(self.format, &refused.new())[0].path);
+        let asked = Asked::get(&path.spelled(self.format, &refused.newer())[0].path);
         self.garth.wait_for(&asked, |answer| answer.status == 403).await;
     }
 
@@ -209,8 +209,8 @@ impl Garden {
         let fetched: BTreeSet<String> =
             self.up.recorded().into_iter().map(|asked| asked.path).collect();
         for case in self.cases.iter().filter(|case| case.row.refused_to == Who::ALL) {
-            let mut subjects = vec![case.new()];
-            subjects.extend((case.shape == Shape::Whole).then(|| case.old()));
+            let mut subjects = vec![case.newer()];
+            subjects.extend((case.shape == Shape::Whole).then(|| case.older()));
             for path in subjects.iter().flat_map(|subject| (self.format.fetched_of)(subject)) {
                 if fetched.contains(&path) {
                     self.faults.lock().push(format!("{}: {path} was fetched", case.key));
@@ -224,7 +224,7 @@ impl Garden {
         let mut line = Line::to(&self.garth);
         for case in &self.served {
             for endpoint in self.format.gates() {
-                let path = &endpoint.spelled(self.format, &case.new())[0].path;
+                let path = &endpoint.spelled(self.format, &case.newer())[0].path;
                 let asked = self.asked_by(Asked::get(path), Who::ALL[self.round % 4]);
                 let answer = line.ask(&asked).await;
                 if answer.status != 200 {
@@ -242,7 +242,7 @@ impl Garden {
         for case in self.cases.iter().chain(&self.served) {
             let who = case.row.refused_to.first().copied().unwrap_or(Who::Nobody);
             let team = who.team().map(|team| format!("&team={team}")).unwrap_or_default();
-            let (format, Subject { name, version }) = (self.format.name, case.new());
+            let (format, Subject { name, version }) = (self.format.name, case.newer());
             let path = format!("/api/v1/decisions?package={format}:{name}@{version}{team}");
             let answer = line.ask(&Asked::get(&path).header("Authorization", &token)).await;
             let decision = answer.json()["decision"].clone();
@@ -372,7 +372,7 @@ fn every_route_that_says_something_of_a_package_is_in_the_table() {
             let names_one = endpoint.paths.iter().any(|path| path.contains("{package}"));
             let is_open = endpoint.behind("GET") == Some(Behind::Nothing);
             let case = &cases(format, refusing())[0];
-            let beside = (format.beside)(&case.new());
+            let beside = (format.beside)(&case.newer());
             let asks = |asked: &Asked| {
                 let path = asked.path().split('?').next().unwrap_or_default().to_owned();
                 let below = path.strip_prefix(&format!("/{}", format.name)).unwrap_or_default();

@@ -139,7 +139,8 @@ mod tests {
     fn accept_picks_a_form_or_nothing() {
         use Form::{Json, Versioned};
         const V1: &str = "application/vnd.garth.v1+json";
-        let rows: [(&str, &[&str], Option<Form>, Option<Form>); 16] = [
+        type Row<'a> = (&'a str, &'a [&'a str], Option<Form>, Option<Form>);
+        let rows: [Row<'_>; 16] = [
             ("nothing", &[], Some(Json), Some(Versioned)),
             ("empty", &[""], Some(Json), Some(Versioned)),
             ("anything", &["*/*"], Some(Json), Some(Versioned)),

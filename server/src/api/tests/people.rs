@@ -1,7 +1,5 @@
 //! People by the API: made, logged in, ended; and what a login that fails gives away.
 
-use std::time::Instant;
-
 use super::*;
 
 const PASSWORD: &str = "correct horse battery";
@@ -75,7 +73,7 @@ async fn whatever_is_wrong_with_a_login_is_told_alike_and_takes_as_long() {
     for (what, name, password) in rows {
         let mut best = f64::MAX;
         for _ in 0..5 {
-            let begun = Instant::now();
+            let begun = tokio::time::Instant::now();
             let (status, answer) = log_in(&api, name, password).await;
             best = best.min(begun.elapsed().as_secs_f64());
             assert_eq!((status, &answer["code"]), (401, &json!("wrong-login")), "{what}");

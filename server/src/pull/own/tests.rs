@@ -242,7 +242,7 @@ async fn what_went_only_half_is_shown_as_gone_and_goes_without_anybody_asking() 
             garden.store().metadata.close().await;
             return;
         }
-        assert_eq!(waiting, [package.clone()], "{taken}");
+        assert_eq!(waiting, std::slice::from_ref(&package), "{taken}");
         if taken == 1 {
             assert_eq!(garden.files().await, before, "what is not committed is there");
             assert!(!is_gone(&read().await.unwrap()));

@@ -96,9 +96,9 @@ impl<F: DocumentFormat> Documents<F> {
             note.remove(store).await
         };
         finished.await.map(|()| true).map_err(|fault| OwnError::Unfinished {
-            package: package.clone(),
+            package: Box::new(package.clone()),
             since: note.first.record.since,
-            fault,
+            fault: Box::new(fault),
         })
     }
 }

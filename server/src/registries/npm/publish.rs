@@ -220,7 +220,7 @@ impl From<OwnError> for Refusal {
                 "{package} can not be told from {other}, which is published here: choose another name"
             )),
             OwnError::Unfinished { package, since, fault } => {
-                Self::Unfinished { package: Box::new(package), since, fault: Box::new(fault) }
+                Self::Unfinished { package, since, fault }
             }
             OwnError::Pull(fault) => Self::pull(fault),
         }

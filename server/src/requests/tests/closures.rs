@@ -80,9 +80,10 @@ async fn thousands_of_versions_are_one_request_and_one_rule_and_more_is_told() {
     };
     let fault = whole(None, &many(0, 5_001)).unwrap_err();
     assert!(fault.to_string().contains("ask for a part of them first"), "{fault}");
-    for round in 0..4 {
-        let number = ask_all(&requests, "ann", None, &many(round * 5_000, 5_000)).await.unwrap();
-        assert_eq!(number.request.number as usize, round + 1);
+    for round in 0..4u32 {
+        let number =
+            ask_all(&requests, "ann", None, &many(round as usize * 5_000, 5_000)).await.unwrap();
+        assert_eq!(number.request.number, u64::from(round) + 1);
     }
     let fault = ask_all(&requests, "ann", None, &many(50_000, 1)).await.unwrap_err();
     assert!(fault.to_string().starts_with("your open requests"), "{fault}");

@@ -22,16 +22,16 @@ impl Garden {
         gates.sort_by_key(|endpoint| !endpoint.paths[0].contains("{file}"));
         for endpoint in gates {
             turn += 1;
-            let spelled = endpoint.spelled(format, &case.new());
+            let spelled = endpoint.spelled(format, &case.newer());
             all.extend(self.checks_at(&spelled[turn % spelled.len()], turn, case, state));
             // The one that may be had stays so.
             if case.shape == Shape::Newest && state == State::Well {
-                let path = endpoint.spelled(format, &case.old())[0].path.clone();
+                let path = endpoint.spelled(format, &case.older())[0].path.clone();
                 all.push(Check { asked: Asked::get(&path), case, must: Must::ServeTheOld });
             }
         }
         let who = case.row.refused_to[turn % case.row.refused_to.len()];
-        let beside = (format.beside)(&case.new());
+        let beside = (format.beside)(&case.newer());
         let asked = self.asked_by(beside[turn % beside.len()].clone(), who);
         all.push(Check { asked, case, must: Must::HideTheNew });
         all

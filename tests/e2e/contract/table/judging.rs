@@ -63,7 +63,7 @@ impl Garden {
             }
             Must::SendNothing if is_well && status >= 500 => Some("it is no refusal"),
             Must::Refuse if status != 403 => Some("it is no refusal"),
-            Must::Refuse => self.what_lacks(case, asked, answer),
+            Must::Refuse => what_lacks(case, asked, answer),
             _ => None,
         };
         let wrong =
@@ -76,35 +76,11 @@ impl Garden {
         })
     }
 
-    /// The reason, the rule and what to do belong to a refusal.
-    fn what_lacks(&self, case: &Case, asked: &Asked, answer: &Answer) -> Option<&'static str> {
-        let decision = answer.header("garth-decision").unwrap_or_default();
-        let (row, rule) = (&case.row, case.rule());
-        let begin = match &rule {
-            Some(rule) => format!("{}; rule=\"{rule}\"; revision=\"", row.effect()),
-            None => format!("{}; revision=\"", row.effect()),
-        };
-        if !decision.starts_with(&begin) {
-            return Some("it is not the decision of that rule");
-        }
-        let text = answer.text();
-        let reason = rule.map(|rule| format!("because of {rule}")).unwrap_or_default();
-        match asked.method() {
-            "HEAD" => None,
-            _ if !text.contains(row.words) || text.contains("the rule :") => {
-                Some("the reason is not said")
-            }
-            _ if !text.contains(&reason) => Some("the rule's reason is not said"),
-            _ if !text.contains("garth request") => Some("what to do is not said"),
-            _ => None,
-        }
-    }
-
     /// Neither what is in the new version nor that it is there to be had.
     fn what_shows(&self, case: &Case, answer: &Answer) -> Option<&'static str> {
         let body = unpacked(answer).unwrap_or_else(|| Bytes::copy_from_slice(&answer.body));
         let Ok(text) = std::str::from_utf8(&body) else {
-            let artifact = (self.format.artifact_of)(&self.up, &case.new());
+            let artifact = (self.format.artifact_of)(&self.up, &case.newer());
             // Where the checksum is.
             let end = &artifact[artifact.len() - 16..];
             let is_sent = body.windows(end.len()).any(|window| window == end);
@@ -123,6 +99,30 @@ impl Garden {
         }
         let offers = |of: &str| document[of].get(NEW).is_some();
         (offers("versions") || offers("time")).then_some("it is offered")
+    }
+}
+
+/// The reason, the rule and what to do belong to a refusal.
+fn what_lacks(case: &Case, asked: &Asked, answer: &Answer) -> Option<&'static str> {
+    let decision = answer.header("garth-decision").unwrap_or_default();
+    let (row, rule) = (&case.row, case.rule());
+    let begin = match &rule {
+        Some(rule) => format!("{}; rule=\"{rule}\"; revision=\"", row.effect()),
+        None => format!("{}; revision=\"", row.effect()),
+    };
+    if !decision.starts_with(&begin) {
+        return Some("it is not the decision of that rule");
+    }
+    let text = answer.text();
+    let reason = rule.map(|rule| format!("because of {rule}")).unwrap_or_default();
+    match asked.method() {
+        "HEAD" => None,
+        _ if !text.contains(row.words) || text.contains("the rule :") => {
+            Some("the reason is not said")
+        }
+        _ if !text.contains(&reason) => Some("the rule's reason is not said"),
+        _ if !text.contains("garth request") => Some("what to do is not said"),
+        _ => None,
     }
 }
 

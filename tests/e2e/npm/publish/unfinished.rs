@@ -18,13 +18,13 @@ use super::packument;
 const FILES: usize = 60_000;
 const PATIENCE: Duration = Duration::from_mins(2);
 
-async fn store_of(setup: &Setup) -> Sled {
+fn store_of(setup: &Setup) -> Sled {
     Sled::open(&Sled::directory_in(&setup.data()), SledOptions::default()).unwrap()
 }
 
 /// Files of the package, and whether anything of it is noted as still to go.
 async fn left(setup: &Setup) -> (usize, bool) {
-    let store = store_of(setup).await;
+    let store = store_of(setup);
     let prefix = ArtifactRecord::of_package("npm", "x");
     let files = records::scan(&store, &prefix, None, FILES * 2).await.unwrap().len();
     let notes = Prefix::<UnpublishingRecord>::all();
@@ -34,7 +34,7 @@ async fn left(setup: &Setup) -> (usize, bool) {
 }
 
 async fn add_files(setup: &Setup) {
-    let store = store_of(setup).await;
+    let store = store_of(setup);
     let key = |file: &str| ArtifactRecord::key("npm", "x", file);
     let record = records::read(&store, &key("x-1.0.0.tgz")).await.unwrap().unwrap();
     let more = (0..FILES).fold(Batch::default(), |batch, n| {

@@ -30,8 +30,8 @@ fn session(owner: &str, team: Option<&str>) -> NewSession {
     }
 }
 
-fn names(texts: &[&str]) -> Option<Vec<String>> {
-    Some(texts.iter().copied().map(str::to_owned).collect())
+fn names(texts: &[&str]) -> Vec<String> {
+    texts.iter().copied().map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn whatever_ends_somebody_ends_their_tokens_and_logins_at_the_next_request
     stands(Some(Ending::OwnerDisabled));
     change(disabled(false)).await;
     stands(None);
-    let teams = |teams: &[&str]| UserChange { teams: names(teams), ..UserChange::default() };
+    let teams = |teams: &[&str]| UserChange { teams: Some(names(teams)), ..UserChange::default() };
     change(teams(&["web/blog"])).await;
     stands(Some(Ending::LeftTeam));
     change(teams(&["web/blog", "web/shop"])).await;
@@ -110,7 +110,7 @@ async fn a_token_may_what_its_owner_may_and_never_more() {
     let may = |created: &Created, right| garden.person(created).may(right);
     assert!(may(&login, Right::Read) && !may(&login, Right::Publish));
     let set = async |holder: Holder<'_>, roles: &[&str]| {
-        register.set_roles(&admin(), holder, names(roles).unwrap()).await.unwrap();
+        register.set_roles(&admin(), holder, names(roles)).await.unwrap();
     };
     set(Holder::Team("web/shop"), &["publisher"]).await;
     assert!(may(&login, Right::Publish) && !may(&blog, Right::Publish));
@@ -149,10 +149,10 @@ async fn nobody_gives_people_or_teams_what_they_have_not() {
     let is_beyond = |what: &str, done: Result<(), RegisterError>| {
         assert!(matches!(done, Err(RegisterError::Beyond(_))), "{what}: {done:?}");
     };
-    let publisher = || names(&["publisher"]).unwrap();
+    let publisher = || names(&["publisher"]);
     let made = register.create_user(&maker, user("x", &[], &["publisher"])).await;
     is_beyond("a publisher", made.map(drop));
-    let roles = UserChange { roles: names(&["administrator"]), ..UserChange::default() };
+    let roles = UserChange { roles: Some(names(&["administrator"])), ..UserChange::default() };
     is_beyond("a role", register.change_user(&maker, "bob", roles).await.map(drop));
     is_beyond("a takeover", register.set_password(&maker, "boss", "hash".to_owned()).await);
     is_beyond("a team", register.set_roles(&maker, Holder::Team("web/blog"), publisher()).await);
