@@ -109,6 +109,11 @@ impl Setup {
     }
 
     pub fn start(self) -> TestServer {
+        self.start_with(&[])
+    }
+
+    /// With further arguments of `garth serve`.
+    pub fn start_with(self, more: &[&str]) -> TestServer {
         self.write_settings();
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -118,6 +123,7 @@ impl Setup {
         let _ = std::fs::remove_file(self.data().join("run.json"));
         let child = self
             .command(&["serve", "--listen", "127.0.0.1:0"])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -18,34 +18,10 @@ use crate::blobs::{BlobEngine, BlobError, Listed, verify_blob};
 use crate::disk::faults::Faults;
 use crate::disk::sync_directory;
 use crate::metadata::records::{
-    FORMAT_KEY, check_value, commit_in_parts, encode, fetched, own_name, referred_blob,
+    FORMAT_KEY, KINDS, check_value, commit_in_parts, encode, fetched, own_name, referred_blob,
 };
 use crate::metadata::sled::OpenError;
 use crate::metadata::{Batch, Change, Metadata};
-
-/// The kinds are read one by one: damage in one does not take the others along.
-const KINDS: [&[u8]; 20] = [
-    b"rule/",
-    b"rule-packages/",
-    b"artifact/",
-    b"document/",
-    b"versions/",
-    b"summary/",
-    b"observation/",
-    b"own/",
-    b"unpublishing/",
-    b"advisory/",
-    b"advisories/",
-    b"revision/",
-    b"revision-rules/",
-    b"rules-block/",
-    b"recorded/",
-    b"request/",
-    b"request-comment/",
-    b"requests/",
-    b"endings/",
-    b"meta/",
-];
 
 /// What became of the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -120,10 +96,12 @@ pub async fn rebuild(
 
 async fn read_old(store: &dyn Metadata, rebuilt: &mut Rebuilt) -> Records {
     let mut records = Records::new();
+    // One by one: damage in one kind does not take the others along.
     for kind in KINDS {
+        let prefix = format!("{kind}/");
         let mut last: Option<Bytes> = None;
         loop {
-            match next_records(store, kind, last.as_ref()).await {
+            match next_records(store, prefix.as_bytes(), last.as_ref()).await {
                 Ok(page) if page.is_empty() => break,
                 Ok(page) => {
                     last = page.last().map(|entry| entry.key.clone());
@@ -141,7 +119,7 @@ async fn read_old(store: &dyn Metadata, rebuilt: &mut Rebuilt) -> Records {
                     }
                 }
                 Err(error) => {
-                    rebuilt.unreadable.push(format!("{}: {error}", kind.escape_ascii()));
+                    rebuilt.unreadable.push(format!("{prefix}: {error}"));
                     break;
                 }
             }

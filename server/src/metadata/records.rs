@@ -53,6 +53,7 @@ mod advisories;
 mod answers;
 mod audit;
 mod keys;
+mod kinds;
 mod noticed;
 mod parts;
 mod recorded;
@@ -82,6 +83,7 @@ pub use self::audit::{
     AuditHashes, AuditHead, AuditIndex, AuditRecord, SettingRecord, WaitingRecord,
 };
 pub use self::keys::{Key, Prefix, parse_key, show_key};
+pub use self::kinds::{KINDS, check_value};
 pub use self::noticed::{HeldRecord, HitRecord, HitsRecord, HoldsRecord};
 pub use self::parts::{Parts, commit_in_parts};
 pub use self::recorded::{RecordedPlace, RecordedRecord};
@@ -429,57 +431,6 @@ pub fn decode<R: Record>(key: &[u8], value: &[u8]) -> Result<R, MetadataError> {
              a newer garth wrote it"
         ))),
         None => Err(damaged("it is empty".to_owned())),
-    }
-}
-
-/// Whether this code can read what is stored under `key`; single values are not looked into.
-pub fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
-    fn typed<R: Record>(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
-        if Key::<R>::parse(key).is_none() {
-            return Err(unknown_key(key));
-        }
-        decode::<R>(key, value).map(|_| ())
-    }
-    match parse_key(key).as_ref().map(|(kind, _)| kind.as_str()) {
-        Some(DocumentRecord::KIND) => typed::<DocumentRecord>(key, value),
-        Some(VersionsRecord::KIND) => typed::<VersionsRecord>(key, value),
-        Some(ArtifactRecord::KIND) => typed::<ArtifactRecord>(key, value),
-        Some(Observation::KIND) => typed::<Observation>(key, value),
-        Some(SummaryRecord::KIND) => typed::<SummaryRecord>(key, value),
-        Some(OwnRecord::KIND) => typed::<OwnRecord>(key, value),
-        Some(UnpublishingRecord::KIND) => typed::<UnpublishingRecord>(key, value),
-        Some(RuleRecord::KIND) => typed::<RuleRecord>(key, value),
-        Some(RulePackages::KIND) => typed::<RulePackages>(key, value),
-        Some(<AdvisoryRecord>::KIND) => typed::<AdvisoryRecord>(key, value),
-        Some(AdvisoriesRecord::KIND) => typed::<AdvisoriesRecord>(key, value),
-        Some(AnswerRecord::KIND) => typed::<AnswerRecord>(key, value),
-        Some(TeamRecord::KIND) => typed::<TeamRecord>(key, value),
-        Some(TokenRecord::KIND) => typed::<TokenRecord>(key, value),
-        Some(TokenUseRecord::KIND) => typed::<TokenUseRecord>(key, value),
-        Some(RecordedRecord::KIND) => typed::<RecordedRecord>(key, value),
-        Some(RevisionRecord::KIND) => typed::<RevisionRecord>(key, value),
-        Some(RevisionRules::KIND) => typed::<RevisionRules>(key, value),
-        Some(RulesBlock::KIND) => typed::<RulesBlock>(key, value),
-        Some(RequestRecord::KIND) => typed::<RequestRecord>(key, value),
-        Some(RequestComment::KIND) => typed::<RequestComment>(key, value),
-        Some(RequestVersions::KIND) => typed::<RequestVersions>(key, value),
-        Some(RequestsRecord::KIND) => typed::<RequestsRecord>(key, value),
-        Some(EndingsRecord::KIND) => typed::<EndingsRecord>(key, value),
-        Some(WaitingRecord::KIND) => typed::<WaitingRecord>(key, value),
-        Some(AuditRecord::KIND) => typed::<AuditRecord>(key, value),
-        Some(AuditIndex::KIND) => typed::<AuditIndex>(key, value),
-        Some(AuditHashes::KIND) => typed::<AuditHashes>(key, value),
-        Some(AuditHead::KIND) => typed::<AuditHead>(key, value),
-        Some(SettingRecord::KIND) => typed::<SettingRecord>(key, value),
-        Some(HeldRecord::KIND) => typed::<HeldRecord>(key, value),
-        Some(HoldsRecord::KIND) => typed::<HoldsRecord>(key, value),
-        Some(HitRecord::KIND) => typed::<HitRecord>(key, value),
-        Some(HitsRecord::KIND) => typed::<HitsRecord>(key, value),
-        Some(WebhookRecord::KIND) => typed::<WebhookRecord>(key, value),
-        Some(WebhookCursor::KIND) => typed::<WebhookCursor>(key, value),
-        Some(DeliveryRecord::KIND) => typed::<DeliveryRecord>(key, value),
-        Some("meta") => Ok(()),
-        _ => Err(unknown_key(key)),
     }
 }
 
