@@ -61,9 +61,12 @@ pub enum WebhookError {
     NoSuchWebhook { name: String, near: Option<String> },
     #[error("the webhook {webhook} has no delivery {n}: the last {HISTORY} that are over are kept")]
     NoSuchDelivery { webhook: String, n: u64 },
-    /// Something else stands in the way.
+    /// Something else has its place.
     #[error("{0}")]
     Taken(String),
+    /// As it stands now, this can not be done.
+    #[error("{0}")]
+    State(String),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
@@ -314,6 +317,3 @@ impl Drop for Sending {
         self.webhooks.0.workers.lock().clear();
     }
 }
-
-#[cfg(test)]
-mod tests;

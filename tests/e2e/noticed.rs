@@ -33,8 +33,8 @@ async fn a_hold_is_told_when_somebody_meets_it_and_when_it_ends_by_itself() {
     let admin = garth.admin_token();
     let mut all = open(&garth, &admin, "?kind=package-*").await;
     let mut of_team = open(&garth, &shop, "?kind=package-*").await;
-    let ends = jiff::Timestamp::now() + Duration::from_secs(12);
-    let ends = ends.to_string();
+    let ends = jiff::Timestamp::now() + Duration::from_secs(20);
+    let ends = format!("{ends:.0}");
     garth.run(&["hold", "npm:left-pad", "--name", "wait", "--expires", &ends, "--reason", "INC-7"]);
     let asked = Asked::get(TARBALL).header("Authorization", &format!("Bearer {shop}"));
     assert_eq!(garth.ask(&asked).await.status, 403);

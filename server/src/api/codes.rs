@@ -209,6 +209,11 @@ pub const CODES: &[Code] = &[
         &[405],
         "The path is there, but not for this method; `Allow` says for which.",
     ),
+    code(
+        "wrong-state",
+        &[409],
+        "As it stands now this cannot be done; `detail` says how it stands.",
+    ),
 ];
 
 pub fn find(code: &str) -> Option<&'static Code> {

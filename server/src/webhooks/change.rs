@@ -161,7 +161,7 @@ impl Webhooks {
         self.change(name, |shown, mut batch| {
             if shown.webhook.stopped.is_none() {
                 let why = format!("the webhook {name} is not stopped");
-                return Err(WebhookError::Taken(why));
+                return Err(WebhookError::State(why));
             }
             let webhook = WebhookRecord { stopped: None, ..shown.webhook.clone() };
             for (n, delivery) in shown.waiting() {
@@ -190,7 +190,7 @@ impl Webhooks {
     pub async fn redeliver(&self, name: &str, n: u64) -> Result<DeliveryRecord, WebhookError> {
         self.change(name, |shown, batch| {
             if let Some(stopped) = &shown.webhook.stopped {
-                return Err(WebhookError::Taken(format!(
+                return Err(WebhookError::State(format!(
                     "the webhook {name} is stopped ({}): `garth webhook resume {name}` first",
                     stopped.why
                 )));
@@ -235,7 +235,7 @@ impl Webhooks {
             }
         }
         let why = format!("the webhook {name} is changing all the time: try again");
-        Err(WebhookError::Taken(why))
+        Err(WebhookError::State(why))
     }
 }
 

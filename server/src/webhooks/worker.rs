@@ -97,7 +97,10 @@ impl Worker {
         let mut failing = false;
         while !*self.stopping.borrow() {
             let until = match self.turn().await {
-                Ok(Turn::Ended) => return,
+                Ok(Turn::Ended) => {
+                    self.waiting.store(0, Ordering::Relaxed);
+                    return;
+                }
                 Ok(Turn::Again) => {
                     failing = false;
                     continue;
@@ -105,8 +108,9 @@ impl Worker {
                 Ok(Turn::Wait(until)) => {
                     failing = false;
                     let now = self.inner.parts.clock.now();
-                    let wait = until.map(|until| until.duration_since(now));
-                    wait.and_then(|wait| wait.try_into().ok()).unwrap_or(LOOK).min(LOOK)
+                    // What is due by now is no time away.
+                    let wait = |until: Timestamp| Duration::try_from(until.duration_since(now));
+                    until.map_or(LOOK, |until| wait(until).unwrap_or_default().min(LOOK))
                 }
                 // Somebody else changed it.
                 Err(MetadataError::Conflict { .. }) => {
