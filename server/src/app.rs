@@ -482,6 +482,7 @@ fn finish_unpublishing(registries: &Registries) -> Unpublishing {
 fn notice(config: &Config, metadata: &Arc<dyn Metadata>, api: &Api) -> Noticing {
     let noticer = Noticer {
         metadata: Arc::clone(metadata),
+        registries: Arc::clone(&api.memory.registries),
         log: api.log.clone(),
         rules: api.rules.clone(),
         requests: api.requests.clone(),

@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
 use policies::advisories::Index;
 use policies::facts::KnownAdvisory;
-use policies::package::{Package, Version};
+use policies::package::{Ecosystem, Package, Version};
 
 use super::noticing::Noticer;
 use super::sight::TEAMS;
@@ -116,6 +117,13 @@ impl Noticer {
         }
     }
 
+    /// Nothing of a registry that is configured no more.
+    fn package(&self, registry: &str, name: &str) -> Option<Package> {
+        let of_name = |(known, _): &&(Arc<str>, Ecosystem)| **known == *registry;
+        let (_, ecosystem) = self.registries.iter().find(of_name)?;
+        Package::new(*ecosystem, name).ok()
+    }
+
     async fn find_in_artifacts(
         &self,
         index: &Index,
@@ -128,7 +136,10 @@ impl Noticer {
             let page = records::scan(self.metadata.as_ref(), &all, after.as_ref(), PAGE).await?;
             for (key, record) in &page {
                 let parts = key.parts();
-                let package = parts.get(1).and_then(|package| package.parse::<Package>().ok());
+                let package = match parts.as_slice() {
+                    [registry, name, ..] => self.package(registry, name),
+                    _ => None,
+                };
                 if let Some(package) = package.filter(|package| index.speaks_of(package)) {
                     hits.look_at(index, changed, &package, &record.version, true, None);
                 }

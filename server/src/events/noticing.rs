@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use policies::package::Ecosystem;
 use tokio::task::JoinHandle;
 
 use super::holds::Holds;
@@ -26,6 +27,8 @@ const LOOK: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Noticer {
     pub metadata: Arc<dyn Metadata>,
+    /// Every registry, with the ecosystem of its packages.
+    pub registries: Arc<[(Arc<str>, Ecosystem)]>,
     pub log: Log,
     pub rules: Rules,
     pub requests: Requests,

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER, VIA};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VIA};
+pub use reqwest::header::{HeaderMap, HeaderValue};
 use url::Url;
 
 use super::addresses::{Configured, check_literal};

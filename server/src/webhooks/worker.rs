@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -24,6 +23,7 @@ use crate::metadata::records::{
 };
 use crate::metadata::{Batch, MetadataError};
 use crate::observability::metrics::WebhookResult;
+use crate::upstream::outgoing::{HeaderMap, HeaderValue};
 
 /// Entries that are looked at in one go.
 const PAGE: usize = 128;

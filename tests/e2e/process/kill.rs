@@ -147,6 +147,7 @@ fn check_data_directory(data: &Path) {
         "run.json",
         "signing-key",
         "stage",
+        "webhook-key",
     ];
     for entry in std::fs::read_dir(data).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

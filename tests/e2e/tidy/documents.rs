@@ -172,8 +172,19 @@ fn check_command(file: &str, line: usize, mention: &str) {
             continue;
         }
         let mut path = vec![command];
-        if ["rules", "advisories", "token", "team", "role", "user", "policy", "requests", "log"]
-            .contains(&command)
+        if [
+            "rules",
+            "advisories",
+            "token",
+            "team",
+            "role",
+            "user",
+            "policy",
+            "requests",
+            "log",
+            "webhook",
+        ]
+        .contains(&command)
         {
             path.extend(words.get(2).filter(|word| is_name(word) && !word.starts_with('-')));
         }
