@@ -7,7 +7,6 @@ mod hostile;
 mod lasting;
 mod stage;
 mod together;
-mod unfinished;
 
 use serde_json::{Value, json};
 use support::npm::Npm;

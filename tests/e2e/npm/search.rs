@@ -192,7 +192,7 @@ async fn a_search_knows_what_came_or_changed_a_moment_ago() {
     std::fs::remove_dir_all(setup.data().join("metadata")).unwrap();
     let rebuilt = setup.command(&["check", "--rebuild"]).output().unwrap();
     assert!(rebuilt.status.success(), "{rebuilt:?}");
-    let garth = setup.start();
+    let garth = setup.start_with(&["--accept-log", "the store was lost"]);
     garth.run(&["allow", "npm:*"]);
     // Summaries are made again of the documents, from the first search on.
     let asked = Asked::get("/npm/-/v1/search?text=newer");

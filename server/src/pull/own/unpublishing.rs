@@ -76,8 +76,12 @@ impl<F: DocumentFormat> Documents<F> {
         package: &Package,
     ) -> Result<bool, OwnError> {
         let key = (Arc::clone(registry), package.clone());
-        let _turn = self.turns.take(&key).await;
-        self.finish_in_turn(artifacts, &key).await
+        let note = {
+            let _turn = self.turns.take(&key).await;
+            self.begin_to_finish(&key).await?
+        };
+        // Whoever reads the package does not wait for its files to go: nobody needs them.
+        self.finish(artifacts, &key, note).await
     }
 
     pub(super) async fn finish_in_turn(
@@ -85,25 +89,47 @@ impl<F: DocumentFormat> Documents<F> {
         artifacts: &Arc<Artifacts>,
         key: &DocumentKey,
     ) -> Result<bool, OwnError> {
+        let note = self.begin_to_finish(key).await?;
+        self.finish(artifacts, key, note).await
+    }
+
+    /// What is still to go, from now on remembered as gone.
+    async fn begin_to_finish(&self, key: &DocumentKey) -> Result<Option<Note>, OwnError> {
         let store = self.store();
         let (registry, package) = (key.0.as_ref(), &key.1);
-        let Some(note) = Note::read(store, registry, package).await? else { return Ok(false) };
+        let Some(note) = Note::read(store, registry, package).await? else { return Ok(None) };
+        let remembered = remember_as_gone(store, registry, package, &note).await;
+        remembered.map_err(|fault| note.unfinished(package, fault))?;
+        // It was read when they were not yet remembered as gone.
+        self.drop_from_memory(key);
+        Ok(Some(note))
+    }
+
+    async fn finish(
+        &self,
+        artifacts: &Arc<Artifacts>,
+        key: &DocumentKey,
+        note: Option<Note>,
+    ) -> Result<bool, OwnError> {
+        let store = self.store();
+        let Some(note) = note else { return Ok(false) };
         let finished = async {
-            remember_as_gone(store, registry, package, &note).await?;
-            // It was read when they were not yet remembered as gone.
-            self.drop_from_memory(key);
             remove_files(store, artifacts, key, &note).await?;
             note.remove(store).await
         };
-        finished.await.map(|()| true).map_err(|fault| OwnError::Unfinished {
-            package: Box::new(package.clone()),
-            since: note.first.record.since,
-            fault: Box::new(fault),
-        })
+        finished.await.map(|()| true).map_err(|fault| note.unfinished(&key.1, fault))
     }
 }
 
 impl Note {
+    fn unfinished(&self, package: &Package, fault: PullError) -> OwnError {
+        OwnError::Unfinished {
+            package: Box::new(package.clone()),
+            since: self.first.record.since,
+            fault: Box::new(fault),
+        }
+    }
+
     async fn read(
         store: &PullStore,
         registry: &str,
