@@ -128,9 +128,8 @@ impl<F: DocumentFormat> Documents<F> {
         let (this, artifacts) = (Arc::clone(self), Arc::clone(artifacts));
         let changing = async move {
             let key = (Arc::clone(&target.source.registry), target.package.clone());
-            let _turn = this.turns.take(&key).await;
+            let turn = this.take_when_finished(&artifacts, &key).await?;
             let mut arrivals = Arrivals::Staged(arrivals);
-            this.finish_in_turn(&artifacts, &key).await?;
             let change = Arc::new(change);
             for _ in 0..TRIES {
                 let tried = this.try_change(&target, &mut arrivals, &change).await;
@@ -138,7 +137,10 @@ impl<F: DocumentFormat> Documents<F> {
                     Ok(Some(changed)) => {
                         let has_rest = changed.has_rest;
                         this.show_own(key.clone(), changed, &artifacts).await;
-                        if has_rest && let Err(fault) = this.finish_in_turn(&artifacts, &key).await
+                        drop(turn);
+                        if has_rest
+                            && let Err(fault) =
+                                this.finish_unpublishing(&artifacts, &key.0, &key.1).await
                         {
                             // It is done, and what is left of it goes from the note.
                             tracing::warn!(registry = %key.0, package = %key.1, %fault, "nothing unpublished is served, and not all of it is off the disk yet; garth goes on by itself");

@@ -7,6 +7,7 @@ mod hostile;
 mod lasting;
 mod stage;
 mod together;
+mod unfinished;
 
 use serde_json::{Value, json};
 use support::npm::Npm;

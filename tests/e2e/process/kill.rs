@@ -25,6 +25,8 @@ use self::ledger::Ledger;
 use super::super::pull::ALLOW_ALL;
 
 const KILLS: u64 = 60;
+/// Where clients get little done between two kills, it takes more of them.
+const KILLS_ON_A_SLOW_MACHINE: u64 = 200;
 /// Packages that each round adds: they are cold when its clients come.
 const SMALL: u64 = 6;
 const LARGE: u64 = 2;
@@ -83,7 +85,10 @@ async fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     let mut ledger = Ledger::new(up.clone());
     let (mut starts, mut left_behind) = (Vec::new(), 0);
 
-    for round in 0..KILLS {
+    let mut kills = 0;
+    while kills < KILLS || (!ledger.is_worth_it() && kills < KILLS_ON_A_SLOW_MACHINE) {
+        let round = kills;
+        kills += 1;
         let leftovers = staged(&setup.data());
         left_behind += leftovers.len();
         let start = Instant::now();
@@ -117,7 +122,7 @@ async fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     up.go_offline();
     let server = setup.start();
     ledger.check(&Client::of(&server), true, None).await;
-    ledger.assert_worth_it();
+    assert!(ledger.is_worth_it(), "too little to show anything: {ledger}");
     let (setup, status) = server.stop();
     assert_eq!(status.code(), Some(0));
     let check = setup.command(&["check"]).output().unwrap();
@@ -127,7 +132,7 @@ async fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     assert!(left_behind > 0, "no kill hit a transfer");
     starts.sort();
     println!(
-        "{KILLS} kills in {:.0?}; {ledger}; {left_behind} leftovers; start-up {:.0?} in the middle, {:.0?} at most; {said}",
+        "{kills} kills in {:.0?}; {ledger}; {left_behind} leftovers; start-up {:.0?} in the middle, {:.0?} at most; {said}",
         begun.elapsed(),
         starts[starts.len() / 2],
         starts[starts.len() - 1],

@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use policies::package::{Ecosystem, Package, Version};
+use tokio::sync::MutexGuard;
 
 use super::{OwnError, remembered};
 use crate::metadata::records::{
@@ -84,13 +85,21 @@ impl<F: DocumentFormat> Documents<F> {
         self.finish(artifacts, &key, note).await
     }
 
-    pub(super) async fn finish_in_turn(
+    /// The turn of a package of which nothing is still to go. It is given back while files go.
+    pub(super) async fn take_when_finished(
         &self,
         artifacts: &Arc<Artifacts>,
         key: &DocumentKey,
-    ) -> Result<bool, OwnError> {
-        let note = self.begin_to_finish(key).await?;
-        self.finish(artifacts, key, note).await
+    ) -> Result<MutexGuard<'_, ()>, OwnError> {
+        loop {
+            let turn = self.turns.take(key).await;
+            let note = self.begin_to_finish(key).await?;
+            if note.is_none() {
+                return Ok(turn);
+            }
+            drop(turn);
+            self.finish(artifacts, key, note).await?;
+        }
     }
 
     /// What is still to go, from now on remembered as gone.

@@ -131,13 +131,14 @@ impl Ledger {
         }
     }
 
-    /// A test that acknowledged nothing has shown nothing.
-    pub fn assert_worth_it(&self) {
-        assert!(self.acknowledged > 300, "{self}");
-        self.own.assert_worth_it();
-        self.wishes.assert_worth_it();
-        assert!(self.documents.len() > 100 && self.tarballs.len() > 80, "{self}");
-        assert!(self.recorded.len() * 10 > self.tarballs.len() * 8, "{self}");
+    /// A test that acknowledged nothing has shown nothing. A slow machine takes more rounds.
+    pub fn is_worth_it(&self) -> bool {
+        self.acknowledged > 300
+            && self.own.is_worth_it()
+            && self.wishes.is_worth_it()
+            && self.documents.len() > 100
+            && self.tarballs.len() > 80
+            && self.recorded.len() * 10 > self.tarballs.len() * 8
     }
 }
 
