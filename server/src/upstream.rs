@@ -22,6 +22,7 @@ pub mod redirects;
 pub mod retry;
 pub mod settings;
 mod traffic;
+mod trust;
 mod via;
 mod window;
 

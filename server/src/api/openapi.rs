@@ -51,7 +51,7 @@ pub fn document(base: &str) -> OpenApi {
     schemas.extend(more);
     for endpoint in table() {
         paths = paths.path(endpoint.path, endpoint.item(base));
-        schemas.extend(endpoint.schemas().iter().cloned());
+        schemas.extend(endpoint.schemas());
     }
     // The derive macro names it, and nothing refers to it.
     schemas.remove("String");

@@ -104,6 +104,9 @@ impl Needs {
     }
 }
 
+/// By their names.
+type Schemas = Vec<(String, RefOr<Schema>)>;
+
 type Mount = Box<dyn Fn() -> Route + Send + Sync>;
 
 /// One method of one path.
@@ -125,7 +128,8 @@ pub struct Endpoint {
     answers: Vec<(u16, Response)>,
     /// Codes of problems beside those that every endpoint has.
     problems: Vec<&'static str>,
-    schemas: Vec<(String, RefOr<Schema>)>,
+    /// Made when the document is: they are large.
+    schemas: Vec<fn(&mut Schemas)>,
     /// Types of answers besides JSON.
     others: Vec<&'static str>,
     once: Option<Once>,

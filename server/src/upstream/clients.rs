@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::{Certificate, Client, ClientBuilder, Proxy};
+use reqwest::{Client, ClientBuilder, Proxy};
+use rustls::ClientConfig;
 use url::Url;
 
 use super::addresses::{Configured, ForbiddenAddress, PublicOnly, check_literal, check_name};
 use super::settings::{ProxySetting, UpstreamSettings};
+use super::trust;
 
 #[derive(Debug)]
 pub struct Clients {
@@ -24,9 +26,10 @@ impl Clients {
         let made = |builder: ClientBuilder| {
             builder.build().map_err(|error| error.without_url().to_string())
         };
-        let public_only = plain(settings)?.no_proxy().dns_resolver(PublicOnly);
+        let tls = trust::tls(&settings.extra_roots)?;
+        let public_only = plain(settings, tls.clone()).no_proxy().dns_resolver(PublicOnly);
         Ok(Self {
-            anywhere: made(proxied(plain(settings)?, &settings.proxy)?)?,
+            anywhere: made(proxied(plain(settings, tls), &settings.proxy)?)?,
             public_only: made(public_only)?,
             proxies: matcher(&settings.proxy),
         })
@@ -57,13 +60,8 @@ impl Clients {
 }
 
 /// What both have in common.
-fn plain(settings: &UpstreamSettings) -> Result<ClientBuilder, String> {
-    let mut roots = Vec::new();
-    for pem in &settings.extra_roots {
-        let bundle = Certificate::from_pem_bundle(pem);
-        roots.extend(bundle.map_err(|_| "a certificate is not PEM".to_owned())?);
-    }
-    Ok(Client::builder()
+fn plain(settings: &UpstreamSettings, tls: ClientConfig) -> ClientBuilder {
+    Client::builder()
         .user_agent(concat!("garth/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -77,7 +75,7 @@ fn plain(settings: &UpstreamSettings) -> Result<ClientBuilder, String> {
         .http2_adaptive_window(true)
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(10))
-        .tls_certs_merge(roots))
+        .tls_backend_preconfigured(tls)
 }
 
 fn proxied(builder: ClientBuilder, setting: &ProxySetting) -> Result<ClientBuilder, String> {

@@ -151,15 +151,15 @@ fn refers(schema: &Value) -> bool {
 
 #[test]
 fn schemas_of_one_name_are_one() {
-    let mut known: HashMap<&str, Value> = HashMap::new();
+    let mut known: HashMap<String, Value> = HashMap::new();
     let mut more = Vec::new();
     Problem::schemas(&mut more);
     more.push((Problem::name().into_owned(), Problem::schema()));
     for (name, schema) in
-        table().iter().flat_map(super::super::table::Endpoint::schemas).chain(&more)
+        table().iter().flat_map(super::super::table::Endpoint::schemas).chain(more)
     {
         let schema = serde_json::to_value(schema).unwrap();
-        let before = known.entry(name).or_insert_with(|| schema.clone());
+        let before = known.entry(name.clone()).or_insert_with(|| schema.clone());
         assert_eq!(*before, schema, "two schemas are called {name}");
     }
     let text = json().to_string();

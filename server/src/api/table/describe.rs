@@ -12,12 +12,11 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
-    Content, Deprecated as Deprecation, HttpMethod, Ref, RefOr, Required, Response,
-    ResponseBuilder, Schema,
+    Content, Deprecated as Deprecation, HttpMethod, Ref, Required, Response, ResponseBuilder,
 };
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::{Endpoint, Needs, Once, TagOf};
+use super::{Endpoint, Needs, Once, Schemas, TagOf};
 use crate::api::codes::{self, Code};
 use crate::api::form::version::{Deprecated, Form};
 use crate::api::problem::Problem;
@@ -189,13 +188,17 @@ impl Endpoint {
 
     /// A reference to the schema, which goes into the document with those that it refers to.
     fn named<T: ToSchema>(&mut self) -> Ref {
-        self.schemas.push((T::name().into_owned(), T::schema()));
-        T::schemas(&mut self.schemas);
+        self.schemas.push(|schemas| {
+            schemas.push((T::name().into_owned(), T::schema()));
+            T::schemas(schemas);
+        });
         Ref::from_schema_name(T::name())
     }
 
-    pub fn schemas(&self) -> &[(String, RefOr<Schema>)] {
-        &self.schemas
+    pub fn schemas(&self) -> Schemas {
+        let mut schemas = Schemas::new();
+        self.schemas.iter().for_each(|add| add(&mut schemas));
+        schemas
     }
 
     /// The codes of everything that can go wrong here.

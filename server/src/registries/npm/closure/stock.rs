@@ -21,7 +21,7 @@ use crate::pull::documents::Need as Freshness;
 use crate::pull::format::DocumentFormat;
 use crate::registries::Registry;
 use crate::registries::npm::documents::NpmDocuments;
-use crate::registries::npm::handlers::screen;
+use crate::registries::npm::handlers::screening::screen;
 use crate::registries::npm::upstream::packument_request;
 
 type Npm = <NpmDocuments as DocumentFormat>::Parsed;

@@ -8,7 +8,7 @@ use super::super::names::attestations_path;
 use super::super::publish::own_attestations;
 use super::super::refusal::Refusal;
 use super::super::upstream::{attestations_request, keys_request};
-use super::{find_version, pull_refusal, remembered, unknown};
+use super::finding::{find_version, pull_refusal, remembered, unknown};
 use crate::edge;
 use crate::gate::Asking;
 use crate::pull::PullError;

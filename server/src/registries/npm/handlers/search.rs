@@ -17,7 +17,7 @@ use url::form_urlencoded;
 
 use super::super::refusal::Refusal;
 use super::account::readable;
-use super::pull_refusal;
+use super::finding::pull_refusal;
 use crate::facts::Remembered;
 use crate::gate::Asking;
 use crate::metadata::records::{PeopleRecord, Somebody, SummaryRecord, VersionRecord, WordsRecord};

@@ -12,7 +12,8 @@ use policies::package::{Package, Version};
 use serde_json::{Value, json};
 
 use super::super::handlers::account::known_publisher;
-use super::super::handlers::{find_content, find_document, screened};
+use super::super::handlers::finding::{find_content, find_document};
+use super::super::handlers::screening::screened;
 use super::super::names::version_of_file;
 use super::super::refusal::Refusal;
 use super::body::{Sent, SentVersion};
