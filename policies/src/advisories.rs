@@ -21,7 +21,7 @@ use crate::package::{Ecosystem, Package};
 
 pub use evaluation::Compiled;
 pub use holes::holes;
-pub use index::{Builder, Index, PackageAdvisories};
+pub use index::{Builder, Index, PackageAdvisories, packed};
 pub use osv::{Unreadable, parse};
 pub use severity::{Rating, rating, severity_of_notice};
 

@@ -3,13 +3,15 @@
 //! An import is staged whole, then read record by record ([`bundle`]), and written beside what is
 //! in force ([`import`]): one commit at its end makes it count, so a crash or a broken record
 //! changes nothing. What counts is read into an index in memory ([`stored`]), which goes into force
-//! with the rules as one revision: views and decisions follow at the next request.
+//! with the rules as one revision: views and decisions follow at the next request. The index is kept
+//! as a file ([`kept`]), from which the next start has it. Nothing is served before it is there.
 
 mod age;
 pub mod bundle;
 mod cleaning;
 mod fetching;
 mod import;
+pub mod kept;
 mod rustsec;
 mod stored;
 
@@ -17,6 +19,7 @@ mod stored;
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +49,8 @@ const ASK_STORE: Duration = Duration::from_secs(15);
 /// Sources that are remembered.
 const MAX_SOURCES: usize = 100;
 
+const ANEW: &str = "the index of advisories that was kept can not be used, and is made anew";
+
 /// The advisories of this garden. Cheap to clone.
 #[derive(Clone)]
 pub struct Advisories(Arc<Inner>);
@@ -55,6 +60,8 @@ struct Inner {
     blobs: Blobs,
     rules: Rules,
     clock: Clock,
+    /// Where the index is kept.
+    data: PathBuf,
     /// Held by whoever changes what is stored.
     turn: Arc<Mutex<()>>,
     /// How long what is known counts as new without anybody confirming it.
@@ -126,6 +133,7 @@ impl Advisories {
         blobs: Blobs,
         rules: Rules,
         clock: Clock,
+        data: PathBuf,
         stale: Duration,
     ) -> Self {
         let advisories = Self(Arc::new(Inner {
@@ -133,6 +141,7 @@ impl Advisories {
             blobs,
             rules,
             clock,
+            data,
             turn: Arc::new(Mutex::new(())),
             stale,
             confirmed: parking_lot::Mutex::default(),
@@ -197,30 +206,58 @@ impl Advisories {
         importing.await.unwrap_or_else(|fault| Err(ImportError::Internal(fault.to_string())))
     }
 
-    /// Reads the store anew and puts in force what it says.
+    /// Puts in force what the store says.
     async fn reload(&self) {
-        let metadata = self.0.metadata.as_ref();
-        let read = async {
-            match stored::read_state(metadata).await? {
-                None => Ok(Index::default()),
-                Some(state) => stored::load(metadata, &state.record, self.0.clock.now()).await,
-            }
-        };
-        let read: Result<Index, MetadataError> = read.await;
-        match read {
-            Ok(index) => {
+        match self.index().await {
+            Ok((index, is_new)) => {
+                let index = Arc::new(index);
                 tracing::info!(
                     advisories = index.len(),
                     packages = index.packages(),
                     revision = &**index.revision(),
                     "advisories in force"
                 );
-                self.0.rules.put_beside(Ok(Arc::new(index))).await;
+                self.0.rules.put_beside(Ok(Arc::clone(&index))).await;
+                if is_new {
+                    self.keep(index).await;
+                }
             }
             Err(fault) => {
                 self.0.rules.put_beside(Err(fault.to_string())).await;
             }
         }
+    }
+
+    /// As it was kept, or made of the records: then it is new.
+    async fn index(&self) -> Result<(Index, bool), MetadataError> {
+        let metadata = self.0.metadata.as_ref();
+        let Some(state) = stored::read_state(metadata).await? else {
+            return Ok((Index::default(), false));
+        };
+        let (data, now) = (self.0.data.clone(), self.0.clock.now());
+        let record = state.record.clone();
+        let reading = move || kept::read(&data, &record, Some(now));
+        match tokio::task::spawn_blocking(reading).await {
+            Ok(Ok(index)) => return Ok((index, false)),
+            Ok(Err(kept::Unusable::Missing | kept::Unusable::Outdated(_))) => {}
+            Ok(Err(fault)) => tracing::warn!(%fault, "{ANEW}"),
+            Err(fault) => tracing::warn!(%fault, "{ANEW}"),
+        }
+        Ok((stored::load(metadata, &state.record, now).await?, true))
+    }
+
+    /// What fails costs the next start its time.
+    async fn keep(&self, index: Arc<Index>) {
+        let data = self.0.data.clone();
+        let fault = match tokio::task::spawn_blocking(move || kept::write(&data, &index)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => fault.to_string(),
+            Err(fault) => fault.to_string(),
+        };
+        tracing::warn!(
+            fault,
+            "the index of advisories can not be kept: the next start makes it anew"
+        );
     }
 
     pub async fn status(&self) -> Result<AdvisoriesStatus, MetadataError> {
@@ -254,6 +291,25 @@ pub async fn find(
 ) -> Result<Option<(Advisory, Vec<String>)>, MetadataError> {
     let Some(state) = stored::read_state(metadata).await? else { return Ok(None) };
     stored::find(metadata, &state.record, id).await
+}
+
+/// Whether the index that is kept is what the records say; `None` where there is none, or one that
+/// the next start replaces. For whoever has the store alone.
+pub async fn check_kept(
+    metadata: &dyn Metadata,
+    data: &Path,
+) -> Result<Option<Result<(), kept::Unusable>>, MetadataError> {
+    let Some(state) = stored::read_state(metadata).await? else { return Ok(None) };
+    let (data, record) = (data.to_owned(), state.record.clone());
+    let read = tokio::task::spawn_blocking(move || kept::read(&data, &record, None)).await;
+    let index = match read.map_err(|fault| MetadataError::Unavailable(fault.to_string()))? {
+        Ok(index) => index,
+        Err(kept::Unusable::Missing | kept::Unusable::Outdated(_)) => return Ok(None),
+        Err(fault) => return Ok(Some(Err(fault))),
+    };
+    let made = index.outline().since.unwrap_or(Timestamp::MIN);
+    let of_records = stored::load(metadata, &state.record, made).await?;
+    Ok(Some(if of_records == index { Ok(()) } else { Err(kept::Unusable::differs()) }))
 }
 
 /// A source's name stands in keys, in URLs and in front of people.

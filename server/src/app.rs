@@ -122,7 +122,8 @@ async fn open_rules(
         .map_err(|fault| StartError::Failed(fault.to_string()))?;
     let (metadata, blobs) = (Arc::clone(metadata), blobs.clone());
     let stale = config.advisories.stale;
-    let advisories = Advisories::open(metadata, blobs, rules.clone(), clock.clone(), stale).await;
+    let (in_force, clock, data) = (rules.clone(), clock.clone(), config.data.clone());
+    let advisories = Advisories::open(metadata, blobs, in_force, clock, data, stale).await;
     rules.watch();
     rules.tell_endings();
     advisories.watch();

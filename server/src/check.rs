@@ -20,6 +20,7 @@ use bytes::Bytes;
 use policies::package::Digest;
 use serde::Serialize;
 
+use crate::advisories;
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
 use crate::blobs::{BlobEngine, BlobError, Listed, Side, verify_blob};
 use crate::metadata::records::{check_value, referred_blob, show_key};
@@ -36,13 +37,42 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "finding", rename_all = "kebab-case")]
 pub enum Finding {
-    DamagedRecord { record: String, cause: String },
-    MissingBlob { record: String, digest: Digest },
-    WrongSize { record: String, digest: Digest, expected: u64, found: u64 },
-    DamagedBlob { digest: Digest, cause: String },
-    UnreadableBlob { digest: Digest, cause: String },
-    MissingSideFile { record: String, digest: Digest },
-    UnreadableSideFiles { record: String, digest: Digest, cause: String },
+    DamagedRecord {
+        record: String,
+        cause: String,
+    },
+    MissingBlob {
+        record: String,
+        digest: Digest,
+    },
+    WrongSize {
+        record: String,
+        digest: Digest,
+        expected: u64,
+        found: u64,
+    },
+    DamagedBlob {
+        digest: Digest,
+        cause: String,
+    },
+    UnreadableBlob {
+        digest: Digest,
+        cause: String,
+    },
+    MissingSideFile {
+        record: String,
+        digest: Digest,
+    },
+    UnreadableSideFiles {
+        record: String,
+        digest: Digest,
+        cause: String,
+    },
+    /// A start has the advisories from it.
+    DamagedIndex {
+        path: PathBuf,
+        cause: String,
+    },
 }
 
 /// Something left over. It costs room and nothing else.
@@ -105,6 +135,7 @@ pub async fn check(data: &Path, progress: Progress<'_>) -> Result<Report, CheckE
     let mut survey = Survey::default();
     survey.read_blobs(engine.as_ref(), progress).await?;
     survey.read_records(&store, engine.as_ref(), progress).await?;
+    survey.check_index(&store, data).await?;
     survey.report.leftovers.extend(staged_files(data)?);
     store.close().await;
     Ok(survey.conclude())
@@ -259,6 +290,18 @@ impl Survey {
         Ok(())
     }
 
+    /// What can not be read of the records is found already.
+    async fn check_index(&mut self, store: &dyn Metadata, data: &Path) -> Result<(), CheckError> {
+        let fault = match advisories::check_kept(store, data).await {
+            Ok(Some(Err(fault))) => fault,
+            Ok(_) | Err(MetadataError::Damaged { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let (path, cause) = (advisories::kept::path_in(data), fault.to_string());
+        self.report.findings.push(Finding::DamagedIndex { path, cause });
+        Ok(())
+    }
+
     fn length_of(&self, digest: &Digest) -> Option<u64> {
         let at = self.blobs.binary_search_by(|blob| blob.digest.cmp(digest)).ok()?;
         Some(self.blobs[at].len)
@@ -330,6 +373,11 @@ impl fmt::Display for Finding {
             Self::UnreadableSideFiles { record, digest, cause } => {
                 write!(f, "{record}: what lies beside {digest} can not be read: {cause}")
             }
+            Self::DamagedIndex { path, cause } => write!(
+                f,
+                "{} is damaged: {cause}; remove it, and the next start makes it of the records",
+                path.display()
+            ),
         }
     }
 }

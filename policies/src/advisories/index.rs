@@ -2,7 +2,9 @@
 //!
 //! The index is one block of text with a sorted list of places in it: some hundred bytes for an
 //! advisory, and no allocation of its own for any. What a package's advisories mean is read out of
-//! it when somebody asks ([`Index::of`]).
+//! it when somebody asks ([`Index::of`]). It can be kept as bytes ([`packed`]).
+
+pub mod packed;
 
 use std::sync::Arc;
 
@@ -15,17 +17,20 @@ use crate::package::{Ecosystem, Package};
 use crate::versions::Parsed;
 
 /// The advisories in force. The default has none, and knows nothing of any ecosystem.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Index {
     text: Box<[u8]>,
     places: Box<[Place]>,
     revision: Arc<str>,
     advisories: usize,
     ecosystems: Vec<Ecosystem>,
+    /// As in [`packed::Outline`].
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 /// A package's name (`npm:left-pad`), and behind it the JSON of its entries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Place {
     start: usize,
     name: u16,
@@ -96,6 +101,8 @@ pub struct Builder {
     places: Vec<Place>,
     advisories: usize,
     now: Option<Timestamp>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 impl Builder {
@@ -107,8 +114,7 @@ impl Builder {
     /// Parts of one advisory come one behind the other; it is counted with the first.
     pub fn add(&mut self, advisory: &Advisory, is_first_part: bool) {
         self.advisories += usize::from(is_first_part);
-        let is_past = |at: Timestamp| self.now.is_none_or(|now| at <= now);
-        let withdrawn = advisory.withdrawn.is_some_and(is_past);
+        let withdrawn = advisory.withdrawn.is_some_and(|at| self.is_past(at));
         for affected in &advisory.affected {
             let start = self.text.len();
             self.text.extend_from_slice(affected.package.to_string().as_bytes());
@@ -129,6 +135,17 @@ impl Builder {
             let entries = u32::try_from(self.text.len() - named).unwrap_or(u32::MAX);
             self.places.push(Place { start, name, entries });
         }
+    }
+
+    /// Remembers between which moments all are what they are now.
+    fn is_past(&mut self, at: Timestamp) -> bool {
+        let Some(now) = self.now else { return true };
+        if at <= now {
+            self.since = self.since.max(Some(at));
+            return true;
+        }
+        self.until = Some(self.until.map_or(at, |until| until.min(at)));
+        false
     }
 
     /// `revision` names what was gathered; `known` are the ecosystems of which it is more than
@@ -154,17 +171,23 @@ impl Builder {
             let entries = u32::try_from(text.len() - named).unwrap_or(u32::MAX);
             places.push(Place { start, name: group[0].name, entries });
         }
-        let mut ecosystems = known.to_vec();
-        ecosystems.sort_unstable();
-        ecosystems.dedup();
         Index {
             text: text.into_boxed_slice(),
             places: places.into_boxed_slice(),
             revision: revision.into(),
             advisories: self.advisories,
-            ecosystems,
+            ecosystems: sorted(known),
+            since: self.since,
+            until: self.until,
         }
     }
+}
+
+fn sorted(known: &[Ecosystem]) -> Vec<Ecosystem> {
+    let mut ecosystems = known.to_vec();
+    ecosystems.sort_unstable();
+    ecosystems.dedup();
+    ecosystems
 }
 
 fn entry_of<'t>(text: &'t [u8], place: &Place) -> &'t [u8] {

@@ -21,6 +21,9 @@ impl Advisories {
 /// Whoever calls it has the turn, so no import is under way.
 pub(super) async fn clean(metadata: &dyn Metadata) -> Result<(), MetadataError> {
     let Some(state) = read_state(metadata).await? else { return Ok(()) };
+    if state.record.is_clean() {
+        return Ok(());
+    }
     let mut removing = Parts::new(metadata);
     let mut walk = Walk::<Unread>::new(metadata, &state.record);
     while let Some(of_id) = walk.next().await? {
@@ -30,11 +33,9 @@ pub(super) async fn clean(metadata: &dyn Metadata) -> Result<(), MetadataError> 
         }
     }
     removing.finish().await?;
-    if !state.record.unfinished.is_empty() {
-        let record = AdvisoriesRecord { unfinished: Vec::new(), ..state.record.clone() };
-        let key = AdvisoriesRecord::key();
-        let batch = Batch::default().expect_unchanged(&key, Some(&state)).put_record(&key, &record);
-        metadata.commit(batch).await?;
-    }
-    Ok(())
+    let (unfinished, cleaned) = (Vec::new(), state.record.generation);
+    let record = AdvisoriesRecord { unfinished, cleaned, ..state.record.clone() };
+    let key = AdvisoriesRecord::key();
+    let batch = Batch::default().expect_unchanged(&key, Some(&state)).put_record(&key, &record);
+    metadata.commit(batch).await
 }

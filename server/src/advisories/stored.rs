@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use policies::advisories::{Advisory, Builder, Index};
-use policies::package::Ecosystem;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::kept;
 use crate::metadata::records::{
     self, AdvisoriesRecord, AdvisoryPlace, AdvisoryRecord, Key, Prefix, Stored, TextName, show_key,
 };
@@ -216,8 +216,7 @@ pub async fn load(
         }
     }
     let revision = state.revision.clone();
-    let known: Vec<Ecosystem> =
-        state.sources.values().flat_map(|source| source.ecosystems.clone()).collect();
+    let known = kept::known(state);
     let index = tokio::task::spawn_blocking(move || builder.finish(&revision, &known)).await;
     let failed = |fault| MetadataError::Unavailable(format!("indexing the advisories: {fault}"));
     index.map_err(failed)

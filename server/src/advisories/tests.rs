@@ -16,8 +16,8 @@ use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::RulesConfig;
 
 pub(super) struct Garden {
-    _home: TempDir,
-    metadata: Arc<dyn Metadata>,
+    home: TempDir,
+    pub(super) metadata: Arc<dyn Metadata>,
     blobs: Blobs,
 }
 
@@ -32,7 +32,7 @@ impl Garden {
         let home = tempfile::tempdir().unwrap();
         let metadata = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
         let blobs = blobs_in(home.path());
-        Self { _home: home, metadata: Arc::new(metadata), blobs }
+        Self { home, metadata: Arc::new(metadata), blobs }
     }
 
     pub(super) async fn open(&self) -> (Advisories, Rules) {
@@ -43,9 +43,14 @@ impl Garden {
             self.blobs.clone(),
             rules.clone(),
             clock(),
+            self.data().to_owned(),
             WEEK,
         );
         (advisories.await, rules)
+    }
+
+    pub(super) fn data(&self) -> &Path {
+        self.home.path()
     }
 
     /// How many records of advisories lie in the store, in force or not.
@@ -54,9 +59,12 @@ impl Garden {
         records::scan(self.metadata.as_ref(), &all, None, 100_000).await.unwrap().len()
     }
 
-    async fn state(&self) -> AdvisoriesRecord {
-        let key = AdvisoriesRecord::key();
-        records::read(self.metadata.as_ref(), &key).await.unwrap().unwrap()
+    pub(super) async fn state(&self) -> AdvisoriesRecord {
+        self.state_if_any().await.unwrap()
+    }
+
+    async fn state_if_any(&self) -> Option<AdvisoriesRecord> {
+        records::read(self.metadata.as_ref(), &AdvisoriesRecord::key()).await.unwrap()
     }
 
     async fn until_stored(&self, count: usize) {
@@ -78,7 +86,8 @@ fn blobs_in(home: &Path) -> Blobs {
 
 /// For tests of what stands above.
 pub async fn opened(home: &Path, metadata: Arc<dyn Metadata>, rules: Rules) -> Advisories {
-    Advisories::open(metadata, blobs_in(home), rules, clock(), WEEK).await
+    let blobs = blobs_in(home);
+    Advisories::open(metadata, blobs, rules, clock(), home.to_owned(), WEEK).await
 }
 
 fn record(id: &str, modified: &str, ecosystem: &str, name: &str, versions: &[&str]) -> String {
@@ -102,7 +111,7 @@ pub(super) fn zipped(records: &[String]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-async fn import(
+pub(super) async fn import(
     advisories: &Advisories,
     source: &str,
     complete: bool,
@@ -114,7 +123,7 @@ async fn import(
 }
 
 /// The advisories that speak of this version of left-pad.
-fn known(rules: &Rules, version: &str) -> Vec<String> {
+pub(super) fn known(rules: &Rules, version: &str) -> Vec<String> {
     let set = rules.current();
     let package: Package = "npm:left-pad".parse().unwrap();
     let of_package = set.advisories().of(&package);
@@ -355,6 +364,10 @@ async fn a_damaged_record_denies_everything_and_says_so() {
     let (key, value) = (entry.key, entry.value);
     let batch = crate::metadata::Batch::default().put(key.clone(), &b"\x01{"[..]);
     garden.metadata.commit(batch).await.unwrap();
+    // Kept beside is what they said before.
+    let (_, rules) = garden.open().await;
+    assert_eq!(known(&rules, "1.0.0"), ["A-1"]);
+    kept::remove(garden.data()).unwrap();
     let (advisories, rules) = garden.open().await;
     let set = rules.current();
     let reason = set.unavailable_reason().map(ToString::to_string).unwrap_or_default();
@@ -363,6 +376,41 @@ async fn a_damaged_record_denies_everything_and_says_so() {
     garden.metadata.commit(crate::metadata::Batch::default().put(key, value)).await.unwrap();
     advisories.look().await;
     assert_eq!(known(&rules, "1.0.0"), ["A-1"]);
+    assert!(kept::path_in(garden.data()).exists());
+}
+
+/// To look for it goes through every record there is.
+#[tokio::test]
+async fn what_counts_no_more_is_looked_for_once() {
+    let garden = Garden::new();
+    let (advisories, _) = garden.open().await;
+    assert!(garden.state_if_any().await.is_none());
+    for day in [1, 2] {
+        import(&advisories, "osv", true, zipped(&[npm("A-1", day, &["1.0.0"])])).await.unwrap();
+        for _ in 0..100 {
+            if garden.state().await.is_clean() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!((garden.state().await.is_clean(), garden.stored().await), (true, 1));
+    }
+    // One that can not be read is not met any more.
+    let broken = crate::metadata::Batch::default().put(
+        AdvisoryRecord::<Advisory>::key(&records::AdvisoryPlace {
+            id: "B-1".to_owned(),
+            source: "osv".to_owned(),
+            generation: 1,
+            part: 0,
+        })
+        .to_bytes(),
+        &b"\x01{"[..],
+    );
+    garden.metadata.commit(broken).await.unwrap();
+    assert_eq!(
+        cleaning::clean(garden.metadata.as_ref()).await.map_err(|fault| fault.to_string()),
+        Ok(())
+    );
 }
 
 #[tokio::test]

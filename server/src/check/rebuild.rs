@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{
     CheckError, Progress, next_page, next_records, open_blobs, open_store, store_directory,
 };
+use crate::advisories::kept;
 use crate::blobs::{BlobEngine, BlobError, Listed, verify_blob};
 use crate::disk::faults::Faults;
 use crate::disk::sync_directory;
@@ -86,6 +87,8 @@ pub async fn rebuild(
     let stamp = now.strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
     let new = data.join(format!("metadata.new-{stamp}"));
     write_new(&new, records).await?;
+    // Of the old store, which may have had more.
+    kept::remove(data).map_err(CheckError::io("removing the index of advisories"))?;
     rebuilt.old = exchange(data, &old, &new, &stamp)?;
     // Only now: until here the old store was held, so that no server could start on it.
     if let Some(store) = old_store {

@@ -6,8 +6,8 @@ use super::*;
 use crate::blobs::{Blobs, BlobsOptions, Side};
 use crate::metadata::Batch;
 use crate::metadata::records::{
-    ArtifactRecord, DocumentRecord, Key, OwnRecord, Record, RecordedPlace, RecordedRecord,
-    RuleRecord, encode, read,
+    AdvisoriesRecord, ArtifactRecord, DocumentRecord, Key, OwnRecord, Record, RecordedPlace,
+    RecordedRecord, RuleRecord, encode, read,
 };
 use jiff::Timestamp;
 use policies::decision::Effect;
@@ -415,4 +415,23 @@ async fn what_can_not_be_read_is_dropped_and_the_rest_is_rebuilt() {
         assert!(rebuilt.unreadable_blobs[0].contains(&digest_of(b"tarball").hex()), "{rebuilt:?}");
         assert!(!data.check().await.findings.is_empty(), "{name}: it is told again");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_index_of_advisories_is_held_against_the_records_and_goes_with_a_rebuild() {
+    let data = Data::new();
+    let open = data.open().await;
+    let state = AdvisoriesRecord { revision: "r".to_owned(), ..AdvisoriesRecord::default() };
+    open.commit(&AdvisoriesRecord::key(), &state).await;
+    open.store.close().await;
+    assert_eq!(kinds(&data.check().await), [""; 0], "the next start makes it");
+    let index = policies::advisories::Builder::default().finish("r", &[]);
+    advisories::kept::write(data.path(), &index).unwrap();
+    assert_eq!(kinds(&data.check().await), [""; 0]);
+    let path = advisories::kept::path_in(data.path());
+    std::fs::write(&path, "garth advisories 1\nx").unwrap();
+    assert_eq!(kinds(&data.check().await), ["damaged-index"]);
+    data.rebuild().await;
+    assert!(!path.exists(), "a store with less in it does not go by it");
+    assert_eq!(kinds(&data.check().await), [""; 0]);
 }

@@ -75,6 +75,9 @@ pub struct AdvisoriesRecord {
     pub begun: u64,
     /// Begun, and neither in force nor cleaned up: they never count.
     pub unfinished: Vec<u64>,
+    /// Up to this generation nothing lies in the store that counts no more.
+    #[serde(default)]
+    pub cleaned: u64,
     /// Names what is in force; empty before the first import.
     pub revision: String,
     pub sources: BTreeMap<String, SourceRecord>,
@@ -126,6 +129,11 @@ impl<A: Serialize + DeserializeOwned + Send + Sync + 'static> AdvisoryRecord<A> 
 impl AdvisoriesRecord {
     pub fn key() -> Key<Self> {
         Key::of(&["state"])
+    }
+
+    /// Nothing lies in the store that does not count.
+    pub fn is_clean(&self) -> bool {
+        self.cleaned == self.generation && self.unfinished.is_empty()
     }
 
     /// Whether what this import wrote counts.
