@@ -6,6 +6,7 @@
 //! that builds everything else, and a short run with a fixed seed is part of the tests.
 
 pub mod corpus;
+pub mod memory;
 pub mod mutate;
 pub mod run;
 pub mod targets;

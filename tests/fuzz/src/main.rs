@@ -10,12 +10,10 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime};
 
 use fuzz::run::{Failure, Until, run, try_one};
-use fuzz::{corpus, targets};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use fuzz::{corpus, memory, targets};
 
 /// No input may take longer in an optimised build.
 const SLOWEST: Duration = Duration::from_secs(2);
-const MEMORY: u64 = 1024 * 1024 * 1024;
 const USAGE: &str = "usage: fuzz TARGET [SECONDS], or fuzz TARGET FILE to try one input again";
 
 fn main() -> ExitCode {
@@ -72,7 +70,7 @@ fn oversee(target: &str, seconds: &str) -> Result<(), String> {
 fn work(target: &str, seconds: &str) -> Result<(), String> {
     let target = find(target)?;
     let seconds: u64 = seconds.parse().map_err(|_| USAGE.to_owned())?;
-    bound_memory()?;
+    memory::bound(memory::MOST)?;
     let seeds = corpus::read(target.name)
         .map_err(|error| format!("{}: {error}", corpus::directory(target.name).display()))?;
     let file = kept(target.name).join("current");
@@ -101,7 +99,7 @@ fn work(target: &str, seconds: &str) -> Result<(), String> {
 
 fn again(target: &str, file: &Path) -> Result<(), String> {
     let target = find(target)?;
-    bound_memory()?;
+    memory::bound(memory::MOST)?;
     let input = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     match try_one(target, &input, SLOWEST) {
         Ok((_, took)) => {
@@ -110,9 +108,4 @@ fn again(target: &str, file: &Path) -> Result<(), String> {
         }
         Err(Failure { why, .. }) => Err(why),
     }
-}
-
-fn bound_memory() -> Result<(), String> {
-    let limit = Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) };
-    setrlimit(Resource::As, limit).map_err(|error| format!("cannot bound the memory: {error}"))
 }

@@ -114,6 +114,8 @@ mod tests {
 
     /// The same inputs each time: what a long run found is kept as a seed or as a test of its own.
     fn short(name: &str) {
+        // All of them share a process, whose threads have stacks and arenas of their own.
+        crate::memory::bound(2 * crate::memory::MOST).unwrap();
         let target = targets::find(name).expect("a target of this name");
         let seeds = corpus::read(name).expect("the corpus can be read");
         assert!(!seeds.is_empty(), "no seeds");
@@ -143,6 +145,14 @@ mod tests {
     #[test]
     fn ranges_survive_broken_input() {
         short("ranges");
+    }
+
+    #[test]
+    fn what_wants_too_much_memory_is_stopped() {
+        crate::memory::bound(2 * crate::memory::MOST).unwrap();
+        let mut wanted: Vec<u8> = Vec::new();
+        let bytes = usize::try_from(2 * crate::memory::MOST).unwrap();
+        assert!(wanted.try_reserve_exact(bytes).is_err());
     }
 
     #[test]
