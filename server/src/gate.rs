@@ -13,7 +13,7 @@ use policies::advisories::PackageAdvisories;
 use policies::asker::Asker;
 use policies::decide::decide;
 use policies::decision::{Decision, Effect, Revision};
-use policies::facts::Fact;
+use policies::facts::{Fact, Facts};
 use policies::package::{Package, PackageVersion, Version};
 use policies::rules::{Audience, RuleSet};
 
@@ -51,6 +51,8 @@ impl Admitted {
 pub struct Refused {
     pub subject: PackageVersion,
     pub decision: Decision,
+    /// It depends on other packages, which have to be let through too. False where nobody knows.
+    pub needs_others: bool,
 }
 
 /// What of a package's versions may be shown, decided one by one.
@@ -58,32 +60,41 @@ pub struct Refused {
 pub struct Screened {
     package: Package,
     /// In the order in which they were asked about.
-    decided: Vec<(Version, Decision)>,
+    decided: Vec<Decided>,
     until: Option<Timestamp>,
     mode: Mode,
+}
+
+#[derive(Debug)]
+struct Decided {
+    version: Version,
+    decision: Decision,
+    /// As in [`Refused`].
+    needs_others: bool,
 }
 
 impl Screened {
     /// This version alone, chosen because of what was decided of all: so it holds no longer than
     /// they do.
     pub fn chosen(mut self, version: &Version) -> Self {
-        self.decided.retain(|(decided, _)| decided == version);
+        self.decided.retain(|decided| decided.version == *version);
         self
     }
 
     /// In the order in which they were asked about.
     pub fn versions(&self) -> impl Iterator<Item = &Version> {
-        self.decided.iter().map(|(version, _)| version)
+        self.decided.iter().map(|decided| &decided.version)
     }
 
     /// What was decided of each, in the order in which they were asked about.
     pub fn decisions(&self) -> impl Iterator<Item = (&Version, &Decision)> {
-        self.decided.iter().map(|(version, decision)| (version, decision))
+        self.decided.iter().map(|decided| (&decided.version, &decided.decision))
     }
 
     /// Whether the version at this place may be shown.
     pub fn shows(&self, index: usize) -> bool {
-        self.decided.get(index).is_some_and(|(_, decision)| lets_through(self.mode, decision))
+        let decided = self.decided.get(index);
+        decided.is_some_and(|decided| lets_through(self.mode, &decided.decision))
     }
 
     /// When one of the decisions may change by itself.
@@ -93,25 +104,21 @@ impl Screened {
 
     /// The mildest effect among the versions: what the document as a whole comes to.
     pub fn effect(&self) -> Effect {
-        self.decided.iter().map(|(_, decision)| decision.effect).min().unwrap_or(Effect::Deny)
+        self.decisions().map(|(_, decision)| decision.effect).min().unwrap_or(Effect::Deny)
     }
 
     /// What is not shown, in the order in which it was asked about.
     pub fn hidden(&self) -> impl Iterator<Item = (&Version, &Decision)> {
-        self.decided
-            .iter()
-            .filter(|(_, decision)| !lets_through(self.mode, decision))
-            .map(|(version, decision)| (version, decision))
+        self.decisions().filter(|(_, decision)| !lets_through(self.mode, decision))
     }
 
     /// Why this version is not shown.
     pub fn refused(&self, version: &Version) -> Option<Refused> {
-        let (version, decision) = self
-            .decided
-            .iter()
-            .find(|(decided, decision)| decided == version && !lets_through(self.mode, decision))?;
+        let Decided { decision, needs_others, .. } = self.decided.iter().find(|decided| {
+            decided.version == *version && !lets_through(self.mode, &decided.decision)
+        })?;
         let subject = PackageVersion { package: self.package.clone(), version: version.clone() };
-        Some(Refused { subject, decision: decision.clone() })
+        Some(Refused { subject, decision: decision.clone(), needs_others: *needs_others })
     }
 
     /// Where nothing at all may be shown: the refusal of the version that was meant, else of the
@@ -120,7 +127,7 @@ impl Screened {
         if (0..self.decided.len()).any(|index| self.shows(index)) {
             return None;
         }
-        let last = self.decided.last().map(|(version, _)| version)?;
+        let last = self.decided.last().map(|decided| &decided.version)?;
         meant.and_then(|meant| self.refused(meant)).or_else(|| self.refused(last))
     }
 }
@@ -200,7 +207,8 @@ impl Gate {
         if lets_through(self.mode, &decision) {
             Ok(Admitted { subject, decision, audience })
         } else {
-            Err(Box::new(Refused { subject, decision }))
+            let needs_others = needs_others(&facts);
+            Err(Box::new(Refused { subject, decision, needs_others }))
         }
     }
 
@@ -274,16 +282,22 @@ impl Gate {
         let asker = asking.asker();
         let of_package = rules.for_package(package);
         let about = self.about(rules, package);
-        let decided: Vec<(Version, Decision)> = versions
+        let decided: Vec<Decided> = versions
             .map(|(version, remembered)| {
                 let said = Said::of(&about, version);
                 let facts = gather_facts(now, &remembered, &said);
-                (version.clone(), decide(&of_package, version, &facts, &asker))
+                let decision = decide(&of_package, version, &facts, &asker);
+                let needs_others = needs_others(&facts);
+                Decided { version: version.clone(), decision, needs_others }
             })
             .collect();
-        let until = decided.iter().filter_map(|(_, decision)| decision.until).min();
+        let until = decided.iter().filter_map(|decided| decided.decision.until).min();
         Screened { package: package.clone(), decided, until, mode: self.mode }
     }
+}
+
+fn needs_others(facts: &Facts<'_>) -> bool {
+    facts.dependencies.is_some_and(|count| count > 0)
 }
 
 fn lets_through(mode: Mode, decision: &Decision) -> bool {
@@ -320,7 +334,13 @@ mod tests {
         };
         let screened = Screened {
             package: Package::new(Ecosystem::Npm, "left-pad").unwrap(),
-            decided: ["1.0.0", "2.0.0"].map(|text| (version(text), decision.clone())).into(),
+            decided: ["1.0.0", "2.0.0"]
+                .map(|text| Decided {
+                    version: version(text),
+                    decision: decision.clone(),
+                    needs_others: false,
+                })
+                .into(),
             until: Some(soon),
             mode: Mode::Enforce,
         };

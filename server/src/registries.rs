@@ -247,7 +247,7 @@ impl Registry {
 
     /// Records that nothing of a document could be shown.
     pub fn record_refusal(&self, refused: &Refused, asking: &Asking) {
-        let Refused { subject, decision } = refused;
+        let Refused { subject, decision, .. } = refused;
         let subject = (&subject.package, Some(&subject.version));
         self.record(subject, asking, Outcome::of(decision, false), &decision.revision);
     }

@@ -19,9 +19,12 @@ use crate::requests::{Known, Wanted, Who, asker};
 
 pub const DECISION_HEADER: HeaderName = HeaderName::from_static("garth-decision");
 
+/// Behind the command, where others have to be let through as well: one request for all of them.
+const WITH_ALL: &str = " (with all that it needs: --with-dependencies)";
+
 /// Why this version is not served.
 pub fn refused_line(refused: &Refused) -> String {
-    let Refused { subject, decision } = refused;
+    let Refused { subject, decision, .. } = refused;
     let why = why(decision);
     match decision.code {
         DecisionCode::NoRuleAllows | DecisionCode::RulesUnavailable => {
@@ -42,10 +45,14 @@ pub fn refused_line_with_way(refused: &Refused, wanted: &Wanted, known: &Known) 
         Some(version) => format!("{package}@{version}"),
         None => package.to_string(),
     };
+    // What a rule refuses by its name is not let in by asking for more.
+    let is_new = refused.decision.code == DecisionCode::NoRuleAllows;
+    let all = if is_new && refused.needs_others { WITH_ALL } else { "" };
     match known {
-        Known::New => format!("{line}. To ask for it: garth request {wish}"),
+        Known::New => format!("{line}. To ask for it: garth request {wish}{all}"),
         Known::Open(number) => format!(
-            "{line}. It is asked for already, by request {number}. To join it: garth request {wish}"
+            "{line}. It is asked for already, by request {number}. To join it: garth request \
+             {wish}{all}"
         ),
         Known::Rejected { number, at, reason } => {
             let day = at.strftime("%Y-%m-%d");
@@ -60,7 +67,7 @@ pub fn refused_status(decision: &Decision, ecosystem: Ecosystem) -> String {
     let why = why(decision);
     match decision.code {
         DecisionCode::NoRuleAllows => {
-            format!("{why}. To ask for it: garth request {ecosystem}:NAME@VERSION")
+            format!("{why}. To ask for it: garth request {ecosystem}:NAME@VERSION{WITH_ALL}")
         }
         DecisionCode::RulesUnavailable => "refused because garth can not read its rules".to_owned(),
         _ => format!(
@@ -219,15 +226,16 @@ pub fn refused_entry(refused: &Refused, wanted: &Wanted, who: &Who) -> Entry {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use policies::decision::Revision;
     use policies::facts::Missing;
+    use policies::package::{Package, PackageVersion};
 
     use super::*;
 
-    #[test]
-    fn what_no_rule_refuses_names_no_rule() {
-        let decision = |code, rule: Option<&str>| Decision {
+    fn decision(code: DecisionCode, rule: Option<&str>) -> Decision {
+        Decision {
             effect: Effect::Deny,
             code,
             rule: rule.map(Into::into),
@@ -237,7 +245,35 @@ mod tests {
             missing: Missing::NONE,
             waiver: None,
             observed: None,
+        }
+    }
+
+    /// One request for a package that is of no use without the others.
+    #[test]
+    fn who_needs_others_too_is_told_how_to_ask_for_all_of_them() {
+        let version = || Version::new("1.0.0").unwrap();
+        let package = || Package::new(Ecosystem::Npm, "app").unwrap();
+        let line = |code, needs_others, known: &Known| {
+            let subject = PackageVersion { package: package(), version: version() };
+            let refused = Refused { subject, decision: decision(code, Some("no")), needs_others };
+            let wanted = Wanted { package: package(), version: Some(version()) };
+            refused_line_with_way(&refused, &wanted, known)
         };
+        let no_rule = DecisionCode::NoRuleAllows;
+        let (asking, joining) = (
+            "To ask for it: garth request npm:app@1.0.0",
+            "To join it: garth request npm:app@1.0.0",
+        );
+        let all = " (with all that it needs: --with-dependencies)";
+        assert!(line(no_rule, true, &Known::New).ends_with(&format!("{asking}{all}")));
+        assert!(line(no_rule, true, &Known::Open(7)).ends_with(&format!("{joining}{all}")));
+        assert!(line(no_rule, false, &Known::New).ends_with(asking), "there is nothing else");
+        let denied = line(DecisionCode::DeniedByRule, true, &Known::New);
+        assert!(denied.ends_with(asking), "that does not lift a deny: {denied}");
+    }
+
+    #[test]
+    fn what_no_rule_refuses_names_no_rule() {
         let malicious = decision(DecisionCode::Malicious, None);
         assert_eq!(why(&malicious), "denied: it does harm");
         let denied = decision(DecisionCode::DeniedByRule, Some("no"));

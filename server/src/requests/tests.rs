@@ -111,6 +111,7 @@ fn refused(package: &str) -> Refused {
     Refused {
         subject: PackageVersion { package, version: Version::new("1.3.0").unwrap() },
         decision,
+        needs_others: false,
     }
 }
 

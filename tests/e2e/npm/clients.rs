@@ -22,6 +22,7 @@ async fn upstream() -> ScriptedUpstream {
         let package = up.npm(name).plain_version("1.1.0").plain_version("1.2.0");
         package.plain_version("1.3.0").publish();
     }
+    up.npm("tree").version("1.3.0", |version| version.dependency("new", "^1.1.0")).publish();
     up
 }
 
@@ -58,6 +59,7 @@ async fn check(kind: Kind) {
     let mut said = Said { person: &person, text: String::new() };
 
     said.refused("a package that nobody allowed", "new@1.3.0");
+    said.refused("a package that needs others, and nobody allowed it", "tree@1.3.0");
 
     garth.run(&["deny", "npm:pinned@1.3.0", "--reason", "it steals keys", "--name", "no-thieves"]);
     said.refused("a denied version by an exact pin", "pinned@1.3.0");
