@@ -9,7 +9,8 @@
 //!    index keys, and its hash in the [`tree`].
 //! 3. The root of the tree is signed ([`checkpoint`]), kept beside the key and put where the
 //!    administrator wants it ([`anchoring`]). A start over a store with another log is refused
-//!    ([`opening`]), and a copy is held against what was signed ([`verify`]).
+//!    ([`opening`]), and a copy is held against what was signed ([`verify`]). `garth check` looks
+//!    whether all of it is there and fits together ([`whole`]).
 //!
 //! Who wants to know of what happens reads from a number on ([`Log::since`]) and is woken by
 //! [`Log::watch`].
@@ -21,6 +22,7 @@ mod audited;
 pub mod checkpoint;
 mod entry;
 mod index;
+pub mod mending;
 mod often;
 mod opening;
 mod proofs;
@@ -28,8 +30,11 @@ mod reading;
 mod redact;
 mod sequencer;
 mod settings;
+#[cfg(test)]
+pub mod signed;
 mod tree;
 pub mod verify;
+pub mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +48,7 @@ pub use self::audited::Audited;
 use self::checkpoint::LogKey;
 pub use self::entry::{Action, Entry, GARTH};
 pub use self::often::Often;
-pub use self::opening::{OpenLogError, Opening, open_key};
+pub use self::opening::{OpenLogError, Opening, open_key, refusal};
 pub use self::proofs::{ConsistencyProof, InclusionProof, ProofError, SignedHead};
 pub use self::reading::{Filter, Logged, Order, Page};
 pub use self::redact::redacted;

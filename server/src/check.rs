@@ -1,6 +1,7 @@
-//! Does the metadata fit the blobs? And, if it is lost, what do the blobs still know of it?
+//! Does the metadata fit the blobs, and the audit log its tree and what was signed? And, if it is lost,
+//! what do the blobs still know of it?
 //!
-//! [`check`] reads everything and changes nothing. [`rebuild`] makes a new metadata store from what
+//! [`check`] reads everything and changes nothing. The log is [`whole::inspect`]'s. [`rebuild`] makes a new metadata store from what
 //! can still be read of the old one and from the side files, and keeps the old one aside. Both
 //! need the data directory for themselves: a running server holds it.
 #![allow(
@@ -21,6 +22,7 @@ use policies::package::Digest;
 use serde::Serialize;
 
 use crate::advisories;
+use crate::audit::{TreeError, whole};
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
 use crate::blobs::{BlobEngine, BlobError, Listed, Side, verify_blob};
 use crate::metadata::records::{check_value, referred_blob, show_key};
@@ -68,6 +70,7 @@ pub enum Finding {
         digest: Digest,
         cause: String,
     },
+    AuditLog(whole::Fault),
     /// A start has the advisories from it.
     DamagedIndex {
         path: PathBuf,
@@ -94,6 +97,10 @@ pub struct Report {
     pub records: u64,
     pub blobs: u64,
     pub bytes: u64,
+    /// Of the audit log.
+    pub entries: u64,
+    /// So many of them the checkpoint beside the key vouches for.
+    pub signed: u64,
     pub findings: Vec<Finding>,
     pub leftovers: Vec<Leftover>,
 }
@@ -110,6 +117,8 @@ pub enum CheckError {
     #[error(transparent)]
     Metadata(#[from] MetadataError),
     #[error(transparent)]
+    Log(#[from] TreeError),
+    #[error(transparent)]
     Blobs(#[from] BlobError),
     #[error("{doing}: {error}")]
     Io { doing: String, error: std::io::Error },
@@ -122,10 +131,19 @@ impl CheckError {
     }
 }
 
-/// Told how far the work is: records and blobs read so far.
-pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
+/// What was read so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Far {
+    pub blobs: u64,
+    pub records: u64,
+    /// Of the audit log, held against its tree.
+    pub entries: u64,
+}
 
-/// Reads every record and every blob under `data`.
+/// Told how far the work is.
+pub type Progress<'a> = &'a (dyn Fn(Far) + Send + Sync);
+
+/// Reads every record and every blob under `data`, and holds the audit log against what was signed.
 pub async fn check(data: &Path, progress: Progress<'_>) -> Result<Report, CheckError> {
     if !store_directory(data).is_dir() {
         return Err(CheckError::NoData(data.to_owned()));
@@ -136,6 +154,7 @@ pub async fn check(data: &Path, progress: Progress<'_>) -> Result<Report, CheckE
     survey.read_blobs(engine.as_ref(), progress).await?;
     survey.read_records(&store, engine.as_ref(), progress).await?;
     survey.check_index(&store, data).await?;
+    survey.read_log(&store, data, progress).await?;
     survey.report.leftovers.extend(staged_files(data)?);
     store.close().await;
     Ok(survey.conclude())
@@ -216,7 +235,7 @@ impl Survey {
                 self.report.blobs += 1;
                 self.report.bytes += blob.len;
                 self.blobs.push(blob);
-                progress(self.report.records, self.report.blobs);
+                progress(self.far(0));
             }
         }
     }
@@ -236,8 +255,24 @@ impl Survey {
                 self.read_record(store, &entry, engine).await?;
                 self.report.records += 1;
             }
-            progress(self.report.records, self.report.blobs);
+            progress(self.far(0));
         }
+    }
+
+    async fn read_log(
+        &mut self,
+        store: &dyn Metadata,
+        data: &Path,
+        progress: Progress<'_>,
+    ) -> Result<(), CheckError> {
+        let found = whole::inspect(store, data, &|entries| progress(self.far(entries))).await?;
+        (self.report.entries, self.report.signed) = (found.entries, found.signed);
+        self.report.findings.extend(found.faults.into_iter().map(Finding::AuditLog));
+        Ok(())
+    }
+
+    fn far(&self, entries: u64) -> Far {
+        Far { blobs: self.report.blobs, records: self.report.records, entries }
     }
 
     async fn read_record(
@@ -378,6 +413,9 @@ impl fmt::Display for Finding {
                 "{} is damaged: {cause}; remove it, and the next start makes it of the records",
                 path.display()
             ),
+            Self::AuditLog(whole::Fault { place, what, remedy }) => {
+                write!(f, "audit log, {place}: {what}; {remedy}")
+            }
         }
     }
 }

@@ -11,3 +11,8 @@ pub fn spread() -> f64 {
 pub fn name() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
+
+/// Hashes by a key that nobody knows before: what hashes alike by it is the same.
+pub fn hasher() -> std::hash::RandomState {
+    std::hash::RandomState::new()
+}

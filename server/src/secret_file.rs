@@ -40,7 +40,8 @@ pub fn load_or_create<E: From<SecretFileError>>(
     Ok((text, path))
 }
 
-fn load(path: &Path) -> Result<Option<String>, SecretFileError> {
+/// What the file holds, if it is there.
+pub fn load(path: &Path) -> Result<Option<String>, SecretFileError> {
     let failed = |source| SecretFileError::Io { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,

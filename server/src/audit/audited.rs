@@ -29,7 +29,8 @@ const TOLD: [&str; 10] = [
     "request/rejected",
 ];
 /// Kinds that the sequencer alone writes.
-const LOG: [&str; 4] = [AuditRecord::KIND, AuditIndex::KIND, AuditHashes::KIND, AuditHead::KIND];
+pub const LOG: [&str; 4] =
+    [AuditRecord::KIND, AuditIndex::KIND, AuditHashes::KIND, AuditHead::KIND];
 
 /// Clones are the same store.
 #[derive(Clone, Debug)]

@@ -27,7 +27,7 @@ use tlog_tiles::checkpoint::Checkpoint as TreeHead;
 
 use super::tree::Hash;
 use crate::random;
-use crate::secret_file::{SecretFileError, load_or_create};
+use crate::secret_file::{SecretFileError, load, load_or_create};
 
 /// In the data directory.
 pub const KEY_FILE: &str = "audit-key";
@@ -68,6 +68,14 @@ impl LogKey {
         };
         let (text, path) = load_or_create(data, KEY_FILE, make)?;
         Self::read(&text).ok_or_else(|| KeyError::Damaged(path.display().to_string()))
+    }
+
+    /// The key in `data`, if there is one; none is made.
+    pub fn find(data: &Path) -> Result<Option<Self>, KeyError> {
+        let path = data.join(KEY_FILE);
+        let Some(text) = load(&path)? else { return Ok(None) };
+        let read = Self::read(&text).ok_or_else(|| KeyError::Damaged(path.display().to_string()));
+        read.map(Some)
     }
 
     /// Two lines: the key, and its public half.

@@ -65,13 +65,7 @@ pub async fn open_key(
     let head = records::read(metadata, &AuditHead::key()).await?;
     let signed_by = head.as_ref().and_then(|head| head.key.clone());
     let files = read_files(opening.data.clone()).await?;
-    let mut why = None;
-    if let (Some(key), false) = (&signed_by, files.has_key) {
-        why = Some(format!(
-            "the audit log in the store was signed by the key {key}, and {} is not there",
-            opening.data.join(KEY_FILE).display()
-        ));
-    }
+    let mut why = key_is_lost(&opening.data, signed_by.as_deref(), files.has_key);
     refuse(opening, why.as_ref())?;
     let (data, origin) = (opening.data.clone(), opening.origin.clone());
     let opened = tokio::task::spawn_blocking(move || LogKey::open(&data, origin.as_deref())).await;
@@ -102,6 +96,32 @@ pub async fn open_key(
         metadata.commit(batch).await?;
     }
     Ok(key)
+}
+
+/// Why a start over this store is refused until somebody says why it is so, if it is; nothing is
+/// changed. An error is one that the start would meet, too.
+pub async fn refusal(data: &Path, metadata: &dyn Metadata) -> Result<Option<String>, OpenLogError> {
+    let head = records::read(metadata, &AuditHead::key()).await?;
+    let signed_by = head.as_ref().and_then(|head| head.key.as_deref());
+    let (directory, path) = (data.to_owned(), data.join(CHECKPOINT_FILE));
+    let reading = move || (LogKey::find(&directory), read_checkpoint(&directory));
+    let read = tokio::task::spawn_blocking(reading).await;
+    let (key, checkpoint) = read.map_err(|fault| KeyError::Unsigned(fault.to_string()))?;
+    let checkpoint = checkpoint.map_err(|source| OpenLogError::Checkpoint { path, source })?;
+    match key? {
+        Some(key) => Ok(difference(metadata, head.as_ref(), checkpoint.as_deref(), &key).await?),
+        None if checkpoint.is_some() && signed_by.is_none() => {
+            Ok(Some(format!("the file {CHECKPOINT_FILE} is there and {KEY_FILE} is not")))
+        }
+        None => Ok(key_is_lost(data, signed_by, false)),
+    }
+}
+
+fn key_is_lost(data: &Path, signed_by: Option<&str>, has_key: bool) -> Option<String> {
+    let key = signed_by.filter(|_| !has_key)?;
+    let path = data.join(KEY_FILE);
+    let path = path.display();
+    Some(format!("the audit log in the store was signed by the key {key}, and {path} is not there"))
 }
 
 /// The store knows by whom its log is signed from now on.
@@ -187,15 +207,19 @@ async fn read_files(data: PathBuf) -> Result<Files, OpenLogError> {
             Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
             _ => {}
         }
-        let checkpoint = match File::open(data.join(CHECKPOINT_FILE)) {
-            Ok(file) => Some(io::read_to_string(io::Read::take(file, MAX_FILE))?),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
-            Err(fault) => return Err(fault),
-        };
-        Ok(Files { has_key: data.join(KEY_FILE).exists(), checkpoint })
+        Ok(Files { has_key: data.join(KEY_FILE).exists(), checkpoint: read_checkpoint(&data)? })
     };
     let read = tokio::task::spawn_blocking(reading).await.map_err(io::Error::other).flatten();
     read.map_err(|source| OpenLogError::Checkpoint { path, source })
+}
+
+/// The checkpoint in the data directory, as it stands in its file.
+pub fn read_checkpoint(data: &Path) -> io::Result<Option<String>> {
+    match File::open(data.join(CHECKPOINT_FILE)) {
+        Ok(file) => io::read_to_string(io::Read::take(file, MAX_FILE)).map(Some),
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The checkpoint of before stays, under another name.

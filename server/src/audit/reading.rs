@@ -235,11 +235,16 @@ fn missing(n: u64) -> MetadataError {
     }
 }
 
-fn logged(entry: &Entry) -> Result<Logged, MetadataError> {
+/// Which entry lies under a key; `None` where it is no key of this code.
+pub fn number(key: &[u8]) -> Option<u64> {
+    let n = Key::<AuditRecord>::parse(key)?.parts().pop()?.parse().ok()?;
+    (AuditRecord::key(n).as_bytes() == key).then_some(n)
+}
+
+/// What lies under a key of the log.
+pub fn logged(entry: &Entry) -> Result<Logged, MetadataError> {
     let record: AuditRecord = decode(&entry.key, &entry.value)?;
-    let key = Key::<AuditRecord>::parse(&entry.key);
-    let n = key.and_then(|key| key.parts().pop()?.parse().ok());
-    match (n, record.n) {
+    match (number(&entry.key), record.n) {
         (Some(n), Some(said)) if n == said => {
             Ok(Logged { n, record, line: entry.value.slice_ref(leaf(&entry.value)) })
         }

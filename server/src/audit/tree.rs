@@ -19,7 +19,7 @@ use crate::metadata::records::{self, AuditHashes, Key};
 use crate::metadata::{Metadata, MetadataError};
 
 /// Hashes in one record.
-const CHUNK: u64 = 128;
+pub const CHUNK: u64 = 128;
 
 /// Hashes by their place in the order of the tree.
 #[derive(Clone, Debug, Default)]
@@ -95,12 +95,20 @@ impl Known {
     }
 
     async fn load(&mut self, metadata: &dyn Metadata, chunk: u64) -> Result<(), MetadataError> {
-        let key = AuditHashes::key(chunk);
-        let Some(record) = records::read(metadata, &key).await? else { return Ok(()) };
-        let hashes = decode(&key, &record)?;
+        let hashes = read_chunk(metadata, chunk).await?.unwrap_or_default();
         self.0.extend((chunk * CHUNK..).zip(hashes));
         Ok(())
     }
+}
+
+/// The hashes of one record, as far as it is filled.
+pub async fn read_chunk(
+    metadata: &dyn Metadata,
+    chunk: u64,
+) -> Result<Option<Vec<Hash>>, MetadataError> {
+    let key = AuditHashes::key(chunk);
+    let record = records::read(metadata, &key).await?;
+    record.map(|record| decode(&key, &record)).transpose()
 }
 
 fn decode(key: &Key<AuditHashes>, record: &AuditHashes) -> Result<Vec<Hash>, MetadataError> {
@@ -145,14 +153,15 @@ impl Edge {
         tree_hash(self.size, &reader).map_err(TreeError::Broken)
     }
 
-    /// Adds a leaf, whose place is the size so far.
-    pub fn push(&mut self, leaf: Hash) -> Result<(), TreeError> {
+    /// Adds a leaf, whose place is the size so far; the hashes that the tree has more by it, which are
+    /// those from [`stored_hash_count`] of that size on.
+    pub fn push(&mut self, leaf: Hash) -> Result<Vec<Hash>, TreeError> {
         let reader = Reader { known: &self.known, missing: RefCell::default() };
         let hashes = stored_hashes_for_record_hash(self.size, leaf, &reader);
-        let first = stored_hash_index(0, self.size);
-        self.known.0.extend((first..).zip(hashes.map_err(TreeError::Broken)?));
+        let hashes = hashes.map_err(TreeError::Broken)?;
+        self.known.0.extend((stored_hash_index(0, self.size)..).zip(hashes.iter().copied()));
         self.size += 1;
-        Ok(())
+        Ok(hashes)
     }
 
     /// The records that changed since the tree had the size `before`.

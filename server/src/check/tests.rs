@@ -47,12 +47,12 @@ impl Data {
     }
 
     async fn check(&self) -> Report {
-        check(self.path(), &|_, _| ()).await.unwrap()
+        check(self.path(), &|_| ()).await.unwrap()
     }
 
     async fn rebuild(&self) -> Rebuilt {
         let now = time("2026-11-21T12:00:00Z");
-        rebuild(self.path(), now, &|_, _| ()).await.unwrap()
+        rebuild(self.path(), now, &|_| ()).await.unwrap()
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
@@ -263,9 +263,9 @@ async fn running_server_keeps_check_and_rebuild_out() {
     let data = Data::new();
     data.furnish().await;
     let _running = data.open().await;
-    let checked = check(data.path(), &|_, _| ()).await;
+    let checked = check(data.path(), &|_| ()).await;
     assert!(matches!(checked, Err(CheckError::Running(_))), "{checked:?}");
-    let rebuilt = rebuild(data.path(), time("2026-11-21T12:00:00Z"), &|_, _| ()).await;
+    let rebuilt = rebuild(data.path(), time("2026-11-21T12:00:00Z"), &|_| ()).await;
     assert!(matches!(rebuilt, Err(CheckError::Running(_))), "{rebuilt:?}");
 }
 
@@ -316,7 +316,7 @@ async fn damaged_store_is_put_aside_and_rebuilt() {
     let data = Data::new();
     data.furnish().await;
     std::fs::write(store_directory(data.path()).join("conf"), "\0\0garbage").unwrap();
-    assert!(matches!(check(data.path(), &|_, _| ()).await, Err(CheckError::Store(_))));
+    assert!(matches!(check(data.path(), &|_| ()).await, Err(CheckError::Store(_))));
     let rebuilt = data.rebuild().await;
     assert_eq!((rebuilt.kept, rebuilt.recovered), (0, 3));
     assert_eq!(rebuilt.unreadable.len(), 1);

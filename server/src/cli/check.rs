@@ -7,17 +7,19 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Exit;
-use crate::check::{self, CheckError, Rebuilt, Report};
+use crate::check::{self, CheckError, Far, Rebuilt, Report};
 use crate::clock::Clock;
 use crate::config::{self, EnvSnapshot, LoadOptions};
 
 /// Verify that records and blobs fit together
 ///
 /// Reads every record and every blob: each record can be read, each blob that one refers to is there and
-/// has the digest it is named by. Changes nothing. The server must not run meanwhile.
+/// has the digest it is named by. The audit log is held against its tree, its index and the last checkpoint.
+/// Changes nothing. The server must not run meanwhile.
 ///
 /// With --rebuild a new metadata store is made first, from what can still be read of the old one and from
-/// the side files beside the blobs. The old one is kept beside it, under a dated name.
+/// the side files beside the blobs. The old one is kept beside it, under a dated name. Where the next start
+/// will refuse the audit log that is left, it says so.
 ///
 /// Exit codes: 0 all is well, 1 something is damaged or missing, 2 the work could not be done.
 #[allow(clippy::doc_markdown, reason = "shown as it stands in the help text")]
@@ -99,8 +101,9 @@ impl Check {
 fn say_rebuilt(out: &mut impl io::Write, rebuilt: &Rebuilt) -> io::Result<()> {
     writeln!(
         out,
-        "rebuilt: {} records kept, {} recovered from beside the blobs, {} dropped",
-        rebuilt.kept, rebuilt.recovered, rebuilt.dropped
+        "rebuilt: {} records kept, {} of them entries of the audit log, {} recovered from beside the blobs, \
+         {} dropped",
+        rebuilt.kept, rebuilt.entries, rebuilt.recovered, rebuilt.dropped
     )?;
     for part in &rebuilt.unreadable {
         writeln!(out, "unreadable: {part}")?;
@@ -113,6 +116,13 @@ fn say_rebuilt(out: &mut impl io::Write, rebuilt: &Rebuilt) -> io::Result<()> {
             out,
             "note: rules made with garth allow, first-seen dates and observations are kept nowhere \
              but in the metadata; look with garth rules list at what is left"
+        )?;
+    }
+    if let Some(why) = &rebuilt.log_refused {
+        writeln!(
+            out,
+            "note: {why}. The next start refuses that: put back what belongs together, or start once with \
+             `garth serve --accept-log REASON`, and the reason is in the log"
         )?;
     }
     if let Some(old) = &rebuilt.old {
@@ -130,10 +140,12 @@ fn say_report(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
     }
     writeln!(
         out,
-        "{} records, {} blobs of {} bytes: {}",
+        "{} records, {} blobs of {} bytes, {} entries of the audit log, of which {} are signed: {}",
         report.records,
         report.blobs,
         report.bytes,
+        report.entries,
+        report.signed,
         match report.findings.len() {
             0 => "all is well".to_owned(),
             1 => "1 finding".to_owned(),
@@ -143,10 +155,13 @@ fn say_report(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
 }
 
 /// One line that is written over again, on a terminal only.
-fn progress(terminal: bool) -> impl Fn(u64, u64) + Send + Sync {
-    move |records, blobs| {
-        if terminal && (records + blobs).is_multiple_of(64) {
+fn progress(terminal: bool) -> impl Fn(Far) + Send + Sync {
+    move |Far { blobs, records, entries }| {
+        if terminal && (entries > 0 || (records + blobs).is_multiple_of(64)) {
             eprint!("\r{blobs} blobs, {records} records");
+            if entries > 0 {
+                eprint!(", {entries} entries of the audit log");
+            }
         }
     }
 }
