@@ -10,8 +10,11 @@
 //! 3. What failed is tried again, later each time ([`queue`]), until it arrives or was tried for long
 //!    enough. Where nothing arrives for all that time, the webhook is stopped, and the log says so.
 //!
-//! So each event arrives at least once, also after a crash, and mostly in its order.
+//! So each event arrives at least once, also after a crash, and mostly in its order. One process sends,
+//! since the one engine there is ([`metadata::sled`]) is locked by whoever has it open; over an engine that
+//! several share, a webhook needs a lease first.
 //!
+//! [`metadata::sled`]: crate::metadata::sled
 //! [`upstream::outgoing`]: crate::upstream::outgoing
 
 mod change;
@@ -37,9 +40,7 @@ use self::secret::{KeyError, MasterKey};
 use crate::audit::{Log, Logged};
 use crate::clock::Clock;
 use crate::events::WantedFault;
-use crate::metadata::records::{
-    self, AttemptRecord, DeliveryRecord, Prefix, WebhookCursor, WebhookRecord,
-};
+use crate::metadata::records::{self, DeliveryRecord, Prefix, WebhookCursor, WebhookRecord};
 use crate::metadata::{Metadata, MetadataError};
 use crate::observability::Metrics;
 use crate::upstream::outgoing::Outgoing;
@@ -194,17 +195,6 @@ impl Webhooks {
         all.reverse();
         Ok(all)
     }
-
-    /// Sends something that did not happen, at once and once, and says what came of it.
-    pub async fn test(&self, name: &str, by: &str) -> Result<AttemptRecord, WebhookError> {
-        let shown = self.get(name).await?;
-        let now = self.0.parts.clock.now();
-        let data = serde_json::json!({ "who": by, "subject": name });
-        let body = serde_json::json!({ "type": "webhook-test", "timestamp": now, "data": data });
-        let message =
-            Message { id: format!("test_{}", crate::random::name()), body: body.to_string() };
-        Ok(self.0.post(name, &shown.record, message).await.0)
-    }
 }
 
 impl Inner {
@@ -260,6 +250,13 @@ impl Message {
     fn id_of(logged: &Logged) -> String {
         let hash = hex::encode(digest(&SHA256, &logged.line));
         format!("evt_{}_{}", logged.n, &hash[..16])
+    }
+
+    /// Of nothing that happened.
+    fn trial(webhook: &str, by: &str, now: Timestamp) -> Self {
+        let data = serde_json::json!({ "who": by, "subject": webhook });
+        let body = serde_json::json!({ "type": "webhook-test", "timestamp": now, "data": data });
+        Self { id: format!("test_{}", crate::random::name()), body: body.to_string() }
     }
 }
 

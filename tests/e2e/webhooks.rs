@@ -93,12 +93,16 @@ async fn events_arrive_signed_in_order_and_once_and_no_secret_is_shown_again() {
     assert!(shown.iter().all(|text| !text.contains(key)), "{shown:#?}");
     assert!(shown[0].contains("chat  works  rule-*"), "{}", shown[0]);
     assert!(shown[4..].iter().all(|text| !text.contains("/hook")), "a path may be a secret");
-    assert_eq!(logged(&garth, "chat"), ["webhook-made"]);
+    let told = ["webhook-made", "webhook-redelivered", "webhook-tested"];
+    assert_eq!(logged(&garth, "chat"), told);
+    let again = garth.run(&["log", "--action", "webhook-redelivered", "--json"]);
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!((&again["who"], &again["details"]["event"]), (&json!("admin"), &json!(n)));
     let delivered = "garth_webhook_deliveries_total{result=\"delivered\"} ";
     assert!(garth.metric(delivered).await >= 5);
     assert_eq!(garth.metric("garth_webhook_deliveries_waiting ").await, 0);
     garth.run(&["webhook", "remove", "chat"]);
-    assert_eq!(logged(&garth, "chat"), ["webhook-made", "webhook-removed"]);
+    assert_eq!(logged(&garth, "chat"), [&told[..], &["webhook-removed"]].concat());
     let posted = receiver.posted().len();
     make_rules(&garth, &["four"]).await;
     tokio::time::sleep(Duration::from_secs(2)).await;

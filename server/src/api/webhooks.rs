@@ -312,7 +312,7 @@ pub async fn test(
     by: By,
     name: web::Path<String>,
 ) -> Result<web::Json<AttemptView>, Problem> {
-    Ok(web::Json(webhooks.test(&name, &by.name).await?.into()))
+    Ok(web::Json(webhooks.test(&by, &name).await?.into()))
 }
 
 pub async fn rotate(
@@ -355,6 +355,7 @@ pub async fn deliveries(
 
 pub async fn redeliver(
     webhooks: web::Data<Webhooks>,
+    by: By,
     path: web::Path<(String, String)>,
 ) -> Result<web::Json<DeliveryView>, Problem> {
     let (name, id) = path.into_inner();
@@ -362,7 +363,7 @@ pub async fn redeliver(
         let id: String = id.chars().take(60).collect();
         Problem::not_found("no-such-delivery", format!("{id:?} is no number of an event"))
     })?;
-    Ok(web::Json(DeliveryView::new(n, webhooks.redeliver(&name, n).await?)))
+    Ok(web::Json(DeliveryView::new(n, webhooks.redeliver(&by, &name, n).await?)))
 }
 
 impl From<WebhookError> for Problem {

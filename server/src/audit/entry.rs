@@ -98,6 +98,10 @@ pub enum Action {
     /// Nothing is sent to it any more.
     WebhookStopped,
     WebhookResumed,
+    /// Something that did not happen was sent, so that somebody sees whether it arrives.
+    WebhookTested,
+    /// An event was sent once more because somebody asked for it.
+    WebhookRedelivered,
     /// A delivery was tried in vain for as long as deliveries are.
     WebhookGaveUp,
     /// Something about this log itself.
@@ -105,7 +109,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 50] = [
         Self::Admitted,
         Self::Refused,
         Self::RuleMade,
@@ -152,6 +156,8 @@ impl Action {
         Self::WebhookRotated,
         Self::WebhookStopped,
         Self::WebhookResumed,
+        Self::WebhookTested,
+        Self::WebhookRedelivered,
         Self::WebhookGaveUp,
         Self::LogChanged,
     ];
@@ -204,6 +210,8 @@ impl Action {
             Self::WebhookRotated => "webhook-rotated",
             Self::WebhookStopped => "webhook-stopped",
             Self::WebhookResumed => "webhook-resumed",
+            Self::WebhookTested => "webhook-tested",
+            Self::WebhookRedelivered => "webhook-redelivered",
             Self::WebhookGaveUp => "webhook-gave-up",
             Self::LogChanged => "log-changed",
         }

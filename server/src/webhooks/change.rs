@@ -7,12 +7,12 @@ use url::Url;
 
 use super::queue::later;
 use super::secret::Secret;
-use super::{MAX_WEBHOOKS, Shown, WebhookError, Webhooks, parse_url, read_deliveries};
+use super::{MAX_WEBHOOKS, Message, Shown, WebhookError, Webhooks, parse_url, read_deliveries};
 use crate::access::Person;
 use crate::audit::{Action, Entry};
 use crate::events::parse_kinds;
 use crate::metadata::records::{
-    self, DeliveryRecord, DeliveryState, Stored, WebhookCursor, WebhookRecord,
+    self, AttemptRecord, DeliveryRecord, DeliveryState, Stored, WebhookCursor, WebhookRecord,
 };
 use crate::metadata::{Batch, MetadataError};
 use crate::requests::is_team;
@@ -186,8 +186,23 @@ impl Webhooks {
         self.get(name).await
     }
 
+    /// Sends something that did not happen, at once and once, and says what came of it. What was sent is
+    /// on record before it leaves.
+    pub async fn test(&self, by: &Person, name: &str) -> Result<AttemptRecord, WebhookError> {
+        let webhook = self.get(name).await?.record;
+        let (parts, now) = (&self.0.parts, self.0.parts.clock.now());
+        let entry = entry(Action::WebhookTested, by, name, &webhook);
+        parts.metadata.commit(Batch::default().note(entry, now)).await?;
+        Ok(self.0.post(name, &webhook, Message::trial(name, &by.name, now)).await.0)
+    }
+
     /// Once more, and as long as a new one.
-    pub async fn redeliver(&self, name: &str, n: u64) -> Result<DeliveryRecord, WebhookError> {
+    pub async fn redeliver(
+        &self,
+        by: &Person,
+        name: &str,
+        n: u64,
+    ) -> Result<DeliveryRecord, WebhookError> {
         self.change(name, |shown, batch| {
             if let Some(stopped) = &shown.webhook.stopped {
                 return Err(WebhookError::State(format!(
@@ -201,8 +216,10 @@ impl Webhooks {
             };
             let (since, next, state) = (shown.now, shown.now, DeliveryState::Waiting);
             let again = DeliveryRecord { since, next, state, attempts: 0, ..delivery.clone() };
+            let entry = entry(Action::WebhookRedelivered, by, name, &shown.webhook);
+            let entry = entry.detail("event", &n).detail("kind", &delivery.kind);
             let batch = batch.put_record(&DeliveryRecord::key(name, n), &again);
-            Ok((shown.touch(name, batch, |_| {}), again))
+            Ok((shown.touch(name, batch, |_| {}).note(entry, shown.now), again))
         })
         .await
     }
