@@ -88,7 +88,11 @@ impl Advisories {
                 if let Ok(age) = this.look_at_age().await {
                     let telling = age.told(this.0.stale);
                     match &telling {
-                        Some(text) if telling != told => tracing::warn!("{text}"),
+                        Some(text) if telling != told && !age.stale.is_empty() => {
+                            tracing::warn!("{text}");
+                        }
+                        // It may be meant so.
+                        Some(text) if telling != told => tracing::info!("{text}"),
                         None if told.is_some() => tracing::info!("advisories are known, and new"),
                         _ => {}
                     }

@@ -177,6 +177,27 @@ async fn a_broken_import_changes_nothing_and_names_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_without_advisories_says_that_nothing_is_known_to_be_malicious() {
+    let up = upstream().await;
+    let garth = setup(&up).start();
+    let told = || garth.log().matches("no advisories are imported").count();
+    for _ in 0..200 {
+        if told() > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(told(), 1, "{}", garth.log());
+    assert!(!garth.story().contains(" WARN "), "it may be meant so: {}", garth.log());
+    let status = garth.run(&["advisories", "status"]);
+    assert!(status.contains("has nothing to go by"), "{status}");
+    let directory = export(garth.setup(), "export", &[hole()]);
+    garth.run(&["advisories", "import", &directory, "--complete"]);
+    let status = garth.run(&["advisories", "status"]);
+    assert!(!status.contains("nothing to go by") && !status.contains("OLD"), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_imports_without_the_token() {
     let up = upstream().await;
     let garth = setup(&up).start();
