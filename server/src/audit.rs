@@ -34,6 +34,7 @@ mod settings;
 pub mod signed;
 mod tree;
 pub mod verify;
+mod walking;
 pub mod whole;
 
 use std::sync::Arc;

@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use server::metadata::records::AuditRecord;
+use server::metadata::sled::{Sled, SledOptions};
+use server::metadata::{Batch, Metadata as _};
 use support::client::Client;
 use support::server::{Setup, TestServer};
 use support::upstream::ScriptedUpstream;
@@ -109,6 +112,15 @@ fn edit(path: &Path, change: impl Fn(Vec<String>) -> Vec<String>) {
     std::fs::write(path, lines.join("\n") + "\n").unwrap();
 }
 
+/// Each line is the entry that it should be, by its number.
+fn numbered(lines: &[String]) -> Vec<String> {
+    let number = |(n, line): (usize, &String)| {
+        let (_, rest) = line.split_once(',').unwrap();
+        format!("{{\"n\":{n},{rest}")
+    };
+    lines.iter().enumerate().map(number).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_is_verified_without_a_server_and_what_was_done_to_it_is_found() {
     let (_up, server) = garden().await;
@@ -134,7 +146,7 @@ async fn a_copy_is_verified_without_a_server_and_what_was_done_to_it_is_found() 
     let (code, told) = verify(&copy);
     assert!(code == Some(0) && told.contains("held against 2 checkpoints"), "{told}");
 
-    let rows: [(&str, Change, &str); 4] = [
+    let rows: [(&str, Change, &str); 6] = [
         (
             "edited",
             |mut lines| {
@@ -158,6 +170,22 @@ async fn a_copy_is_verified_without_a_server_and_what_was_done_to_it_is_found() 
                 lines
             },
             "line 3 is entry 3 and should be entry 2",
+        ),
+        (
+            "removed, and the rest is numbered anew",
+            |mut lines| {
+                lines.remove(2);
+                numbered(&lines)
+            },
+            "not those that",
+        ),
+        (
+            "moved, and numbered anew",
+            |mut lines| {
+                lines.swap(2, 3);
+                numbered(&lines)
+            },
+            "not those that",
         ),
         (
             "cut",
@@ -210,6 +238,84 @@ async fn a_store_of_an_older_backup_is_refused_until_somebody_says_why() {
     copy(&backup, &data.join("metadata"));
     let told = setup.start_in_vain();
     assert!(told.contains("were signed") && told.contains("--accept-log"), "{told}");
+}
+
+/// By somebody who has all of the machine, its key included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_was_made_anew_by_its_own_key_is_found_by_a_checkpoint_that_was_kept() {
+    let (up, server) = garden().await;
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (copy, kept, public) = (path("audit.jsonl"), path("kept"), path("key"));
+    server.run(&["deny", "npm:x"]);
+    server.run(&["log", "export", "--output", &copy]);
+    std::fs::rename(format!("{copy}.checkpoint"), &kept).unwrap();
+    let key = server.setup().data().join("audit-key");
+    std::fs::copy(&key, &public).unwrap();
+
+    let forged = Setup::npm(up.url().as_str());
+    std::fs::create_dir_all(forged.data()).unwrap();
+    std::fs::copy(&key, forged.data().join("audit-key")).unwrap();
+    let forger = forged.start();
+    let size = std::fs::read_to_string(&copy).unwrap().lines().count();
+    for n in 0..size {
+        forger.run(&["deny", &format!("npm:y{n}")]);
+    }
+    forger.run(&["log", "export", "--output", &copy]);
+    assert!(std::fs::read_to_string(&copy).unwrap().lines().count() >= size);
+    let alone = ["log", "verify", &copy, "--key", &public];
+    let (code, told) = said(&forger, &alone);
+    assert!(code == Some(0) && told.contains("held against 1 checkpoint"), "{told}");
+    let (code, told) = said(&forger, &[&alone[..], &["--checkpoint", &kept]].concat());
+    assert!(code == Some(1) && told.contains("the log was made anew"), "{told}");
+    assert!(told.contains(&kept), "{told}");
+    // The log of the server, too.
+    let (code, told) = said(&forger, &["log", "verify", "--key", &public, "--checkpoint", &kept]);
+    assert!(code == Some(1) && told.contains("the log was made anew"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_names_what_was_done_to_the_log_and_a_rebuild_what_the_next_start_needs() {
+    let (_up, server) = garden().await;
+    let data = server.setup().data();
+    for n in 0..5 {
+        server.run(&["deny", &format!("npm:x{n}")]);
+    }
+    let size = log(&server, &["--limit", "1000"]).len();
+    let (setup, _) = server.stop();
+    let garth = |arguments: &[&str]| {
+        let output = setup.command(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, told) = garth(&["check"]);
+    assert!(code == Some(0) && told.contains("entries of the audit log"), "{told}");
+
+    let store = Sled::open(&Sled::directory_in(&data), SledOptions::default()).unwrap();
+    let key = AuditRecord::key(2);
+    let entry = store.get(key.as_bytes()).await.unwrap().unwrap();
+    let text = String::from_utf8(entry.to_vec()).unwrap();
+    let edited = text.replacen("settings-changed", "settings-unchanged", 1);
+    assert_ne!(text, edited);
+    store.commit(Batch::default().put(key.to_bytes(), edited)).await.unwrap();
+    store.close().await;
+    let (code, told) = garth(&["check"]);
+    assert!(code == Some(1), "{told}");
+    let found =
+        "finding: audit log, entry 2: it is not the one that was hashed into the tree; what was";
+    assert!(told.contains(found) && told.contains("put back the metadata store"), "{told}");
+    // Nothing is made good that only a backup has, and nothing else is lost.
+    let (code, told) = garth(&["check", "--rebuild"]);
+    assert!(code == Some(1) && told.contains(found), "{told}");
+    assert!(told.contains(&format!("{size} of them entries of the audit log")), "{told}");
+    assert!(!told.contains("--accept-log"), "{told}");
+
+    std::fs::remove_dir_all(Sled::directory_in(&data)).unwrap();
+    let (code, told) = garth(&["check", "--rebuild"]);
+    assert!(code == Some(1), "{told}");
+    assert!(told.contains("note: the audit log in the store has 0 entries, and "), "{told}");
+    assert!(told.contains("start once with `garth serve --accept-log REASON`"), "{told}");
+    let refused = setup.start_in_vain();
+    assert!(refused.contains("--accept-log"), "{refused}");
 }
 
 /// Takes what is sent by POST, and answers nothing; the bodies.

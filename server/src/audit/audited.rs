@@ -16,7 +16,7 @@ use crate::metadata::records::{
 use crate::metadata::{Batch, Entry, Metadata, MetadataError};
 
 /// Kinds that change only beside an entry.
-const TOLD: [&str; 10] = [
+pub const TOLD: [&str; 10] = [
     RuleRecord::KIND,
     OwnRecord::KIND,
     TokenRecord::KIND,

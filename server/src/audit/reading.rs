@@ -1,22 +1,27 @@
 //! What is in the log: from a number onward, and what somebody looks for.
 //!
-//! What is about a package, a person, a subject or an action is found by its index, the rarest of
-//! these first; whatever else is asked for is looked at entry by entry. A page looks at a bounded
-//! number of entries and says where to go on, so nobody waits long however large the log is.
+//! What is about a package, a person, a subject or of a kind is found by its index; where several of
+//! these are asked for, by what their lists have in common ([`walking`](super::walking)). Time is asked of the entries, which
+//! are in its order. What a page may cost is bounded and it says where to go on, so nobody waits long
+//! however large the log is.
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
+use super::Log;
 use super::sequencer::leaf;
-use super::{Log, index};
-use crate::metadata::records::{self, AuditIndex, AuditRecord, Key, Prefix, decode};
+use super::walking::{Cost, Numbers, Step};
+use crate::metadata::records::{self, AuditRecord, Key, Prefix, decode};
 use crate::metadata::{Entry, MetadataError};
 
-/// Entries that one page looks at.
-const LOOKED_AT: usize = 5000;
-/// Entries that are read at once.
+/// Entries that are read at once, one after the other and each by its number.
 const PAGE: usize = 256;
-const FEW: usize = 16;
+const TOGETHER: usize = 16;
+/// A stretch of the log that is gone through whole, at first, and where little is found.
+const SPAN: u64 = 2048;
+const MAX_SPAN: u64 = 1 << 20;
+/// Where less than this is found in a stretch, the next one is longer.
+const CHEAP_SPAN: usize = 512;
 /// An entry gets its number this much later than it happened at most, unless a clock was turned.
 const LATE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -81,9 +86,13 @@ impl Log {
         after: Option<u64>,
         limit: usize,
     ) -> Result<Page, MetadataError> {
+        let limit = limit.max(1);
         match order {
             Order::Oldest => self.find_oldest(filter, after, limit).await,
-            Order::Newest => self.find_newest(filter, after, limit).await,
+            Order::Newest => {
+                let page = self.find_newest(filter, after, limit).await?;
+                Ok(Page { next: page.next.filter(|next| *next > 0), ..page })
+            }
         }
     }
 
@@ -93,31 +102,56 @@ impl Log {
         after: Option<u64>,
         limit: usize,
     ) -> Result<Page, MetadataError> {
-        let mut from = after.map_or(0, |after| after.saturating_add(1));
-        if let Some(since) = filter.since {
-            from = from.max(self.first_logged(since).await?);
-        }
-        let (mut entries, mut looked_at) = (Vec::new(), 0);
-        loop {
-            let page = self.since(from, PAGE).await?;
-            let is_last = page.len() < PAGE;
-            for logged in page {
-                if filter.is_over(&logged.record) {
-                    return Ok(Page { entries, next: None });
+        let (floor, end) = self.bounds(filter).await?;
+        let mut from = after.map_or(0, |after| after.saturating_add(1)).max(floor);
+        let mut found = Finding::new(filter, limit);
+        let mut span = SPAN;
+        while from < end {
+            let to = from.saturating_add(span).min(end);
+            let Some(mut numbers) = Numbers::of(filter, from, to) else {
+                let count = usize::try_from(to - from).unwrap_or(PAGE).min(PAGE);
+                let page = self.since(from, count).await?;
+                from = page.last().map_or(end, |last| last.n + 1);
+                found.cost.of_keys(page.len());
+                if let Some(next) = found.take(page) {
+                    return Ok(found.page(next));
                 }
-                from = logged.n + 1;
-                looked_at += 1;
-                if filter.matches(&logged.record) {
-                    entries.push(logged);
+                if found.cost.is_too_much() {
+                    return Ok(found.page(from - 1));
                 }
-                if entries.len() == limit || looked_at >= LOOKED_AT {
-                    return Ok(Page { entries, next: Some(from - 1) });
+                continue;
+            };
+            // The index has the newest first, so a stretch is gone through whole.
+            let (mut cost, mut stretch) = (Cost::begin(), Vec::new());
+            let is_whole = loop {
+                match numbers.next(self.0.metadata.as_ref(), &mut cost).await? {
+                    Step::Found(n) => stretch.push(n),
+                    Step::Over => break true,
+                    Step::Enough if span == SPAN => {}
+                    Step::Enough => break false,
+                }
+            };
+            found.cost.of_keys(cost.spent());
+            if !is_whole {
+                // There is more in it than was thought.
+                span = SPAN;
+                continue;
+            }
+            let is_sparse = cost.spent() < CHEAP_SPAN;
+            for part in stretch.rchunks(TOGETHER) {
+                let page = self.entries(part.iter().rev().copied()).await?;
+                found.cost.of_entries(page.len());
+                if let Some(next) = found.take(page) {
+                    return Ok(found.page(next));
                 }
             }
-            if is_last {
-                return Ok(Page { entries, next: None });
+            from = to;
+            span = if is_sparse { (span * 4).min(MAX_SPAN) } else { SPAN };
+            if found.cost.is_too_much() && from < end {
+                return Ok(found.page(from - 1));
             }
         }
+        Ok(found.last())
     }
 
     async fn find_newest(
@@ -126,42 +160,75 @@ impl Log {
         after: Option<u64>,
         limit: usize,
     ) -> Result<Page, MetadataError> {
-        // Only what is below this number.
-        let mut below = after.unwrap_or(u64::MAX);
-        if let Some(until) = filter.until {
-            let late = until.checked_add(LATE).unwrap_or(Timestamp::MAX);
-            below = below.min(self.first_logged(late).await?);
-        }
-        let walk = match filter.index() {
-            Some((kind, value)) => Walk::Index(AuditIndex::of_value(kind, &index::value(value))),
-            None => Walk::All,
+        let (floor, end) = self.bounds(filter).await?;
+        let mut below = after.unwrap_or(u64::MAX).min(end);
+        let mut found = Finding::new(filter, limit);
+        let Some(mut numbers) = Numbers::of(filter, floor, below) else {
+            while below > floor {
+                let from = below.saturating_sub(PAGE as u64).max(floor);
+                let count = usize::try_from(below - from).unwrap_or(PAGE);
+                let mut page = self.since(from, count).await?;
+                page.retain(|logged| logged.n < below);
+                page.reverse();
+                found.cost.of_keys(page.len());
+                if let Some(next) = found.take(page) {
+                    return Ok(found.page(next));
+                }
+                below = from;
+                if found.cost.is_too_much() {
+                    return Ok(found.page(below));
+                }
+            }
+            return Ok(found.last());
         };
-        let (mut entries, mut looked_at) = (Vec::new(), 0);
-        // Most of what an index names is looked for.
-        let mut count = limit.clamp(FEW, PAGE);
         loop {
-            let page = walk.below(self, below, std::mem::replace(&mut count, PAGE)).await?;
-            if page.is_empty() {
-                return Ok(Page { entries, next: None });
+            let mut part = Vec::new();
+            let mut is_over = false;
+            while part.len() < TOGETHER.min(found.wanted()) {
+                match numbers.next(self.0.metadata.as_ref(), &mut found.cost).await? {
+                    Step::Found(n) => part.push(n),
+                    Step::Enough => break,
+                    Step::Over => {
+                        is_over = true;
+                        break;
+                    }
+                }
             }
-            for logged in page {
-                if filter
-                    .since
-                    .is_some_and(|since| logged.record.logged.is_some_and(|at| at < since))
-                {
-                    return Ok(Page { entries, next: None });
-                }
-                below = logged.n;
-                looked_at += 1;
-                if filter.matches(&logged.record) {
-                    entries.push(logged);
-                }
-                if entries.len() == limit || looked_at >= LOOKED_AT {
-                    let next = Some(below).filter(|below| *below > 0);
-                    return Ok(Page { entries, next });
-                }
+            let page = self.entries(part.into_iter()).await?;
+            found.cost.of_entries(page.len());
+            if let Some(next) = found.take(page) {
+                return Ok(found.page(next));
+            }
+            if is_over {
+                return Ok(found.last());
+            }
+            if found.cost.is_too_much() {
+                return Ok(found.page(numbers.below()));
             }
         }
+    }
+
+    /// From which number on entries are young enough for a filter, and up to which they are old enough.
+    async fn bounds(&self, filter: &Filter) -> Result<(u64, u64), MetadataError> {
+        let floor = match filter.since {
+            Some(since) => self.first_logged(since).await?,
+            None => 0,
+        };
+        let late = |until: Timestamp| until.checked_add(LATE).unwrap_or(Timestamp::MAX);
+        let end = match filter.until {
+            Some(until) => self.first_logged(late(until)).await?,
+            None => self.size().await?,
+        };
+        Ok((floor, end))
+    }
+
+    /// Those of these numbers, in their order.
+    async fn entries(
+        &self,
+        numbers: impl Iterator<Item = u64>,
+    ) -> Result<Vec<Logged>, MetadataError> {
+        let read = numbers.map(async |n| self.entry(n).await?.ok_or_else(|| missing(n)));
+        futures_util::future::try_join_all(read).await
     }
 
     /// The number of the first entry that got one at that time or later; the size where none did.
@@ -180,52 +247,46 @@ impl Log {
     }
 }
 
-/// How entries are gone through, the newest first.
-enum Walk {
-    All,
-    Index(Prefix<AuditIndex>),
+/// A page that is being filled.
+struct Finding<'f> {
+    filter: &'f Filter,
+    limit: usize,
+    entries: Vec<Logged>,
+    cost: Cost,
 }
 
-impl Walk {
-    async fn below(
-        &self,
-        log: &Log,
-        below: u64,
-        count: usize,
-    ) -> Result<Vec<Logged>, MetadataError> {
-        match self {
-            Self::All => {
-                let below = below.min(log.size().await?);
-                let from = below.saturating_sub(count as u64);
-                let count = usize::try_from(below - from).unwrap_or(count);
-                let mut page = if count == 0 { Vec::new() } else { log.since(from, count).await? };
-                page.reverse();
-                Ok(page)
-            }
-            Self::Index(prefix) => {
-                let metadata = log.0.metadata.as_ref();
-                let after = (below != u64::MAX).then(|| key_below(prefix, below));
-                let found = metadata.scan(prefix.as_bytes(), after.as_deref(), count).await?;
-                let mut page = Vec::with_capacity(found.len());
-                for entry in found {
-                    let n = Key::parse(&entry.key).and_then(|key| AuditIndex::number(&key));
-                    let n = n.ok_or_else(|| MetadataError::Damaged {
-                        key: records::show_key(&entry.key),
-                        cause: "it names no entry of the audit log".to_owned(),
-                    })?;
-                    page.push(log.entry(n).await?.ok_or_else(|| missing(n))?);
+impl<'f> Finding<'f> {
+    fn new(filter: &'f Filter, limit: usize) -> Self {
+        Self { filter, limit, entries: Vec::new(), cost: Cost::begin() }
+    }
+
+    /// How many are wanted still.
+    fn wanted(&self) -> usize {
+        self.limit - self.entries.len()
+    }
+
+    /// Takes what is looked for; where the page is full by it, the number of its last one.
+    fn take(&mut self, found: Vec<Logged>) -> Option<u64> {
+        for logged in found {
+            if self.filter.matches(&logged.record) {
+                let n = logged.n;
+                self.entries.push(logged);
+                if self.wanted() == 0 {
+                    return Some(n);
                 }
-                Ok(page)
             }
         }
+        None
     }
-}
 
-/// Behind this key are the entries below that number.
-fn key_below(prefix: &Prefix<AuditIndex>, below: u64) -> Vec<u8> {
-    let mut key = prefix.as_bytes().to_vec();
-    key.extend(format!("{:020}", u64::MAX - below).into_bytes());
-    key
+    /// There may be more behind that number.
+    fn page(self, next: u64) -> Page {
+        Page { entries: self.entries, next: Some(next) }
+    }
+
+    fn last(self) -> Page {
+        Page { entries: self.entries, next: None }
+    }
 }
 
 fn missing(n: u64) -> MetadataError {
@@ -256,20 +317,6 @@ pub fn logged(entry: &Entry) -> Result<Logged, MetadataError> {
 }
 
 impl Filter {
-    /// The index with the fewest entries, as far as that can be told from its kind.
-    fn index(&self) -> Option<(&'static str, &str)> {
-        let one_action = match self.actions.as_slice() {
-            [action] => Some(action.as_str()),
-            _ => None,
-        };
-        self.package
-            .as_deref()
-            .map(|package| (index::PACKAGE, package))
-            .or_else(|| self.subject.as_deref().map(|subject| (index::SUBJECT, subject)))
-            .or_else(|| self.person.as_deref().map(|person| (index::PERSON, person)))
-            .or_else(|| one_action.map(|action| (index::ACTION, action)))
-    }
-
     fn matches(&self, record: &AuditRecord) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
@@ -280,11 +327,5 @@ impl Filter {
             && (self.actions.is_empty() || self.actions.contains(&record.action))
             && self.since.is_none_or(|since| record.at >= since)
             && self.until.is_none_or(|until| record.at <= until)
-    }
-
-    /// Nothing behind this entry is old enough.
-    fn is_over(&self, record: &AuditRecord) -> bool {
-        let late = |until: Timestamp| until.checked_add(LATE).unwrap_or(Timestamp::MAX);
-        self.until.is_some_and(|until| record.logged.is_some_and(|logged| logged > late(until)))
     }
 }

@@ -317,3 +317,28 @@ async fn a_file_whose_companion_can_not_be_kept_is_not_kept_either() {
     assert_eq!((garden.files().await, garden.shown().await), (2, vec![version("1.0.0")]));
     garden.store().metadata.close().await;
 }
+
+/// No change without its entry in the audit log, also not of a package's first publish and its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_or_goes_without_its_entry_is_refused() {
+    let garden = Garden::new(|_| Faults::default());
+    let notes = |batch: &Batch| {
+        batch.changes.iter().any(|change| change.key.starts_with(b"audit-waiting/"))
+    };
+    let tarball = async || vec![garden.arrival("x-1.0.0.tgz", "bytes").await];
+    let (first, coming) = (tarball().await, tarball().await);
+    garden.metadata.refuse_commits(notes);
+    let refused = garden.change(&["1.0.0"], first, &["1.0.0"], &[]).await;
+    assert!(matches!(refused, Err(OwnError::Pull(_))), "{refused:?}");
+    let stored = garden.store().metadata.scan(b"", None, 100).await.unwrap();
+    let keys: Vec<&[u8]> = stored.iter().map(|entry| &*entry.key).collect();
+    assert_eq!(keys, [b"meta/format"], "nothing of it is stored, its name neither");
+
+    garden.metadata.refuse_commits(|_| false);
+    garden.change(&["1.0.0"], coming, &["1.0.0"], &[]).await.unwrap();
+    garden.metadata.refuse_commits(notes);
+    let refused = garden.change(&[], Vec::new(), &[], &["1.0.0"]).await;
+    assert!(matches!(refused, Err(OwnError::Pull(_))), "{refused:?}");
+    assert_eq!((garden.files().await, garden.shown().await), (1, vec![version("1.0.0")]));
+    garden.store().metadata.close().await;
+}
