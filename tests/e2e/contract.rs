@@ -7,7 +7,7 @@ mod attempts;
 mod faults;
 mod gate;
 mod kinds;
-mod npm;
+pub mod npm;
 mod serving;
 mod table;
 mod unreadable;
@@ -95,17 +95,17 @@ struct Place {
 const PLACES: &[&str] = &["{package}", "{version}", "{file}"];
 
 /// One endpoint, and every way of asking for something there.
-struct Endpoint {
-    name: &'static str,
+pub struct Endpoint {
+    pub name: &'static str,
     /// What it has. Every other method is 405.
-    methods: &'static [(&'static str, Behind)],
+    pub methods: &'static [(&'static str, Behind)],
     /// With [`PLACES`] in them.
-    paths: &'static [&'static str],
+    pub paths: &'static [&'static str],
 }
 
 /// What stands between somebody who asks and an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Behind {
+pub enum Behind {
     /// The gate: it says something of a package.
     Gate,
     /// A token: it changes something, or says who somebody is.

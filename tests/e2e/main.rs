@@ -10,6 +10,7 @@ mod events;
 mod full_disk;
 mod identity;
 mod live;
+mod matrix;
 mod noticed;
 mod npm;
 mod powercut;

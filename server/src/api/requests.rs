@@ -17,8 +17,8 @@ use super::problem::Problem;
 use super::rules::{json_body, query};
 use super::table::{Endpoint, Needs, Once, READ, get, post};
 use super::{Api, By};
-use crate::access::Person;
 use crate::access::rights::{Place, Right};
+use crate::access::{Caller, Person};
 use crate::closures::{self, Unmet, Verdict};
 use crate::metadata::records::{RequestRecord, Stage};
 use crate::requests::{
@@ -151,7 +151,8 @@ pub async fn create(
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
     let body: AskBody = json_body(&request, body, "the request")?;
-    let mut who = Who::of_request(&api.access.caller(request.headers()), &request);
+    let caller = api.access.caller(request.headers());
+    let mut who = Who::of_request(&caller, &request);
     if !who.verified {
         who.name = body.name.as_deref().and_then(Who::self_given);
     } else if body.name.is_some() {
@@ -168,7 +169,11 @@ pub async fn create(
     who.build = body.build.as_deref().and_then(Who::self_given).or(who.build);
     let (asked, unmet) = ask(&api, body, who).await?;
     let rejected = asked.rejected.map(|(number, at, reason)| RejectedView { number, at, reason });
-    let view = AskedView { request: asked.request.into(), rejected, unmet };
+    let mut view = AskedView { request: asked.request.into(), rejected, unmet };
+    let may_read = matches!(&caller, Caller::Known(person) if person.may(Right::Read));
+    if !asked.created && !may_read {
+        view.request.record.leave_out_others();
+    }
     let mut response = if asked.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     let location = format!("/api/v1/requests/{}", view.request.number);
     Ok(response.insert_header((LOCATION, location)).json(view))
@@ -287,7 +292,12 @@ pub async fn approve(
 
 /// Whoever approves some packages alone answers what is asked about these.
 async fn check_approver(api: &Api, by: &Person, number: u64) -> Result<(), Problem> {
-    if by.may(Right::Approve) {
+    check_about(api, by, Right::Approve, number).await
+}
+
+/// A right that is for some packages alone is for what is asked about these.
+async fn check_about(api: &Api, by: &Person, right: Right, number: u64) -> Result<(), Problem> {
+    if by.may(right) {
         return Ok(());
     }
     let found = api.requests.get(number).await?.ok_or(CloseError::NoSuchRequest(number))?;
@@ -295,7 +305,7 @@ async fn check_approver(api: &Api, by: &Person, number: u64) -> Result<(), Probl
     let versions = api.requests.versions_of(number, &found.record).await?;
     packages.extend(versions.into_iter().map(|version| version.package));
     for package in &packages {
-        by.check(Right::Approve, &Place::package(package)).map_err(Problem::forbidden)?;
+        by.check(right, &Place::package(package)).map_err(Problem::forbidden)?;
     }
     Ok(())
 }
@@ -345,7 +355,9 @@ pub async fn comment(
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<web::Json<RequestView>, Problem> {
     let body: CommentBody = json_body(&request, body, "the comment")?;
-    let found = api.requests.comment(read_number(&number)?, &body.text, &by.name).await?;
+    let number = read_number(&number)?;
+    check_about(&api, &by, Right::Read, number).await?;
+    let found = api.requests.comment(number, &body.text, &by.name).await?;
     Ok(web::Json(found.into()))
 }
 

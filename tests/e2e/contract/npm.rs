@@ -13,7 +13,7 @@ use super::Behind::{Gate, NotOffered, Nothing, Token, Told};
 use super::kinds::Trait;
 use super::{Endpoint, Format, Place, Release, Subject};
 
-pub const NPM: Format = Format {
+pub(super) const NPM: Format = Format {
     name: "npm",
     publish,
     package: "npm:@garden/seed",
@@ -60,7 +60,7 @@ pub const NPM: Format = Format {
 
 macro_rules! endpoints {
     ($($endpoint:ident $methods:tt $paths:tt)*) => {
-        const ENDPOINTS: &[Endpoint] = &[$(
+        pub const ENDPOINTS: &[Endpoint] = &[$(
             Endpoint {
                 name: stringify!($endpoint),
                 methods: &$methods,

@@ -154,8 +154,11 @@ impl Register {
         if let Some(gone) = ended {
             return Err(RegisterError::Taken(format!("{gone}: make a new one")));
         }
-        check_rights(by, &self.rights_of(&token))?;
-        check_other_team(by, token.record.team.as_deref())?;
+        // It may no more by a new secret than by the one that asks.
+        if !is_own {
+            check_rights(by, &self.rights_of(&token))?;
+            check_other_team(by, token.record.team.as_deref())?;
+        }
         check_life(by, token.record.expires)?;
         let kind = TokenKind::parse(&token.record.kind).unwrap_or(TokenKind::Service);
         let secret = Secret::make(kind)?;
@@ -188,6 +191,8 @@ impl Register {
     pub async fn revoke(&self, by: &Person, name: &str) -> Result<Arc<Token>, RegisterError> {
         if by.token.as_deref() != Some(name) {
             check_administers(by)?;
+            let team = self.0.table.read().token(name).map(|token| token.record.team.clone());
+            team.map_or(Ok(()), |team| check_ends(by, team.as_deref()))?;
         }
         if self.is_login(name)
             && let Some(ended) = self.end(by, name).await?
@@ -315,6 +320,17 @@ pub(super) fn check_other_team(by: &Person, team: Option<&str>) -> Result<(), Re
     match by.team.as_deref() {
         Some(own) if team != Some(own) => Err(RegisterError::Beyond(format!(
             "your token is of the team {own}, so it gives none of {}",
+            team.unwrap_or("no team")
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whoever is of a team ends nothing of another one.
+pub(super) fn check_ends(by: &Person, team: Option<&str>) -> Result<(), RegisterError> {
+    match by.team.as_deref() {
+        Some(own) if team != Some(own) => Err(RegisterError::Beyond(format!(
+            "your token is of the team {own}, so it ends nothing of {}",
             team.unwrap_or("no team")
         ))),
         _ => Ok(()),

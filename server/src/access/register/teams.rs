@@ -3,6 +3,7 @@
 use policies::asker::is_word;
 use policies::rules::nearest;
 
+use super::change::check_ends;
 use super::{MAX_TEAMS, Register, RegisterError, check_administers};
 use crate::access::Person;
 use crate::audit::{Action, Entry};
@@ -80,6 +81,7 @@ impl Register {
         with_tokens: bool,
     ) -> Result<(), RegisterError> {
         check_administers(by)?;
+        check_ends(by, Some(name))?;
         let (unit, team) = split(name)?;
         let _turn = self.0.turn.lock().await;
         let now = self.0.clock.now();

@@ -54,6 +54,15 @@ pub struct RequestRecordView {
     pub closure: Option<ClosureView>,
 }
 
+impl RequestRecordView {
+    /// What is told to somebody who joins it and may not read requests: not who else asks, nor why.
+    pub(super) fn leave_out_others(&mut self) {
+        self.askers.clear();
+        self.by_others = 0;
+        self.reason = None;
+    }
+}
+
 /// Many versions that are asked for as one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = RequestedClosure)]

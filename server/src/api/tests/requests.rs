@@ -24,6 +24,7 @@ async fn a_request_is_made_shown_approved_and_rejected() {
     );
     let (status, joined) = send_anonymous(anonymous("npm:left-pad@1.3.0", "bob")).await;
     assert_eq!((status, &joined["request"]["number"]), (200, &json!(1)));
+    assert_eq!(joined["request"]["askers"], json!([]), "nobody is told who else asks: {joined}");
     assert_eq!(send_anonymous(anonymous("npm:evil", "ann")).await.0, 201);
     let (_, _, named) =
         send(&api, "POST", "/api/v1/requests", Some(GOOD), Some(&anonymous("npm:x", "ann"))).await;
