@@ -14,7 +14,9 @@ pub mod attempts;
 pub mod directory;
 pub mod identity;
 pub mod login;
+mod meter;
 pub mod passwords;
+pub mod rates;
 pub mod register;
 pub mod rights;
 pub mod roles;
@@ -32,7 +34,9 @@ use policies::rules::Pattern;
 use self::admin_token::AdminToken;
 use self::attempts::Attempts;
 use self::identity::{ExchangeError, Exchanged, Identities};
+use self::login::Origin;
 use self::passwords::Passwords;
+use self::rates::{Doing, Rates, TooOften, Used};
 use self::register::Register;
 use self::rights::{Grant, Place, Right, Rights};
 use self::secret::Hash;
@@ -61,6 +65,8 @@ pub struct Person {
     pub ceiling: Option<Rights>,
     /// The end of the secret that was sent.
     pub expires: Option<Timestamp>,
+    /// How much was asked by this token of late.
+    pub used: Used,
 }
 
 impl Person {
@@ -72,6 +78,7 @@ impl Person {
             rights: Rights::all(),
             ceiling: None,
             expires: None,
+            used: Used::default(),
         }
     }
 
@@ -164,19 +171,36 @@ pub struct Access {
     session: SignedDuration,
     identities: Identities,
     attempts: Option<Attempts>,
+    rates: Option<Rates>,
 }
 
 impl Access {
     pub fn new(admin: AdminToken, register: Register, session: SignedDuration) -> Self {
         let (admin_person, passwords) = (Arc::new(Person::admin()), Passwords::default());
         let identities = Identities::default();
-        let attempts = None;
-        Self { admin, admin_person, register, passwords, session, identities, attempts }
+        let (attempts, rates) = (None, None);
+        Self { admin, admin_person, register, passwords, session, identities, attempts, rates }
     }
 
     /// Counts who tries passwords.
     pub fn with_attempts(self, attempts: Attempts) -> Self {
         Self { attempts: Some(attempts), ..self }
+    }
+
+    /// Lets nobody ask more often than this.
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self { rates: Some(rates), ..self }
+    }
+
+    /// Counts a request against whoever sent it, once for each. Who asks too often is told how long to
+    /// wait.
+    pub fn count(
+        &self,
+        caller: &Caller,
+        origin: &Origin<'_>,
+        doing: Doing,
+    ) -> Result<(), TooOften> {
+        self.rates.as_ref().map_or(Ok(()), |rates| rates.count(caller, origin, doing))
     }
 
     /// Knows these pipelines, too.

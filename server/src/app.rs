@@ -24,6 +24,7 @@ use crate::access::Access;
 use crate::access::admin_token::AdminToken;
 use crate::access::attempts::Attempts;
 use crate::access::identity::Identities;
+use crate::access::rates::Rates;
 use crate::access::register::Register;
 use crate::advisories::{Advisories, Fetching, Remote};
 use crate::api::form::once::{Marking, Once};
@@ -135,6 +136,7 @@ async fn open_access(
     config: &Config,
     metadata: &Arc<dyn Metadata>,
     clock: &Clock,
+    metrics: &Metrics,
 ) -> Result<(Access, PathBuf), StartError> {
     let (token, file) = open_token(config.data.clone()).await?;
     let register = Register::open(Arc::clone(metadata), clock.clone()).await;
@@ -149,7 +151,9 @@ async fn open_access(
     let identities = identities.map_err(StartError::Failed)?;
     let attempts = Attempts::new(clock.clone(), config.trusted_proxies.clone());
     let access = Access::new(token, register, session);
-    Ok((access.with_identities(identities).with_attempts(attempts), file))
+    let trusted = config.trusted_proxies.clone();
+    let rates = Rates::new(settings::rates(config), trusted, clock.clone(), metrics.clone());
+    Ok((access.with_identities(identities).with_attempts(attempts).with_rates(rates), file))
 }
 
 /// After the last client has left, how long what is on its way from upstreams may take to be kept.
@@ -190,7 +194,7 @@ impl App {
         let (rules, advisories) = open_rules(config, &metadata, &blobs, &clock).await?;
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = pull_store(&metadata, &blobs, &clock, &metrics);
-        let (access, token_file) = open_access(config, &metadata, &clock).await?;
+        let (access, token_file) = open_access(config, &metadata, &clock, &metrics).await?;
         let signing = open_signing(config.data.clone()).await?;
         let recorder = open_recorder(config, &metadata, &clock, &metrics);
         let memory = memory_of(&metadata, config);

@@ -42,7 +42,7 @@ use tokio::task::JoinHandle;
 pub use access::{Access, access, current, on_behalf_of};
 pub use base_url::{asked_host, base_url};
 pub use body::{PIECE, stream_body};
-pub use client::client_address;
+pub use client::{client_address, network_of};
 pub use connections::Connection;
 pub use limits::Limits;
 pub use path::CleanPath;

@@ -138,7 +138,8 @@ impl World {
     async fn start(up: ScriptedUpstream, settings: &str) -> Self {
         let settings = format!(
             "{settings}\n[registry.npm]\nupstream = \"{}\"\nown = [\"@acme/*\", \"@other/*\"]\n\
-             unpublish = true\n[webhooks]\nallow_hosts = [\"127.0.0.1:9\"]\ntimeout = \"1s\"\n",
+             unpublish = true\n[webhooks]\nallow_hosts = [\"127.0.0.1:9\"]\ntimeout = \"1s\"\n\
+             [limits]\nchanges_per_caller = 0\n",
             up.url()
         );
         let garth = Setup::new(&settings).start();

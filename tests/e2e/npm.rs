@@ -14,6 +14,7 @@ mod login;
 mod memory;
 mod modes;
 mod names;
+mod often;
 mod people;
 mod publish;
 mod recorded;

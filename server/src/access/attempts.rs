@@ -15,16 +15,16 @@ use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
+use super::meter::{Meter, Rate};
 use super::secret::Hash;
 use crate::clock::Clock;
-use crate::edge::client_address;
+use crate::edge::{client_address, network_of};
 
 /// Slips of the finger.
 const FREE: u32 = 5;
 const LONGEST: SignedDuration = SignedDuration::from_mins(15);
-/// Of one network, at once, and in a minute after that.
-const BURST: f64 = 30.0;
-const A_MINUTE: f64 = 30.0;
+/// Of one network, in a minute, and as many at once.
+const A_MINUTE: u64 = 30;
 /// Who was quiet for so long begins anew.
 const FORGOTTEN: Duration = Duration::from_hours(1);
 const MOST: u64 = 100_000;
@@ -36,7 +36,8 @@ struct Inner {
     clock: Clock,
     trusted: Vec<IpNet>,
     pairs: Cache<(IpAddr, Hash), Arc<Mutex<Tries>>>,
-    networks: Cache<IpAddr, Arc<Mutex<Bucket>>>,
+    networks: Cache<IpAddr, Arc<Meter>>,
+    of_network: Rate,
 }
 
 #[derive(Default)]
@@ -44,11 +45,6 @@ struct Tries {
     count: u32,
     /// Before it none is made.
     next: Option<Timestamp>,
-}
-
-struct Bucket {
-    left: f64,
-    at: Timestamp,
 }
 
 /// How long to wait.
@@ -72,7 +68,9 @@ impl Attempts {
     pub fn new(clock: Clock, trusted: Vec<IpNet>) -> Self {
         let pairs = Cache::builder().max_capacity(MOST).time_to_idle(FORGOTTEN).build();
         let networks = Cache::builder().max_capacity(MOST).time_to_idle(FORGOTTEN).build();
-        Self(Arc::new(Inner { clock, trusted, pairs, networks }))
+        let minute = Duration::from_mins(1);
+        let of_network = Rate::new(A_MINUTE, minute, minute);
+        Self(Arc::new(Inner { clock, trusted, pairs, networks, of_network }))
     }
 
     /// From where this is tried, as far as trusted proxies say.
@@ -91,8 +89,8 @@ impl Attempts {
         if let Some(next) = tries.next.filter(|next| *next > now) {
             return Err(Wait(next.duration_since(now)));
         }
-        let bucket = Arc::new(Mutex::new(Bucket { left: BURST, at: now }));
-        self.0.networks.get_with(network, || bucket).lock().take(now)?;
+        let tried = self.0.networks.get_with(network, Arc::default);
+        tried.take(self.0.of_network, now).map_err(Wait)?;
         tries.count = tries.count.saturating_add(1);
         tries.next = pause(tries.count).and_then(|pause| now.checked_add(pause).ok());
         Ok(Attempt { pair })
@@ -104,35 +102,11 @@ impl Attempts {
     }
 }
 
-impl Bucket {
-    fn take(&mut self, now: Timestamp) -> Result<(), Wait> {
-        let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
-        self.left = (self.left + passed * A_MINUTE / 60.0).min(BURST);
-        self.at = now;
-        if self.left < 1.0 {
-            let wait = (1.0 - self.left) * 60.0 / A_MINUTE;
-            return Err(Wait(SignedDuration::try_from_secs_f64(wait).unwrap_or(LONGEST)));
-        }
-        self.left -= 1.0;
-        Ok(())
-    }
-}
-
 /// After so many tries.
 fn pause(count: u32) -> Option<SignedDuration> {
     let beyond = count.checked_sub(FREE)?;
     let seconds = 1_i64.checked_shl(beyond.min(30)).unwrap_or(i64::MAX);
     Some(SignedDuration::from_secs(seconds).min(LONGEST))
-}
-
-/// Who has one address of the newer kind has as many of its network as they like.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
-        IpAddr::V4(_) => address,
-    }
 }
 
 #[cfg(test)]

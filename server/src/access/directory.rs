@@ -69,6 +69,7 @@ impl Directory {
             rights: self.rights_of(token),
             ceiling: user.map(|user| self.rights_of_user(user, team)),
             expires: token.until(secret),
+            used: token.allowance.clone(),
         }
     }
 

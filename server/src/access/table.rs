@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::Person;
 use super::directory::{Directory, Role};
+use super::rates;
 use super::rights::Rights;
 use super::secret::Hash;
 use crate::metadata::records::{
@@ -24,6 +25,8 @@ pub struct Token {
     pub name: Arc<str>,
     pub record: TokenRecord,
     uses: Arc<Uses>,
+    /// Likewise, how much was asked by it of late.
+    pub(super) allowance: rates::Used,
 }
 
 /// When it was last used, in seconds: of a token, whatever becomes of its record.
@@ -38,7 +41,8 @@ impl Token {
     pub fn new(name: &str, record: TokenRecord, used: Option<Timestamp>) -> Self {
         let used = used.map_or(NEVER, Timestamp::as_second);
         let uses = Uses { used: AtomicI64::new(used), kept: AtomicI64::new(used) };
-        Self { name: name.into(), record, uses: Arc::new(uses) }
+        let allowance = rates::Used::default();
+        Self { name: name.into(), record, uses: Arc::new(uses), allowance }
     }
 
     pub fn used(&self) -> Option<Timestamp> {
@@ -200,6 +204,7 @@ impl Table {
         let mut token = Token::new(name, record, None);
         if let Some(before) = self.tokens.get(name) {
             token.uses = Arc::clone(&before.uses);
+            token.allowance = before.allowance.clone();
         }
         self.put(token)
     }

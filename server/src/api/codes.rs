@@ -187,6 +187,11 @@ pub const CODES: &[Code] = &[
     ),
     code("too-many-streams", &[429], "This token follows events on as many streams as it may."),
     code("too-many-versions", &[400], "More versions were sent than are decided at once."),
+    code(
+        "too-often",
+        &[429],
+        "This token, or this address without one, asks too often; `Retry-After` says when to ask again.",
+    ),
     code("trial-failed", &[500], "The trial failed inside garth; its log says why."),
     code("two-versions", &[400], "A version was given twice."),
     code("unauthorized", &[401], "No token was sent, or one that this garth does not know."),

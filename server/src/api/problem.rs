@@ -11,6 +11,7 @@ use policies::package::InvalidName;
 use policies::rules::Complaint;
 use serde::{Deserialize, Serialize};
 
+use crate::access::rates::TooOften;
 use crate::access::register::RegisterError;
 use crate::access::table::Gone;
 use crate::metadata::MetadataError;
@@ -198,6 +199,13 @@ impl From<ChangeError> for Problem {
             ChangeError::NoSuchRule(_) => Self::not_found("no-such-rule", detail),
             ChangeError::Metadata(error) => error.into(),
         }
+    }
+}
+
+impl From<TooOften> for Problem {
+    fn from(fault: TooOften) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", fault.to_string())
+            .after(fault.seconds())
     }
 }
 

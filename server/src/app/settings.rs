@@ -7,6 +7,7 @@ use actix_web::http::Method;
 
 use super::StartError;
 use crate::access::identity::MAX_DOCUMENT;
+use crate::access::rates::RateSettings;
 use crate::closures::ClosureLimits;
 use crate::config::{self, Config, IdentityConfig, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
@@ -68,6 +69,18 @@ pub fn garden(config: &Config) -> GardenSettings {
 pub fn closures(config: &Config) -> ClosureLimits {
     let packages = usize::try_from(config.limits.closure_packages).unwrap_or(usize::MAX);
     ClosureLimits { packages, time: config.limits.closure_time }
+}
+
+/// How often one caller may ask.
+pub fn rates(config: &Config) -> RateSettings {
+    let limits = &config.limits;
+    let limit = |most: u64| (most > 0).then_some(most);
+    RateSettings {
+        token: limit(limits.requests_per_token),
+        address: limit(limits.requests_per_address),
+        changes: limit(limits.changes_per_caller),
+        burst: limits.burst,
+    }
 }
 
 pub fn recorded(config: &Config) -> RecordedSettings {

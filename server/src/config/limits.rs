@@ -22,6 +22,11 @@ pub struct LimitsConfig {
     pub memory_cache: u64,
     pub closure_packages: u64,
     pub closure_time: Duration,
+    /// A second; 0 is as many as anybody likes.
+    pub requests_per_token: u64,
+    pub requests_per_address: u64,
+    pub changes_per_caller: u64,
+    pub burst: Duration,
 }
 
 pub(super) const SETTINGS: &[SettingDoc] = &[
@@ -115,6 +120,30 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         default: Some("5m"),
         text: "How long working out one closure may take, fetching its documents included.",
     },
+    SettingDoc {
+        key: "limits.requests_per_token",
+        kind: Kind::Count { min: 0, max: 1_000_000 },
+        default: Some("0"),
+        text: "How many requests a second are taken from one token; 0 is as many as it sends.",
+    },
+    SettingDoc {
+        key: "limits.requests_per_address",
+        kind: Kind::Count { min: 0, max: 1_000_000 },
+        default: Some("0"),
+        text: "How many requests a second without a valid token are taken from one address (a /64 of the newer kind); 0 is as many as it sends.",
+    },
+    SettingDoc {
+        key: "limits.changes_per_caller",
+        kind: Kind::Count { min: 0, max: 1_000_000 },
+        default: Some("100"),
+        text: "How many changes a second by the API are taken from one token, or from one address without; 0 is as many as it sends.",
+    },
+    SettingDoc {
+        key: "limits.burst",
+        kind: Kind::duration(1, 600),
+        default: Some("30s"),
+        text: "How much of these may come at once after a pause: what would come in this time.",
+    },
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>) -> LimitsConfig {
@@ -134,5 +163,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> LimitsConfig {
         memory_cache: reader.size("limits.memory_cache"),
         closure_packages: reader.count("limits.closure_packages"),
         closure_time: reader.duration("limits.closure_time"),
+        requests_per_token: reader.count("limits.requests_per_token"),
+        requests_per_address: reader.count("limits.requests_per_address"),
+        changes_per_caller: reader.count("limits.changes_per_caller"),
+        burst: reader.duration("limits.burst"),
     }
 }

@@ -4,7 +4,7 @@
 //! from the right, and only as far as trusted proxies go. Two headers that disagree were not both
 //! written by proxies, and neither counts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -39,6 +39,17 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
         (Some(one), Some(other)) if one != other => peer,
         (Some(seen), _) | (None, Some(seen)) => seen,
         (None, None) => peer,
+    }
+}
+
+/// What counts as one place: who has one address of the newer kind has as many of its network as they
+/// like.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+        IpAddr::V4(address) => IpAddr::V4(address),
     }
 }
 

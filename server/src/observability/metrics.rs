@@ -27,6 +27,7 @@ macro_rules! label {
     };
 }
 
+mod rates;
 mod requests;
 
 use std::collections::{BTreeMap, HashSet};
@@ -44,6 +45,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use rates::RateLabels;
+pub use rates::{RateLimit, RatedBy};
 pub use requests::RequestSample;
 use requests::Requests;
 
@@ -251,6 +254,7 @@ struct Inner {
     comparisons: Family<ComparisonLabels, Counter>,
     connections_open: Gauge,
     connections_closed: Family<CloseLabels, Counter>,
+    rate_limited: Family<RateLabels, Counter>,
     upstream_requests: Family<UpstreamLabels, Counter>,
     upstream_retries: Family<UpstreamLabels, Counter>,
     upstream_failures: Family<UpstreamLabels, Counter>,
@@ -323,6 +327,11 @@ impl Metrics {
                 r,
                 "connections_closed",
                 "Client connections that the server ended, by reason"
+            ),
+            rate_limited: register!(
+                r,
+                "rate_limited",
+                "Requests that were refused because their token or address sent too many"
             ),
             upstream_requests: register!(
                 r,

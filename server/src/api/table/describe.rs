@@ -27,7 +27,8 @@ pub const PROBLEM: &str = "application/problem+json";
 pub const TOKEN: &str = "token";
 
 /// Made of what the client sent; every endpoint can answer them.
-const ALWAYS: [&str; 4] = ["not-acceptable", "store-unavailable", "store-damaged", "internal"];
+const ALWAYS: [&str; 5] =
+    ["not-acceptable", "too-often", "store-unavailable", "store-damaged", "internal"];
 /// What is said of `Idempotency-Key`.
 const ONCE: &str = "A text of the client's own, for a day: the same change with the same key is done \
                     once, and answered as the first time.";

@@ -11,6 +11,8 @@ use actix_web::{HttpMessage as _, web};
 
 use super::describe::JSON;
 use super::{Endpoint, Needs, Once, table};
+use crate::access::login::Origin;
+use crate::access::rates::Doing;
 use crate::access::{Caller, Person};
 use crate::api::form::version::{self, Form};
 use crate::api::form::{etag, once};
@@ -80,13 +82,13 @@ async fn admit(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    if asked.needs == Needs::Nothing {
-        return next.call(request).await;
-    }
     let person = match person_of(asked.needs, &request) {
         Ok(person) => person,
         Err(problem) => return Ok(request.into_response(problem.response())),
     };
+    if asked.needs == Needs::Nothing {
+        return next.call(request).await;
+    }
     if let Some(person) = &person {
         request.extensions_mut().insert(Arc::clone(person));
     }
@@ -150,12 +152,23 @@ async fn answer(
     Ok(ServiceResponse::new(request, response))
 }
 
-/// Who asks; `None` where nobody needs to be known.
+/// Who asks, whose request is counted; `None` where nobody needs to be known.
 fn person_of(needs: Needs, request: &ServiceRequest) -> Result<Option<Arc<Person>>, Problem> {
     let Some(api) = request.app_data::<web::Data<Api>>() else {
         return Err(Problem::unauthorized());
     };
-    let person = match api.access.caller(request.headers()) {
+    // Where nobody has to be known it counts from where they ask.
+    let caller = match needs {
+        Needs::Nothing => Caller::Anonymous,
+        _ => api.access.caller(request.headers()),
+    };
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let doing = if request.method() == Method::GET { Doing::Asks } else { Doing::Changes };
+    api.access.count(&caller, &Origin { peer, headers: request.headers() }, doing)?;
+    if needs == Needs::Nothing {
+        return Ok(None);
+    }
+    let person = match caller {
         Caller::Known(person) => person,
         Caller::Anonymous if needs == Needs::ReadOrNobody && api.anonymous == Anonymous::Read => {
             return Ok(None);

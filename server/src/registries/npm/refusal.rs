@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::names::PathError;
 use crate::access::attempts::Wait;
+use crate::access::rates::TooOften;
 use crate::access::rights::Right;
 use crate::access::table::Gone;
 use crate::edge::{self, Problem};
@@ -29,6 +30,7 @@ use crate::requests::{Wanted, Who};
 const NO_AUDIT: &str = "nothing was audited";
 const TOKEN_NEEDED: &str = "this garth serves nothing without a token of its own: log in with npm login, \
                             any name and the token as the password";
+const TOO_OFTEN: &str = "too many requests at once: try again in a moment";
 const NOT_PUBLISHED: &str = "not published here";
 
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub enum Refusal {
     WrongPassword(Option<Gone>),
     /// 403: passwords are not tried now. With 429 npm would ask again by itself, and wait for it.
     TooManyLogins(Wait),
+    /// 429: whoever asks does so too often. npm asks again by itself, later and later.
+    TooOften(TooOften),
     /// 404: npm registries may have this, and this one does not.
     NotOffered(&'static str),
     /// 403: nobody can say what is known of these packages. With 404 pnpm would print a text of
@@ -143,6 +147,9 @@ impl Refusal {
                 let line = invalid_token_line(gone.as_ref());
                 shown::also(response, registry, req, &line, "this token is not valid at this garth")
             }
+            Self::TooOften(fault) => {
+                shown::also(response, registry, req, &fault.to_string(), TOO_OFTEN)
+            }
             Self::NoAudit { .. } => shown::also(response, registry, req, NO_AUDIT, NO_AUDIT),
             // The words of a status are kept for good, and the text is another for each package.
             Self::NotPublished(text) => shown::also(response, registry, req, text, NOT_PUBLISHED),
@@ -186,6 +193,11 @@ impl Refusal {
                 let mut response = error(StatusCode::FORBIDDEN, &wait.to_string());
                 let seconds = wait.0.as_secs().max(1);
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+                response
+            }
+            Self::TooOften(fault) => {
+                let mut response = error(StatusCode::TOO_MANY_REQUESTS, &fault.to_string());
+                response.headers_mut().insert(RETRY_AFTER, fault.seconds().into());
                 response
             }
             Self::NotOffered(text) => error(StatusCode::NOT_FOUND, text),

@@ -19,6 +19,7 @@ use super::NOTICE;
 use super::body::{JsonBound, receive};
 use crate::access::login::{Admitted, LoginError, Origin, login_failed};
 use crate::access::passwords::PasswordError;
+use crate::access::rates::Doing;
 use crate::access::rights::{Place, Right};
 use crate::access::{Caller, Person};
 use crate::audit::{Action, Entry};
@@ -47,7 +48,12 @@ pub fn admit_caller(
     req: &HttpRequest,
     endpoint: &Endpoint,
 ) -> Result<Asking, Refusal> {
-    let caller = registry.garden.access.caller(req.headers());
+    let access = &registry.garden.access;
+    let caller = access.caller(req.headers());
+    // Whoever was just refused is told why by it.
+    if !matches!(endpoint, Endpoint::Reason(_)) {
+        access.count(&caller, &Origin::of(req), Doing::Asks).map_err(Refusal::TooOften)?;
+    }
     let is_open = matches!(
         endpoint,
         Endpoint::Ping
