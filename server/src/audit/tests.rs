@@ -362,7 +362,7 @@ async fn a_change_whose_entry_can_not_be_written_is_refused_and_nothing_of_it_st
         rights: Rights::all(),
         ceiling: None,
         expires: None,
-        used: Default::default(),
+        used: crate::access::rates::Used::default(),
     };
     let draft = || Draft {
         name: Some("yes".to_owned()),
