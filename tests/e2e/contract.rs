@@ -15,8 +15,10 @@ mod unreadable;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use kinds::Trait;
-use support::http::Asked;
+use support::edge::Answer;
+use support::http::{Asked, Line};
 use support::server::{Setup, TestServer};
 use support::upstream::ScriptedUpstream;
 
@@ -216,6 +218,24 @@ impl Format {
     fn gated(&self) -> Vec<String> {
         self.gates().flat_map(|endpoint| self.paths(endpoint)).collect()
     }
+}
+
+/// Connections that ask at once, and how many requests one sends before it reads an answer.
+const LINES: usize = 4;
+const AT_ONCE: usize = 12;
+
+/// Asks for all of it on a few connections. To open one for each request takes longer than all else.
+async fn ask_all(garth: &TestServer, asked: &[Asked]) -> Vec<Answer> {
+    let share = asked.len().div_ceil(LINES).max(1);
+    let shares = asked.chunks(share).map(|share| async move {
+        let mut line = Line::to(garth);
+        let mut answers = Vec::new();
+        for some in share.chunks(AT_ONCE) {
+            answers.extend(line.ask_all(some).await);
+        }
+        answers
+    });
+    join_all(shares).await.into_iter().flatten().collect()
 }
 
 /// The folder of the formats in the source.

@@ -199,54 +199,64 @@ async fn a_deny_holds_for_every_request_that_comes_after_it_was_made() {
     }
 }
 
+/// After which a rule ends or begins: long enough to have everything finished by then.
+const MOMENT: Duration = Duration::from_secs(4);
+
 /// An allow that ends and a deny that begins need nobody who does it, and no cache outlives them.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn at_its_time_a_rule_holds_for_everything_that_lies_finished() {
     for format in FORMATS {
-        for of in ["allow-ends", "deny-begins", "waiver-ends"] {
-            let (_up, garth) = format.warm_garth().await;
-            let package = format.package;
-            garth.run(&["allow", &format!("{}:another", format.name)]);
-            let (begun, clock) = (Instant::now(), Timestamp::now());
-            let moment = clock + Duration::from_secs(3);
-            let rules = match of {
-                "allow-ends" => format!("effect = \"allow\"\nexpires = \"{moment}\"\n"),
-                "deny-begins" => format!("effect = \"deny\"\nstarts = \"{moment}\"\n"),
-                _ => format!(
-                    "effect = \"deny\"\n[[waiver]]\nname = \"w\"\nwaives = \"r\"\nowner = \"ann\"\n\
-                     reason = \"x\"\npackages = [\"{package}\"]\nexpires = \"{moment}\"\n"
-                ),
-            };
-            let rules = format!("[[rule]]\nname = \"r\"\npackages = [\"{package}\"]\n{rules}");
-            garth.setup().write_policy("rules", &rules);
-            let token = format!("Bearer {}", garth.admin_token());
-            let listed = Asked::get("/api/v1/rules").header("Authorization", &token);
-            let name = "\"name\":\"r\"";
-            garth.wait_for(&listed, |answer| answer.text().replace(' ', "").contains(name)).await;
-            if of == "allow-ends" {
-                // Only that of the file is left.
-                remove_all_made_rules(&garth);
-            }
-            let mut line = Line::to(&garth);
-            let paths = format.gated();
-            let mut served = 0;
-            while begun.elapsed() < Duration::from_millis(2900) {
-                for path in &paths {
-                    let answer = line.ask(&Asked::get(path)).await;
-                    let early = begun.elapsed() < Duration::from_millis(2900);
-                    assert!(!early || answer.status == 200, "{of}: {path}: {}", answer.text());
-                    served += 1;
-                }
-            }
-            assert!(served >= paths.len(), "{of}: everything lies finished");
-            let left = Duration::from_millis(3005).saturating_sub(begun.elapsed());
-            tokio::time::sleep(left).await;
-            for path in &paths {
-                let answer = line.ask(&Asked::get(path)).await;
-                assert_eq!(answer.status, 403, "{of}: {path}: {}", answer.text());
-                assert!(answer.text().contains("rule r"), "{of}: {path}: {}", answer.text());
-            }
+        // Each waits for its moment, and none for the others.
+        let all = ["allow-ends", "deny-begins", "waiver-ends"]
+            .map(|of| tokio::spawn(check_at_its_time(format, of)));
+        for checked in join_all(all).await {
+            checked.unwrap();
         }
+    }
+}
+
+async fn check_at_its_time(format: &'static Format, of: &str) {
+    let (_up, garth) = format.warm_garth().await;
+    let package = format.package;
+    garth.run(&["allow", &format!("{}:another", format.name)]);
+    let (begun, clock) = (Instant::now(), Timestamp::now());
+    let moment = clock + MOMENT;
+    let rules = match of {
+        "allow-ends" => format!("effect = \"allow\"\nexpires = \"{moment}\"\n"),
+        "deny-begins" => format!("effect = \"deny\"\nstarts = \"{moment}\"\n"),
+        _ => format!(
+            "effect = \"deny\"\n[[waiver]]\nname = \"w\"\nwaives = \"r\"\nowner = \"ann\"\n\
+             reason = \"x\"\npackages = [\"{package}\"]\nexpires = \"{moment}\"\n"
+        ),
+    };
+    let rules = format!("[[rule]]\nname = \"r\"\npackages = [\"{package}\"]\n{rules}");
+    garth.setup().write_policy("rules", &rules);
+    let token = format!("Bearer {}", garth.admin_token());
+    let listed = Asked::get("/api/v1/rules").header("Authorization", &token);
+    let name = "\"name\":\"r\"";
+    garth.wait_for(&listed, |answer| answer.text().replace(' ', "").contains(name)).await;
+    if of == "allow-ends" {
+        // Only that of the file is left.
+        remove_all_made_rules(&garth);
+    }
+    let mut line = Line::to(&garth);
+    let paths = format.gated();
+    let mut served = 0;
+    while begun.elapsed() < MOMENT - Duration::from_millis(100) {
+        for path in &paths {
+            let answer = line.ask(&Asked::get(path)).await;
+            let early = begun.elapsed() < MOMENT - Duration::from_millis(100);
+            assert!(!early || answer.status == 200, "{of}: {path}: {}", answer.text());
+            served += 1;
+        }
+    }
+    assert!(served >= paths.len(), "{of}: everything lies finished");
+    let left = (MOMENT + Duration::from_millis(5)).saturating_sub(begun.elapsed());
+    tokio::time::sleep(left).await;
+    for path in &paths {
+        let answer = line.ask(&Asked::get(path)).await;
+        assert_eq!(answer.status, 403, "{of}: {path}: {}", answer.text());
+        assert!(answer.text().contains("rule r"), "{of}: {path}: {}", answer.text());
     }
 }
 

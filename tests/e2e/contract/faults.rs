@@ -1,5 +1,6 @@
 //! Four answers that are never one dressed as another: absent, refused, upstream failed, and here.
 
+use futures_util::future::join_all;
 use support::http::Asked;
 use support::upstream::{Answer, Body, Fault};
 
@@ -162,13 +163,19 @@ async fn a_rate_limit_is_passed_on_and_what_is_held_is_served_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_fails_is_502_and_what_is_held_is_served_as_stale() {
     for format in FORMATS {
-        for status in [500, 502, 503] {
-            let (up, garth) = format.garth().await;
-            up.everywhere().status(status);
-            for path in [format.document.here, format.artifact.here] {
-                let answer = garth.get(path).await;
-                assert_eq!(answer.status, 502, "{}: {status}: {}", format.name, answer.text());
-            }
+        // What is tried again waits in between, and not for the others.
+        let all = [500, 502, 503].map(|status| {
+            tokio::spawn(async move {
+                let (up, garth) = format.garth().await;
+                up.everywhere().status(status);
+                for path in [format.document.here, format.artifact.here] {
+                    let answer = garth.get(path).await;
+                    assert_eq!(answer.status, 502, "{}: {status}: {}", format.name, answer.text());
+                }
+            })
+        });
+        for asked in join_all(all).await {
+            asked.unwrap();
         }
         let (up, garth) = format.warm_garth().await;
         up.everywhere().status(503);

@@ -9,7 +9,7 @@ use support::server::TestServer;
 
 use super::super::npm::replace_record;
 use super::gate::variations;
-use super::{FORMATS, Format};
+use super::{FORMATS, Format, ask_all};
 
 /// What may become of a record that was JSON once.
 type Damage = fn(&mut Value);
@@ -33,22 +33,29 @@ fn remove(rule: &mut Value, field: &str) {
 
 /// Of what is held and was allowed a moment ago.
 async fn check_that_everything_is_denied(format: &Format, garth: &TestServer, why: &str) {
-    let mut line = Line::to(garth);
-    for (place, path) in format.gated().iter().enumerate() {
-        for method in ["GET", "HEAD"] {
-            let answer = line.ask(&Asked::new(method, path)).await;
-            assert_eq!(answer.status, 403, "{why}: {method} {path}: {}", answer.text());
-            assert_eq!(answer.header("etag"), None, "{why}: {path}");
-            let decision = answer.header("garth-decision").unwrap_or_default();
-            assert!(decision.starts_with("deny; revision="), "{why}: {path}: {decision}");
-            let says = answer.text().contains("can not read its rules");
-            assert!(says || method == "HEAD", "{why}: {path}: {}", answer.text());
-        }
-        let odd = variations(format, path, &[]);
-        for asked in odd.iter().skip(place % 5).step_by(5) {
-            let status = line.ask(asked).await.status;
-            assert!((400..500).contains(&status) && status != 416, "{why}: {asked:?}: {status}");
-        }
+    let paths = format.gated();
+    let plain: Vec<Asked> = paths
+        .iter()
+        .flat_map(|path| ["GET", "HEAD"].map(|method| Asked::new(method, path)))
+        .collect();
+    for (asked, answer) in plain.iter().zip(ask_all(garth, &plain).await) {
+        assert_eq!(answer.status, 403, "{why}: {asked:?}: {}", answer.text());
+        assert_eq!(answer.header("etag"), None, "{why}: {asked:?}");
+        let decision = answer.header("garth-decision").unwrap_or_default();
+        assert!(decision.starts_with("deny; revision="), "{why}: {asked:?}: {decision}");
+        let says = answer.text().contains("can not read its rules");
+        assert!(says || asked.method() == "HEAD", "{why}: {asked:?}: {}", answer.text());
+    }
+    let odd: Vec<Asked> = paths
+        .iter()
+        .enumerate()
+        .flat_map(|(place, path)| {
+            variations(format, path, &[]).into_iter().skip(place % 5).step_by(5)
+        })
+        .collect();
+    for (asked, answer) in odd.iter().zip(ask_all(garth, &odd).await) {
+        let status = answer.status;
+        assert!((400..500).contains(&status) && status != 416, "{why}: {asked:?}: {status}");
     }
     let ready = garth.get("/readyz").await;
     assert_eq!(ready.status, 503, "{why}: {}", ready.text());
