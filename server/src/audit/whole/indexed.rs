@@ -51,7 +51,9 @@ pub async fn sum_of(metadata: &dyn Metadata, wanted: &Sum) -> Result<Sum, Metada
         let page = page(metadata, &Prefix::<AuditIndex>::all(), last.as_ref()).await?;
         let Some(end) = page.last() else { return Ok(sum) };
         last = Some(end.key.clone());
-        page.iter().for_each(|entry| sum.add(&entry.key));
+        for entry in &page {
+            sum.add(&entry.key);
+        }
     }
 }
 
