@@ -49,7 +49,7 @@ pub enum Unusable {
 }
 
 impl Unusable {
-    fn damaged(cause: impl ToString) -> Self {
+    fn damaged(cause: &(impl ToString + ?Sized)) -> Self {
         Self::Damaged(cause.to_string())
     }
 
@@ -81,7 +81,8 @@ pub fn read(
         return Err(Unusable::Outdated("another version of garth wrote it".to_owned()));
     }
     let outline = file.line()?;
-    let outline: Outline = serde_json::from_slice(&outline).map_err(Unusable::damaged)?;
+    let outline: Outline =
+        serde_json::from_slice(&outline).map_err(|fault| Unusable::damaged(&fault))?;
     // Before anything is read: nobody needs all of another revision.
     if outline.revision != state.revision {
         return Err(Unusable::Outdated(format!("it is of the revision {:?}", outline.revision)));
@@ -101,7 +102,7 @@ pub fn read(
     if rest != expected.as_slice() {
         return Err(Unusable::damaged("its bytes are not those that were written"));
     }
-    Index::unpack(&outline, &places, text, &known(state)).map_err(Unusable::damaged)
+    Index::unpack(&outline, &places, text, &known(state)).map_err(|fault| Unusable::damaged(&fault))
 }
 
 /// Those of which more than single records are known.
