@@ -7,10 +7,12 @@ use std::path::Path;
 use support::edge::Answer;
 use support::http::Asked;
 use support::npm::Npm;
+use support::package_managers::{Kind, PackageManager};
 use support::server::{Setup, TestServer};
 use support::upstream::{NpmVersion, ScriptedUpstream};
 
 use super::advisories::{export, hole};
+use super::clients::person;
 use super::{npm, setup};
 
 /// What each of them refuses, and with which words.
@@ -111,16 +113,51 @@ async fn each_starter_policy_works_alone() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn all_starter_policies_work_together() {
-    let up = upstream().await;
-    let setup = setup(&up);
+fn all_in_force(up: &ScriptedUpstream) -> TestServer {
+    let setup = setup(up);
     let starters = starters(&setup);
     for file in fs::read_dir(&starters).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
         put_in_force(&setup, &starters, name.strip_suffix(".toml").unwrap());
     }
-    let garth = setup.start();
+    setup.start()
+}
+
+/// What else npm is told by them is above.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_client_is_refused_what_each_starter_policy_refuses() {
+    let up = upstream().await;
+    let garth = all_in_force(&up);
+    for policy in ["no-known-critical", "no-malicious"] {
+        prepare(&garth, policy).await;
+    }
+    let garth = &garth;
+    std::thread::scope(|scope| {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Npm) {
+            scope.spawn(move || check_client(&person(kind, garth)));
+        }
+    });
+}
+
+fn check_client(person: &PackageManager) {
+    let (name, add) = (person.kind().name(), person.kind().add());
+    person.must(&[add, "left-pad"]);
+    assert_eq!(person.installed("left-pad").as_deref(), Some("18.3.1"), "{name}");
+    for (policy, package, words) in REFUSED {
+        person.start_over();
+        let told = person.must_fail(&[add, package]);
+        assert_eq!(person.installed(package), None, "{name}: {policy}: {package}");
+        // Some break lines, and one shows the reason as an address.
+        let text = format!("{}{}", told.stdout, told.stderr).replace(['_', '│'], " ");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{name}: {policy}: {package}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_starter_policies_work_together() {
+    let up = upstream().await;
+    let garth = all_in_force(&up);
     let npm = npm(&garth);
     for (policy, ..) in REFUSED {
         prepare(&garth, policy).await;
