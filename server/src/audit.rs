@@ -30,8 +30,6 @@ mod reading;
 mod redact;
 mod sequencer;
 mod settings;
-#[cfg(test)]
-pub mod signed;
 mod tree;
 pub mod verify;
 mod walking;
@@ -152,4 +150,4 @@ impl Log {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,6 +7,7 @@
 //! memory is bounded, however long the log is.
 
 mod beside;
+mod faults;
 mod indexed;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use tlog_tiles::tlog::{Hash, record_hash, stored_hash_count};
 
 use self::beside::Beside;
+use self::faults::{Faults, NAMED, Part};
 use self::indexed::Sum;
 use super::checkpoint::Checkpoint;
 use super::sequencer::leaf;
@@ -26,8 +28,6 @@ use crate::metadata::records::{
 };
 use crate::metadata::{Entry, Metadata, MetadataError};
 
-/// Faults of one kind that are named; more are counted.
-const NAMED: u64 = 20;
 const PAGE: usize = 512;
 /// Entries after which what is not needed any more is let go.
 const PRUNE: u64 = 1024;
@@ -59,14 +59,6 @@ pub struct Found {
     /// Up to here the checkpoint beside the key vouches for them.
     pub signed: u64,
     pub faults: Vec<Fault>,
-}
-
-/// What a fault is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Entry,
-    Tree,
-    Index,
 }
 
 /// Reads the log in `metadata` and what lies beside its key in `data`, and changes nothing. `progress`
@@ -339,55 +331,6 @@ impl Stored {
             faults.tell_once(Part::Tree, chunk_key(wanted), "hashes are missing in it".to_owned());
         }
         Ok(found)
-    }
-}
-
-/// What was found, the first ones of each part by name.
-#[derive(Default)]
-struct Faults {
-    named: Vec<(Part, String, String)>,
-    more: Vec<(Part, u64)>,
-}
-
-impl Faults {
-    fn tell(&mut self, part: Part, place: String, what: String) {
-        let named = self.named.iter().filter(|(other, _, _)| *other == part).count() as u64;
-        if named < NAMED {
-            self.named.push((part, place, what));
-        } else if let Some((_, count)) = self.more.iter_mut().find(|(other, _)| *other == part) {
-            *count += 1;
-        } else {
-            self.more.push((part, 1));
-        }
-    }
-
-    /// Nothing, where the last one was of the same place.
-    fn tell_once(&mut self, part: Part, place: String, what: String) {
-        if self.named.last().is_none_or(|(_, last, _)| *last != place) {
-            self.tell(part, place, what);
-        }
-    }
-
-    fn has(&self, part: Part) -> bool {
-        self.named.iter().any(|(other, _, _)| *other == part)
-    }
-
-    fn told(self, remedy: impl Fn(Part) -> &'static str) -> Vec<Fault> {
-        let mut told: Vec<Fault> = self
-            .named
-            .into_iter()
-            .map(|(part, place, what)| Fault { place, what, remedy: remedy(part) })
-            .collect();
-        told.extend(self.more.into_iter().map(|(part, count)| {
-            let place = match part {
-                Part::Entry => "entries",
-                Part::Tree => "tree",
-                Part::Index => "index",
-            };
-            let what = format!("{count} more of this kind");
-            Fault { place: place.to_owned(), what, remedy: remedy(part) }
-        }));
-        told
     }
 }
 

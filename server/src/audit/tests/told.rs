@@ -5,14 +5,20 @@ use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
+use policies::rules::Draft;
 
 use super::*;
-use crate::access::register::{Holder, NewRole, NewUser, UserChange};
+use crate::access::Person;
+use crate::access::register::{Holder, Life, NewRole, NewToken, NewUser, Register, UserChange};
+use crate::access::rights::Rights;
+use crate::access::secret::TokenKind;
 use crate::api::seen::Memory;
 use crate::audit::audited::TOLD;
 use crate::metadata::records::{DeliveryRecord, DeliveryState, OwnRecord, Record as _};
+use crate::metadata::refusing::Refusing;
 use crate::observability::Metrics;
 use crate::requests::{Approval, Ask, Requests, Who};
+use crate::rules::{Rules, RulesConfig};
 use crate::upstream::outgoing::{Outgoing, OutgoingSettings};
 use crate::webhooks::secret::MasterKey;
 use crate::webhooks::{self, NewWebhook, Webhooks};
@@ -59,7 +65,7 @@ struct Changing {
 impl Changing {
     async fn make(&self, change: &str) -> Result<(), String> {
         let Self { rules, register, webhooks, requests, admin } = self;
-        let made = |made: Result<(), &dyn std::fmt::Display>| made.map_err(|why| why.to_string());
+        let made = |made: Result<(), &dyn std::fmt::Display>| made.map_err(ToString::to_string);
         macro_rules! done {
             ($change:expr) => {
                 match $change.await {

@@ -4,7 +4,8 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use bytes::Bytes;
 
-use super::{Faults, PAGE, Part, place};
+use super::faults::{Faults, Part};
+use super::{PAGE, place};
 use crate::audit::{index, reading};
 use crate::metadata::records::{AuditIndex, AuditRecord, Key, Prefix, show_key};
 use crate::metadata::{Entry, Metadata, MetadataError};

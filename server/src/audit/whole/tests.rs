@@ -3,7 +3,7 @@
 use super::*;
 use crate::audit::checkpoint::KEY_FILE;
 use crate::audit::opening::{CHECKPOINT_FILE, replace_file};
-use crate::audit::signed::{ENTRIES, SIGNED, Signed};
+use crate::audit::tests::signed::{ENTRIES, SIGNED, Signed};
 use crate::metadata::records::encode;
 use crate::metadata::sled::{Sled, SledOptions};
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may block")]
 
 use super::*;
-use crate::audit::signed::{ENTRIES, SIGNED, Signed};
+use crate::audit::tests::signed::{ENTRIES, SIGNED, Signed};
 use crate::check::{Finding, Report, check};
 use crate::metadata::records::{AuditHashes, AuditHead, AuditIndex, AuditRecord, KINDS};
 

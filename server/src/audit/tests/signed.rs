@@ -7,8 +7,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::opening::{CHECKPOINT_FILE, replace_file};
-use super::{Action, Entry, Log, Opening, open_key};
+use crate::audit::opening::{CHECKPOINT_FILE, replace_file};
+use crate::audit::{Action, Entry, Log, Opening, open_key};
 use crate::clock::Clock;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::metadata::{Batch, Metadata};
