@@ -13,6 +13,7 @@ pub mod admin_token;
 pub mod attempts;
 pub mod directory;
 pub mod identity;
+pub mod issuer;
 pub mod login;
 mod meter;
 pub mod passwords;

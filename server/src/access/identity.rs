@@ -1,9 +1,8 @@
 //! Pipelines: a token that their own system has signed becomes one of garth, for an hour.
 //!
-//! 1. [`jwt`] reads what is sent without believing it: its shape, its algorithm, and for whom it says
-//!    that it was issued by whom.
-//! 2. [`keys`] has the issuer's keys, fetched from where garth.toml says that the issuer is and from
-//!    nowhere else. What the token says of keys of its own is a reason to refuse it.
+//! 1. What is sent is read without believing it: its shape, its algorithm, and by whom it says that it
+//!    was issued ([`Sent`]).
+//! 2. Its signature has to be by a key of that [`Issuer`].
 //! 3. With the signature checked, the claims are held against each identity of that issuer.
 //! 4. What is given in exchange is written together with the token's number, so that nobody exchanges
 //!    it a second time.
@@ -11,26 +10,20 @@
 //! Up to the signature everybody is told the same. Behind it, whoever sent it is told which claim is
 //! not what is asked for: it is their own pipeline.
 
-mod jwt;
-mod keys;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use self::jwt::Sent;
-use self::keys::Keys;
-pub use self::keys::MAX_DOCUMENT;
+use super::issuer::claims::{LEEWAY, audiences, check_times, moment, says};
+use super::issuer::{Doubt, Failure, Issuer, Sent};
 use super::register::{Created, NewSession, Register, RegisterError};
 use super::secret::{Hash, TokenKind};
 use crate::clock::Clock;
 use crate::config::IdentityConfig;
 use crate::upstream::{Upstream, UpstreamError};
 
-/// Clocks differ by so much.
-const LEEWAY: SignedDuration = SignedDuration::from_secs(30);
 const MAX_SUBJECT: usize = 90;
 
 /// Cheap to clone.
@@ -41,7 +34,7 @@ pub struct Identities(Arc<[Identity]>);
 #[derive(Debug)]
 struct Identity {
     config: IdentityConfig,
-    keys: Arc<Keys>,
+    issuer: Arc<Issuer>,
 }
 
 /// By what the caller answers.
@@ -63,21 +56,6 @@ pub enum ExchangeError {
     Register(#[from] RegisterError),
 }
 
-/// Why a token is not taken, for the log.
-#[derive(Debug, thiserror::Error)]
-enum Doubt {
-    #[error("{0}")]
-    Shape(&'static str),
-    #[error("its issuer is none of garth.toml")]
-    Issuer,
-    #[error("no key of the issuer fits")]
-    Key,
-    #[error("its signature is not the issuer's")]
-    Signature,
-    #[error("{0}")]
-    Claim(&'static str),
-}
-
 impl Identities {
     /// Of one issuer the keys are asked for once.
     pub fn new(
@@ -85,18 +63,18 @@ impl Identities {
         clock: &Clock,
         upstream: impl Fn(&IdentityConfig) -> Result<Upstream, String>,
     ) -> Result<Self, String> {
-        let mut known: BTreeMap<String, Arc<Keys>> = BTreeMap::new();
+        let mut known: BTreeMap<String, Arc<Issuer>> = BTreeMap::new();
         let mut identities = Vec::new();
         for config in configs {
-            let keys = if let Some(keys) = known.get(&config.issuer) {
-                Arc::clone(keys)
+            let issuer = if let Some(issuer) = known.get(&config.issuer) {
+                Arc::clone(issuer)
             } else {
-                let keys =
-                    Arc::new(Keys::new(config.issuer.clone(), upstream(config)?, clock.clone()));
-                known.insert(config.issuer.clone(), Arc::clone(&keys));
-                keys
+                let issuer =
+                    Arc::new(Issuer::new(config.issuer.clone(), upstream(config)?, clock.clone()));
+                known.insert(config.issuer.clone(), Arc::clone(&issuer));
+                issuer
             };
-            identities.push(Identity { config: config.clone(), keys });
+            identities.push(Identity { config: config.clone(), issuer });
         }
         Ok(Self(identities.into()))
     }
@@ -155,7 +133,7 @@ impl Identities {
         let issuer = sent.issuer.clone();
         let mut of_issuer = self.0.iter().filter(|identity| identity.config.issuer == issuer);
         let Some(first) = of_issuer.next() else { return Err(Doubt::Issuer.into()) };
-        let key = first.keys.find(sent.kid.as_deref(), sent.algorithm).await?;
+        let key = first.issuer.key(sent.kid.as_deref(), sent.algorithm).await?;
         let claims = sent.verify(&key)?;
         check_times(&claims, now)?;
         let audiences = audiences(&claims);
@@ -215,80 +193,6 @@ impl Identities {
 pub struct Exchanged {
     pub created: Created,
     pub identity: String,
-}
-
-enum Failure {
-    Doubt(Doubt),
-    NoKeys(UpstreamError),
-}
-
-impl From<Doubt> for Failure {
-    fn from(doubt: Doubt) -> Self {
-        Self::Doubt(doubt)
-    }
-}
-
-/// By our own clock, not by the library's.
-fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), Doubt> {
-    let at = |name: &str| claims.get(name).map(|value| moment(value).ok_or(()));
-    let late = now.checked_sub(LEEWAY).unwrap_or(now);
-    let early = now.checked_add(LEEWAY).unwrap_or(now);
-    match at("exp") {
-        Some(Ok(end)) if end > late => {}
-        Some(Ok(_)) => return Err(Doubt::Claim("it has expired")),
-        _ => return Err(Doubt::Claim("it does not say when it ends")),
-    }
-    for name in ["nbf", "iat"] {
-        match at(name) {
-            None => {}
-            Some(Ok(begin)) if begin <= early => {}
-            Some(_) => return Err(Doubt::Claim("it is not valid yet")),
-        }
-    }
-    Ok(())
-}
-
-fn moment(value: &Value) -> Option<Timestamp> {
-    let seconds = value.as_i64().or_else(|| {
-        let seconds = value.as_f64().filter(|seconds| seconds.abs() < 1e12)?;
-        #[allow(clippy::cast_possible_truncation, reason = "bounded above")]
-        Some(seconds.floor() as i64)
-    })?;
-    Timestamp::from_second(seconds).ok()
-}
-
-fn audiences(claims: &Map<String, Value>) -> Vec<&str> {
-    match claims.get("aud") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Whether the claim is there, and one of these texts. What is no text is nothing that is asked for,
-/// but for a number and a flag as they are written.
-fn says(claims: &Map<String, Value>, claim: &str, texts: &[String]) -> bool {
-    let said = match claims.get(claim) {
-        Some(Value::String(said)) => said.clone(),
-        Some(Value::Bool(said)) => said.to_string(),
-        Some(Value::Number(said)) => said.to_string(),
-        _ => return false,
-    };
-    texts.iter().any(|text| is_like(text, &said))
-}
-
-/// Anchored; `*` is any run of characters.
-fn is_like(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut left) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    // Taking each middle part at its earliest place leaves the most for those behind it.
-    for part in parts {
-        let Some(place) = left.find(part) else { return false };
-        left = &left[place + part.len()..];
-    }
-    left.ends_with(last)
 }
 
 /// By what it is known when it comes again, and how long it could.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::http::Method;
 
 use super::StartError;
-use crate::access::identity::MAX_DOCUMENT;
+use crate::access::issuer::MAX_DOCUMENT;
 use crate::access::rates::RateSettings;
 use crate::closures::ClosureLimits;
 use crate::config::{self, Config, IdentityConfig, RegistryConfig};

@@ -27,7 +27,7 @@ pub const MAX_DOCUMENT: u64 = 256 * 1024;
 const WELL_KNOWN: &str = ".well-known/openid-configuration";
 const JSON: &str = "application/json, application/jwk-set+json";
 
-pub struct Keys {
+pub struct Issuer {
     issuer: String,
     upstream: Upstream,
     clock: Clock,
@@ -36,9 +36,9 @@ pub struct Keys {
     turn: Mutex<()>,
 }
 
-impl std::fmt::Debug for Keys {
+impl std::fmt::Debug for Issuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Keys").field(&self.issuer).finish()
+        f.debug_tuple("Issuer").field(&self.issuer).finish()
     }
 }
 
@@ -70,14 +70,14 @@ struct KeySet {
     keys: Vec<Value>,
 }
 
-impl Keys {
+impl Issuer {
     pub fn new(issuer: String, upstream: Upstream, clock: Clock) -> Self {
         let (known, turn) = (RwLock::default(), Mutex::default());
         Self { issuer, upstream, clock, known, turn }
     }
 
     /// The key of this name for this algorithm. Without a name the only one that would do.
-    pub(super) async fn find(
+    pub async fn key(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
