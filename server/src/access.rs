@@ -17,11 +17,13 @@ pub mod issuer;
 pub mod login;
 mod meter;
 pub mod passwords;
+pub mod provider;
 pub mod rates;
 pub mod register;
 pub mod rights;
 pub mod roles;
 pub mod secret;
+pub mod session;
 pub mod table;
 
 use std::sync::Arc;
@@ -37,10 +39,12 @@ use self::attempts::Attempts;
 use self::identity::{ExchangeError, Exchanged, Identities};
 use self::login::Origin;
 use self::passwords::Passwords;
+use self::provider::Providers;
 use self::rates::{Doing, Rates, TooOften, Used};
 use self::register::Register;
 use self::rights::{Grant, Place, Right, Rights};
 use self::secret::Hash;
+use self::session::Sessions;
 use self::table::{Gone, Whose};
 use crate::gate::Asking;
 
@@ -171,6 +175,7 @@ pub struct Access {
     /// How long somebody is logged in.
     session: SignedDuration,
     identities: Identities,
+    providers: Providers,
     attempts: Option<Attempts>,
     rates: Option<Rates>,
 }
@@ -178,9 +183,19 @@ pub struct Access {
 impl Access {
     pub fn new(admin: AdminToken, register: Register, session: SignedDuration) -> Self {
         let (admin_person, passwords) = (Arc::new(Person::admin()), Passwords::default());
-        let identities = Identities::default();
+        let (identities, providers) = (Identities::default(), Providers::default());
         let (attempts, rates) = (None, None);
-        Self { admin, admin_person, register, passwords, session, identities, attempts, rates }
+        Self {
+            admin,
+            admin_person,
+            register,
+            passwords,
+            session,
+            identities,
+            providers,
+            attempts,
+            rates,
+        }
     }
 
     /// Counts who tries passwords.
@@ -209,6 +224,15 @@ impl Access {
         Self { identities, ..self }
     }
 
+    /// Lets people log in there, too.
+    pub fn with_providers(self, providers: Providers) -> Self {
+        Self { providers, ..self }
+    }
+
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
     /// A token for one of a pipeline's own system.
     pub async fn exchange(
         &self,
@@ -232,15 +256,32 @@ impl Access {
             // Two of them could be read as two people.
             (Some(_), Some(_)) => Caller::Unknown,
         };
-        if let (Caller::Known(person), Some(request)) = (&caller, crate::edge::current()) {
-            request.set_person(person);
-        }
+        note(&caller);
         caller
+    }
+
+    /// Who sent a request to the API: by a token, or else by the session of a browser, which is not
+    /// enough by itself for a change.
+    pub fn caller_or_session(&self, headers: &HeaderMap) -> (Caller, Option<&Sessions>) {
+        let by_token = self.caller(headers);
+        let Some(sessions) = self.providers.sessions() else { return (by_token, None) };
+        match (by_token, sessions.token(headers)) {
+            (Caller::Anonymous, Some(token)) => {
+                let caller = self.caller_by(token.as_bytes());
+                note(&caller);
+                (caller, Some(sessions))
+            }
+            (by_token, _) => (by_token, None),
+        }
     }
 
     fn caller_of(&self, header: &[u8]) -> Caller {
         let mut login = [0; LOGIN_AT_MOST];
         let Some(token) = token_in(header, &mut login) else { return Caller::Unknown };
+        self.caller_by(token)
+    }
+
+    fn caller_by(&self, token: &[u8]) -> Caller {
         match self.whose_token(token) {
             Whose::Of(person) => Caller::Known(person),
             Whose::Gone(gone) => Caller::Invalid(Some(gone)),
@@ -254,6 +295,13 @@ impl Access {
         let hash = Hash::of(token);
         let (is_admin, whose) = (self.admin.is(&hash), self.register.whose(hash));
         if is_admin { Whose::Of(Arc::clone(&self.admin_person)) } else { whose }
+    }
+}
+
+/// For the access line, and for what is written into the audit log.
+fn note(caller: &Caller) {
+    if let (Caller::Known(person), Some(request)) = (caller, crate::edge::current()) {
+        request.set_person(person);
     }
 }
 

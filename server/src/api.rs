@@ -19,6 +19,7 @@ pub mod login;
 pub mod openapi;
 pub mod people;
 pub mod problem;
+pub mod providers;
 pub mod recorded;
 pub mod requests;
 pub mod roles;

@@ -4,6 +4,7 @@
 //! thing over engines that fail. The process around it (configuration, logs, signals) is the
 //! command `garth serve`.
 
+mod access;
 pub mod descriptors;
 mod settings;
 mod upkeep;
@@ -15,17 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
-use jiff::SignedDuration;
 use policies::package::Digest;
 use policies::package::Ecosystem;
 use tokio::runtime::Handle;
 
-use crate::access::Access;
-use crate::access::admin_token::AdminToken;
-use crate::access::attempts::Attempts;
-use crate::access::identity::Identities;
-use crate::access::rates::Rates;
-use crate::access::register::Register;
 use crate::advisories::{Advisories, Fetching, Remote};
 use crate::api::form::once::{Marking, Once};
 use crate::api::seen::Memory;
@@ -36,7 +30,7 @@ use crate::blobs::scrub::{Scrub, ScrubSettings};
 use crate::blobs::{BlobEngine, Blobs, BlobsOptions};
 use crate::clock::Clock;
 use crate::closures::Closures;
-use crate::config::{Config, Format, IdentityConfig, StoreConfig};
+use crate::config::{Config, Format, StoreConfig};
 use crate::edge::{self, EdgeError, EdgeHandle};
 use crate::events::{Events, Noticer, Noticing};
 use crate::gate::Gate;
@@ -131,31 +125,6 @@ async fn open_rules(
     Ok((rules, advisories))
 }
 
-/// With the file that has the first admin token.
-async fn open_access(
-    config: &Config,
-    metadata: &Arc<dyn Metadata>,
-    clock: &Clock,
-    metrics: &Metrics,
-) -> Result<(Access, PathBuf), StartError> {
-    let (token, file) = open_token(config.data.clone()).await?;
-    let register = Register::open(Arc::clone(metadata), clock.clone()).await;
-    let register = register.map_err(|fault| start_error("reading the tokens", &fault))?;
-    register.watch();
-    let session = SignedDuration::try_from(config.login.life).unwrap_or(SignedDuration::MAX);
-    let asked = |identity: &IdentityConfig| {
-        Upstream::new(settings::issuer(identity).map_err(|fault| fault.to_string())?, clock.clone())
-            .map_err(|fault| fault.to_string())
-    };
-    let identities = Identities::new(&config.identities, clock, asked);
-    let identities = identities.map_err(StartError::Failed)?;
-    let attempts = Attempts::new(clock.clone(), config.trusted_proxies.clone());
-    let access = Access::new(token, register, session);
-    let trusted = config.trusted_proxies.clone();
-    let rates = Rates::new(settings::rates(config), trusted, clock.clone(), metrics.clone());
-    Ok((access.with_identities(identities).with_attempts(attempts).with_rates(rates), file))
-}
-
 /// After the last client has left, how long what is on its way from upstreams may take to be kept.
 const LANDING: Duration = Duration::from_secs(2);
 
@@ -194,7 +163,7 @@ impl App {
         let (rules, advisories) = open_rules(config, &metadata, &blobs, &clock).await?;
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = pull_store(&metadata, &blobs, &clock, &metrics);
-        let (access, token_file) = open_access(config, &metadata, &clock, &metrics).await?;
+        let (access, token_file) = access::open(config, &metadata, &clock, &metrics).await?;
         let signing = open_signing(config.data.clone()).await?;
         let recorder = open_recorder(config, &metadata, &clock, &metrics);
         let memory = memory_of(&metadata, config);
@@ -332,13 +301,6 @@ impl App {
         }
         tracing::info!(cut = stopped.cut, "stopped");
     }
-}
-
-async fn open_token(data: PathBuf) -> Result<(AdminToken, PathBuf), StartError> {
-    tokio::task::spawn_blocking(move || AdminToken::open(&data))
-        .await
-        .map_err(|fault| start_error("opening the admin token", &fault))?
-        .map_err(|fault| StartError::Failed(fault.to_string()))
 }
 
 /// With the store as everybody has it from here on, and what differs from the last start noted.

@@ -17,6 +17,7 @@ mod limits;
 mod log;
 mod login;
 mod parse;
+mod provider;
 mod read;
 mod recorded;
 mod registry;
@@ -42,11 +43,12 @@ pub use audit::AuditConfig;
 pub use env::EnvSnapshot;
 pub use faults::{ConfigFault, Place};
 pub use files::read_text;
-pub use identity::IdentityConfig;
+pub use identity::{IdentityConfig, is_safe};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub use login::LoginConfig;
 pub use parse::{WrongUrl, base_url, duration as parse_duration};
+pub use provider::ProviderConfig;
 pub use recorded::RecordedConfig;
 pub use registry::{Credentials, Format, RESERVED_NAMES, RegistryConfig};
 pub use requests::RequestsConfig;
@@ -88,6 +90,8 @@ pub struct Config {
     pub requests: RequestsConfig,
     pub audit: AuditConfig,
     pub login: LoginConfig,
+    /// In the order of their names.
+    pub providers: Vec<ProviderConfig>,
     /// In the order of their names.
     pub identities: Vec<IdentityConfig>,
     pub webhooks: WebhooksConfig,
@@ -198,6 +202,8 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
     check_clashes(reader, &names);
     let registries = registry::read(reader, &names);
     let identities = identity::names(reader);
+    let providers = provider::names(reader);
+    let people = provider::read(reader, &providers, root.public_url.as_ref());
     let mut config = Config {
         file,
         listen: root.listen,
@@ -217,6 +223,7 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
         requests: requests::read(reader),
         audit: audit::read(reader),
         login: login::read(reader),
+        providers: people,
         identities: identity::read(reader, &identities),
         webhooks: webhooks::read(reader),
         tls: tls::read(reader),
@@ -226,7 +233,8 @@ fn read_all(reader: &mut Reader<'_>, file: Option<PathBuf>) -> Config {
     };
     config.given = std::mem::take(&mut reader.shown);
     check_circles(reader, &config);
-    let names = names.into_keys().chain(identities.into_keys()).collect();
+    let names =
+        names.into_keys().chain(identities.into_keys()).chain(providers.into_keys()).collect();
     let unknown = reader.env.unknown(&names, &reader.secret_variables);
     reader.faults.extend(unknown);
     config

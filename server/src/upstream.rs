@@ -49,11 +49,14 @@ use self::body::{Pace, Stream};
 use self::clients::Clients;
 use self::credentials::{Pinned, without_userinfo};
 use self::error::place;
-use self::exchange::{Answer, Ask, Line, Verdict, text_header};
+use self::exchange::{Answer, Ask, Line, Sent, Verdict, text_header};
 use self::gunzip::Gunzip;
 use self::media::Expected;
 use self::traffic::{Traffic, Turn};
 use crate::clock::Clock;
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// One configured upstream; clones share its breaker, budget, turns and connections.
 #[derive(Clone, Debug)]
@@ -150,7 +153,7 @@ impl Upstream {
             encoding: "gzip",
             if_none_match: validators.etag,
             if_modified_since: validators.last_modified,
-            body: None,
+            sent: None,
         };
         self.ask_for_document(ask).await
     }
@@ -164,14 +167,34 @@ impl Upstream {
         accept: &str,
         body: Bytes,
     ) -> Result<UpstreamBody, UpstreamError> {
-        let ask = Ask {
-            url: self.below_base(path)?,
-            accept: accept.to_owned(),
-            encoding: "gzip",
-            if_none_match: None,
-            if_modified_since: None,
-            body: Some(body),
-        };
+        let sent = Sent { media_type: JSON, body, credentials: None, once: false };
+        self.answer_of(self.below_base(path)?, accept, "gzip", sent).await
+    }
+
+    /// Sends a form to a place that a document of the upstream named, and asks for what answers it. What
+    /// is in it counts once: it goes to that place alone, and is sent a single time. A refusal
+    /// (400, 401) is an answer.
+    pub async fn submit(
+        &self,
+        url: Url,
+        accept: &str,
+        form: Bytes,
+        credentials: Option<Credentials>,
+    ) -> Result<UpstreamBody, UpstreamError> {
+        let sent = Sent { media_type: FORM, body: form, credentials, once: true };
+        self.answer_of(self.elsewhere(url)?, accept, "identity", sent).await
+    }
+
+    async fn answer_of(
+        &self,
+        url: Url,
+        accept: &str,
+        encoding: &'static str,
+        sent: Sent,
+    ) -> Result<UpstreamBody, UpstreamError> {
+        let (accept, sent) = (accept.to_owned(), Some(sent));
+        let (if_none_match, if_modified_since) = (None, None);
+        let ask = Ask { url, accept, encoding, if_none_match, if_modified_since, sent };
         match self.ask_for_document(ask).await? {
             DocumentAnswer::Found(body) => Ok(body),
             DocumentAnswer::NotModified => {
@@ -207,7 +230,7 @@ impl Upstream {
             encoding: "identity",
             if_none_match: None,
             if_modified_since: None,
-            body: None,
+            sent: None,
         };
         let deadline = Instant::now() + self.0.settings.deadlines.total_artifact;
         let limit = self.0.settings.limits.artifact;
@@ -238,7 +261,7 @@ impl Upstream {
             };
             let error = settle(&mut turn, failure.error, failure.verdict);
             drop(turn);
-            if failure.verdict != Verdict::Retry {
+            if failure.verdict != Verdict::Retry || ask.is_once() {
                 return Err(error);
             }
             let Some(wait) = waits.next() else { return Err(error) };
@@ -331,8 +354,8 @@ impl Upstream {
         }
         if !self.0.line.configured.names(&url) {
             return Err(refused(format!(
-                "what it says of a package leads to {}, which is not its own host; if that is meant, \
-                 add the host to allow_hosts of this registry",
+                "what it says leads to {}, which is not its own host; if that is meant, add the host to \
+                 its allow_hosts",
                 place(&url)
             )));
         }

@@ -15,6 +15,7 @@ mod noticed;
 mod npm;
 mod powercut;
 mod process;
+mod provider;
 mod pull;
 mod readme;
 mod setup;

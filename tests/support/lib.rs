@@ -16,6 +16,7 @@ pub mod npm;
 pub mod package_managers;
 pub mod powercut;
 pub mod prompts;
+pub mod provider;
 pub mod publish;
 pub mod receiver;
 pub mod server;

@@ -62,12 +62,16 @@ struct Running {
     accepting: JoinHandle<()>,
 }
 
+/// Answers one path by what it is asked.
+pub type Handler = Arc<dyn Fn(&Recorded) -> Answer + Send + Sync>;
+
 /// What the connections share.
 pub(crate) struct Ground {
     pub address: SocketAddr,
     pub base: Url,
     pub shelf: Mutex<Shelf>,
     pub places: Mutex<BTreeMap<String, Answer>>,
+    pub handlers: Mutex<BTreeMap<String, Handler>>,
     pub advisories: Mutex<Vec<Advisory>>,
     pub signer: Mutex<Option<Signer>>,
     pub scripts: Scripts,
@@ -101,6 +105,7 @@ impl ScriptedUpstream {
             base,
             shelf: Mutex::default(),
             places: Mutex::default(),
+            handlers: Mutex::default(),
             advisories: Mutex::default(),
             signer: Mutex::default(),
             scripts: Scripts::default(),
@@ -194,6 +199,15 @@ impl ScriptedUpstream {
 
     pub fn put(&self, path: &str, answer: Answer) {
         self.ground().places.lock().insert(path.to_owned(), answer);
+    }
+
+    /// Answers a path, whatever the method, by what it is asked.
+    pub fn handle(
+        &self,
+        path: &str,
+        handler: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
+    ) {
+        self.ground().handlers.lock().insert(path.to_owned(), Arc::new(handler));
     }
 
     pub fn remove(&self, path: &str) {

@@ -13,7 +13,7 @@ mod jwt;
 mod keys;
 
 pub use self::jwt::Sent;
-pub use self::keys::{Issuer, MAX_DOCUMENT};
+pub use self::keys::{Endpoints, Issuer, MAX_DOCUMENT};
 use crate::upstream::UpstreamError;
 
 /// Why a token is not taken, for the log.

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::attempts::{Attempt, Wait};
 use super::passwords::PasswordError;
 use super::register::{Created, NewSession, RegisterError};
 use super::rights::Rights;
-use super::secret::TokenKind;
+use super::secret::{Hash, TokenKind};
 use super::table::{Gone, Whose};
 use super::{Access, Person};
 use crate::audit::{Action, Entry};
@@ -112,7 +112,7 @@ impl Access {
         if let (Some(attempts), Some(attempt)) = (&self.attempts, &attempt) {
             attempts.succeeded(attempt);
         }
-        self.begin_session(name, team, LOGIN).await
+        self.begin_session(name, team, LOGIN, None).await
     }
 
     fn begin_attempt(&self, name: &str, from: &Origin<'_>) -> Result<Option<Attempt>, Wait> {
@@ -121,12 +121,13 @@ impl Access {
         attempts.begin(address, name).map(Some)
     }
 
-    /// For somebody who has proved who they are.
+    /// For somebody who has proved who they are; `once` is what the proof is known by.
     pub async fn begin_session(
         &self,
         name: &str,
         team: Option<&str>,
         origin: &str,
+        once: Option<(Hash, Timestamp)>,
     ) -> Result<Created, LoginError> {
         let teams = self.register.teams_of(name)?;
         let team = match team {
@@ -140,7 +141,7 @@ impl Access {
         let new = NewSession {
             kind: TokenKind::Person,
             name: name.to_owned(),
-            once: None,
+            once,
             owner: name.to_owned(),
             team,
             // As far as they may themselves.

@@ -6,6 +6,7 @@
 //! administer, and to be given its new secret takes all that it can do.
 
 mod change;
+mod entering;
 mod roles;
 mod sessions;
 mod teams;

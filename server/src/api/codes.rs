@@ -47,6 +47,11 @@ pub const CODES: &[Code] = &[
     ),
     code("exchanged-already", &[409], "What was sent was exchanged before."),
     code(
+        "foreign-origin",
+        &[403],
+        "A change by the session of a browser did not come from a page of this garth.",
+    ),
+    code(
         "import-failed",
         &[500],
         "The import failed inside garth; its log says why. Nothing changed.",
@@ -105,6 +110,13 @@ pub const CODES: &[Code] = &[
         &[503],
         "The audit log cannot be read or signed now, so nothing is proved.",
     ),
+    code(
+        "login-not-begun",
+        &[400],
+        "This browser did not begin the login that came back, or too long ago.",
+    ),
+    code("login-not-taken", &[401], "What came back from the provider proves nothing."),
+    code("login-refused", &[403], "The provider did not let the person in."),
     code("made-by-file", &[409], "The rule stands in a policy file, and is changed there."),
     code("missing-package", &[400], "The query has to say which package is meant."),
     code(
@@ -125,6 +137,7 @@ pub const CODES: &[Code] = &[
     code("no-such-advisory", &[404], "There is no such advisory."),
     code("no-such-delivery", &[404], "There is no such delivery."),
     code("no-such-path", &[404], "The API has no such path."),
+    code("no-such-provider", &[404], "There is no such provider."),
     code("no-such-registry", &[404], "There is no such registry."),
     code("no-such-request", &[404], "There is no such request."),
     code(
@@ -151,6 +164,7 @@ pub const CODES: &[Code] = &[
     code("not-served-yet", &[501], "This garth cannot do it for packages of this ecosystem yet."),
     code("out-of-range", &[400], "The log has no such entry, or was never of this size."),
     code("own-approval", &[403], "Nobody approves what they asked for themselves."),
+    code("provider-unavailable", &[503], "The provider at which people log in cannot be asked."),
     code("published-here", &[409], "It was published here, and what is published here stays."),
     code(
         "rules-unavailable",

@@ -3,6 +3,8 @@
 
 mod page;
 
+pub(super) use page::escape;
+
 use std::sync::LazyLock;
 
 use actix_web::http::header::{

@@ -1,7 +1,7 @@
 //! `/events`: what happens here, as it happens.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use policies::rules::Pattern;
 use serde::Deserialize;
@@ -88,10 +88,12 @@ fn holder(by: &Person) -> String {
 /// Asks again who sent the request: a token ends, and its rights change.
 fn still(access: Access, sent: &HeaderMap) -> Box<dyn Fn() -> Option<Sight>> {
     let mut headers = HeaderMap::new();
-    for value in sent.get_all(AUTHORIZATION) {
-        headers.append(AUTHORIZATION, value.clone());
+    for name in [AUTHORIZATION, COOKIE] {
+        for value in sent.get_all(&name) {
+            headers.append(name.clone(), value.clone());
+        }
     }
-    Box::new(move || match access.caller(&headers) {
+    Box::new(move || match access.caller_or_session(&headers).0 {
         Caller::Known(person) => Sight::of(&person),
         Caller::Anonymous | Caller::Unknown | Caller::Invalid(_) => None,
     })

@@ -1,7 +1,7 @@
 //! `/login` and `/me`: who somebody is, by a name and a password, and until when.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::header::{CACHE_CONTROL, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub fn endpoints() -> Vec<Endpoint> {
             .problems(&["no-such-user", "no-such-team", "no-randomness", "not-hashed"]),
         delete("log_out", "/login", Needs::Token, "Ends the login by which it is asked", log_out)
             .answers_nothing("It lets nobody in any more.")
+            .problem("no-login"),
+        post("end_session", "/logout", Needs::Token, "The same, as a page can ask it", log_out)
+            .answers_nothing("It lets nobody in any more, and the browser forgets its session.")
             .problem("no-login"),
         get("show_me", "/me", Needs::Token, "Who asks, and what they may", me)
             .answers::<MeView>(200, "Who asks."),
@@ -84,13 +87,22 @@ pub async fn log_in(
 }
 
 /// Ends the login by which this is asked.
-pub async fn log_out(api: web::Data<Api>, by: By) -> Result<HttpResponse, Problem> {
+pub async fn log_out(
+    api: web::Data<Api>,
+    by: By,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let ended = match by.token.as_deref() {
         Some(token) => api.access.register().end(&by, token).await?,
         None => None,
     };
     if ended.is_some() {
-        return Ok(HttpResponse::NoContent().finish());
+        let mut response = HttpResponse::NoContent();
+        let sessions = api.access.providers().sessions();
+        if let Some(sessions) = sessions.filter(|all| all.token(request.headers()).is_some()) {
+            response.insert_header((SET_COOKIE, sessions.clear()));
+        }
+        return Ok(response.finish());
     }
     let detail = "this token came of no login: garth token revoke ends it";
     Err(Problem::new(StatusCode::CONFLICT, "no-login", detail))

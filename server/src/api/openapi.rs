@@ -18,7 +18,7 @@ const ABOUT: &str = "Everything that the commands of garth do, for programs. Bod
                      operation says in `x-garth-right` which right a token needs for it.";
 
 /// The groups of endpoints, by the first part of their paths.
-const GROUPS: [(&str, &str); 20] = [
+const GROUPS: [(&str, &str); 21] = [
     ("advisories", "What is known to be wrong with versions."),
     ("closures", "What would be installed with a package."),
     ("decisions", "What is decided of a version, and why."),
@@ -26,7 +26,8 @@ const GROUPS: [(&str, &str); 20] = [
     ("events", "What happens, as it happens."),
     ("forget", "Dropping what an upstream said of a name that is published here."),
     ("log", "What was done, by whom and why."),
-    ("login", "Logging in by a name and a password."),
+    ("login", "Logging in by a name and a password, or at a provider."),
+    ("logout", "Ending a login."),
     ("me", "Who asks."),
     ("observed", "What would have been refused if nobody had only observed."),
     ("openapi.json", "This document."),

@@ -250,7 +250,8 @@ pub async fn create(
         None => None,
     };
     let kind = if service { TokenKind::Service } else { TokenKind::Person };
-    let new = NewUser { name, kind, teams, roles, password };
+    let bound = std::collections::BTreeMap::new();
+    let new = NewUser { name, kind, teams, roles, password, bound };
     let made = UserView::from(api.access.register().create_user(&by, new).await?);
     let location = format!("/api/v1/users/{}", made.name);
     Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(made))

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::rates::TooOften;
 use crate::access::register::RegisterError;
+use crate::access::session::ForeignOrigin;
 use crate::access::table::Gone;
 use crate::metadata::MetadataError;
 use crate::rules::ChangeError;
@@ -161,6 +162,12 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         self.response()
+    }
+}
+
+impl From<ForeignOrigin> for Problem {
+    fn from(fault: ForeignOrigin) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "foreign-origin", fault.to_string())
     }
 }
 

@@ -151,7 +151,7 @@ pub async fn create(
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
     let body: AskBody = json_body(&request, body, "the request")?;
-    let caller = api.access.caller(request.headers());
+    let (caller, _) = api.access.caller_or_session(request.headers());
     let mut who = Who::of_request(&caller, &request);
     if !who.verified {
         who.name = body.name.as_deref().and_then(Who::self_given);

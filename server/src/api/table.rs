@@ -19,7 +19,7 @@ use utoipa::openapi::{RefOr, Response, Schema};
 use super::form::version::Deprecated;
 use super::{
     Api, advisories, closures, decisions, docs, events, exchange, forget, log, login, people,
-    recorded, requests, roles, rules, teams, tokens, trials, webhooks,
+    providers, recorded, requests, roles, rules, teams, tokens, trials, webhooks,
 };
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -43,6 +43,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         roles::endpoints(),
         people::endpoints(),
         login::endpoints(),
+        providers::endpoints(),
         teams::endpoints(),
         events::endpoints(),
         webhooks::endpoints(),

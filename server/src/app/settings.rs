@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix_web::http::Method;
+use url::Url;
 
 use super::StartError;
 use crate::access::issuer::MAX_DOCUMENT;
 use crate::access::rates::RateSettings;
 use crate::closures::ClosureLimits;
-use crate::config::{self, Config, IdentityConfig, RegistryConfig};
+use crate::config::{self, Config, IdentityConfig, ProviderConfig, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
 use crate::recorded::RecordedSettings;
@@ -149,13 +150,30 @@ pub fn upstream(
     }))
 }
 
-/// Where the keys of pipelines' tokens are asked for: little, soon, or not at all.
-pub fn issuer(identity: &IdentityConfig) -> Result<UpstreamSettings, StartError> {
+/// Where the keys of pipelines' tokens are asked for.
+pub fn identity(identity: &IdentityConfig) -> Result<UpstreamSettings, StartError> {
+    let IdentityConfig { name, url, allow_hosts, certificate_authority, .. } = identity;
+    issuer(format!("identity.{name}"), url, allow_hosts, certificate_authority.as_deref())
+}
+
+/// Where people log in.
+pub fn provider(provider: &ProviderConfig) -> Result<UpstreamSettings, StartError> {
+    let ProviderConfig { name, url, allow_hosts, certificate_authority, .. } = provider;
+    issuer(format!("login.provider.{name}"), url, allow_hosts, certificate_authority.as_deref())
+}
+
+/// It says little, soon, or not at all.
+fn issuer(
+    name: String,
+    url: &Url,
+    allow_hosts: &[String],
+    certificate_authority: Option<&Path>,
+) -> Result<UpstreamSettings, StartError> {
     const WHOLE: Duration = Duration::from_secs(10);
     const EACH: Duration = Duration::from_secs(5);
-    let roots = identity.certificate_authority.as_deref().map(read_roots).transpose()?;
+    let roots = certificate_authority.map(read_roots).transpose()?;
     Ok(UpstreamSettings {
-        allow_hosts: identity.allow_hosts.clone(),
+        allow_hosts: allow_hosts.to_vec(),
         deadlines: Deadlines {
             connect: EACH,
             headers: EACH,
@@ -172,7 +190,7 @@ pub fn issuer(identity: &IdentityConfig) -> Result<UpstreamSettings, StartError>
         },
         retries: Retries { attempts: 2, ..Retries::default() },
         extra_roots: roots.into_iter().collect(),
-        ..UpstreamSettings::new(format!("identity.{}", identity.name), identity.url.clone())
+        ..UpstreamSettings::new(name, url.clone())
     })
 }
 

@@ -1,21 +1,32 @@
 //! `garth login`, `logout`, `whoami`: who the commands are to a server.
 
+mod browser;
+
 use clap::Args;
 
 use super::Exit;
-use super::client::{Client, Logins, ServerArgs};
+use super::client::{Client, ClientError, Logins, ServerArgs};
 use super::talk::{print, print_json, with_client, with_server};
 use super::user::ask;
 use crate::api::login::{LoginRequest, MeView};
 use crate::api::tokens::CreatedView;
 use crate::config::EnvSnapshot;
 
-/// Log in by name and password: the commands are you to this server, for some hours
+/// Log in by name and password, or in a browser: the commands are you to this server, for some hours
 #[derive(Args, Debug)]
 pub struct Login {
     /// Your name there [default: that of your user on this machine] [env: USER]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "browser")]
     name: Option<String>,
+    /// Log in at a provider, in a browser on this machine, and not by a password
+    #[arg(long)]
+    browser: bool,
+    /// At which provider [default: the only one that the server has]
+    #[arg(long, value_name = "NAME", requires = "browser")]
+    provider: Option<String>,
+    /// Wait at this port of 127.0.0.1, for a browser elsewhere whose port leads here [default: any]
+    #[arg(long, value_name = "PORT", requires = "browser", value_parser = clap::value_parser!(u16).range(1024..))]
+    port: Option<u16>,
     /// The team as one of which you ask [default: the first one of yours]
     #[arg(long, value_name = "TEAM")]
     team: Option<String>,
@@ -42,7 +53,11 @@ pub struct Whoami {
 
 impl Login {
     pub fn run(self, env: &EnvSnapshot) -> Exit {
-        let Self { name, team, server } = self;
+        if self.browser { self.by_browser(env) } else { self.by_password(env) }
+    }
+
+    fn by_password(self, env: &EnvSnapshot) -> Exit {
+        let Self { name, team, server, .. } = self;
         let Some(name) = name.or_else(|| env.get("USER").map(str::to_owned)) else {
             eprintln!("garth: say who you are: --name NAME");
             return Exit::Failed;
@@ -60,17 +75,34 @@ impl Login {
             async |client: Client| {
                 let asked = LoginRequest { name, password, team };
                 let (made, _): (CreatedView, bool) = client.post(&["login"], &asked).await?;
-                logins
-                    .keep(client.base(), &made.secret)
-                    .map_err(super::client::ClientError::Unasked)?;
-                let until =
-                    made.token.expires.map(|at| format!(" until {at:.0}")).unwrap_or_default();
-                let team = made.token.team.map(|team| format!(" of {team}")).unwrap_or_default();
-                eprintln!("logged in to {} as {}{team}{until}", client.base(), made.token.owner);
-                Ok(Exit::Done)
+                keep(logins, &client, made)
             },
         )
     }
+
+    fn by_browser(self, env: &EnvSnapshot) -> Exit {
+        let Self { provider, port, team, server, .. } = self;
+        let logins = match Logins::of(env) {
+            Ok(logins) => logins,
+            Err(fault) => return failed(&fault),
+        };
+        with_client(
+            || Client::without_token(&server, env),
+            async |client: Client| {
+                let asked = browser::Asked { provider, port, team };
+                let made = browser::log_in(&client, asked).await?;
+                keep(logins, &client, made)
+            },
+        )
+    }
+}
+
+fn keep(logins: Logins, client: &Client, made: CreatedView) -> Result<Exit, ClientError> {
+    logins.keep(client.base(), &made.secret).map_err(ClientError::Unasked)?;
+    let until = made.token.expires.map(|at| format!(" until {at:.0}")).unwrap_or_default();
+    let team = made.token.team.map(|team| format!(" of {team}")).unwrap_or_default();
+    eprintln!("logged in to {} as {}{team}{until}", client.base(), made.token.owner);
+    Ok(Exit::Done)
 }
 
 impl Logout {
@@ -89,7 +121,7 @@ impl Logout {
                 let client = client.with_token(token);
                 let ended = client.delete(&["login"]).await;
                 // What is forgotten here can not be used here, whatever the server says of it.
-                logins.forget(client.base()).map_err(super::client::ClientError::Unasked)?;
+                logins.forget(client.base()).map_err(ClientError::Unasked)?;
                 ended?;
                 eprintln!("logged out of {}", client.base());
                 Ok(Exit::Done)

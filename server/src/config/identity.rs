@@ -124,7 +124,10 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Identi
                 .remedy("say which pipelines are meant: claims = { repository = \"acme/*\" }"),
         );
     }
-    let url = issuer.as_deref().and_then(|issuer| read_issuer(reader, issuer));
+    let url = issuer.as_deref().and_then(|issuer| {
+        let place = reader.place("identity.*.issuer")?;
+        read_issuer(reader, &place, issuer)
+    });
     let rights = read_rights(reader);
     let read = IdentityConfig {
         name: name.to_owned(),
@@ -135,7 +138,7 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Identi
         team: reader.text("identity.*.team"),
         rights,
         life: reader.duration("identity.*.life"),
-        allow_hosts: read_hosts(reader),
+        allow_hosts: read_hosts(reader, "identity.*.allow_hosts"),
         certificate_authority: tls::existing_file(reader, "identity.*.certificate_authority"),
     };
     Some(read)
@@ -152,14 +155,18 @@ fn required(reader: &mut Reader<'_>, key: &str, place: &Place) -> Option<String>
 }
 
 /// What is asked for keys over plain http could be anybody.
-fn read_issuer(reader: &mut Reader<'_>, issuer: &str) -> Option<Url> {
-    let place = reader.place("identity.*.issuer")?;
-    let url = parse::base_url(issuer).ok().filter(|url| url.scheme() == "https" || is_here(url));
+pub(super) fn read_issuer(reader: &mut Reader<'_>, place: &Place, issuer: &str) -> Option<Url> {
+    let url = parse::base_url(issuer).ok().filter(is_safe);
     if url.is_none() {
-        let fault = ConfigFault::new(&place, "expected the https URL of an issuer");
+        let fault = ConfigFault::new(place, "expected the https URL of an issuer");
         reader.fault(fault.remedy("write it as its tokens do: \"https://ci.example.com\""));
     }
     url
+}
+
+/// Nobody reads along: https, or this machine.
+pub fn is_safe(url: &Url) -> bool {
+    url.scheme() == "https" || is_here(url)
 }
 
 fn is_here(url: &Url) -> bool {
@@ -184,8 +191,8 @@ fn read_rights(reader: &mut Reader<'_>) -> Rights {
     }
 }
 
-fn read_hosts(reader: &mut Reader<'_>) -> Vec<String> {
-    let hosts = reader.texts("identity.*.allow_hosts");
+pub(super) fn read_hosts(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
+    let hosts = reader.texts(key);
     let mut parsed = Vec::new();
     for (place, host) in hosts {
         match parse::host(&host) {

@@ -15,7 +15,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[SettingDoc {
     key: "login.life",
     kind: Kind::duration(300, 30 * 86_400),
     default: Some("12h"),
-    text: "How long somebody is logged in by a password: by `garth login`, by `npm login`, by the API.",
+    text: "How long somebody is logged in: by `garth login`, by `npm login`, by the API, in a browser.",
 }];
 
 pub(super) fn read(reader: &mut Reader<'_>) -> LoginConfig {

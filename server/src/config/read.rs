@@ -25,7 +25,7 @@ pub(super) struct Reader<'a> {
     pub base: PathBuf,
     pub env: &'a EnvSnapshot,
     pub arguments: Vec<Argument>,
-    /// The registry or identity whose settings are read; stands for the `*` of a key.
+    /// The registry, identity or provider whose settings are read; stands for the `*` of a key.
     pub registry: Option<String>,
     pub faults: Vec<ConfigFault>,
     /// Parts of the file could not be read, so what seems to be missing may be there.

@@ -7,13 +7,13 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{
-    advisories, audit, identity, limits, log, login, recorded, registry, requests, root, store,
-    tls, upstream, webhooks,
+    advisories, audit, identity, limits, log, login, provider, recorded, registry, requests, root,
+    store, tls, upstream, webhooks,
 };
 
 #[derive(Clone, Copy, Debug)]
 pub struct SettingDoc {
-    /// The dotted key; `*` stands for the name of a registry or an identity.
+    /// The dotted key; `*` stands for the name of a registry, an identity or a provider.
     pub key: &'static str,
     pub kind: Kind,
     /// As it would be written; `None` where the setting is left out.
@@ -62,6 +62,7 @@ pub fn settings() -> &'static [SettingDoc] {
             requests::SETTINGS,
             audit::SETTINGS,
             login::SETTINGS,
+            provider::SETTINGS,
             identity::SETTINGS,
             webhooks::SETTINGS,
             tls::SETTINGS,

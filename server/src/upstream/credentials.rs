@@ -51,6 +51,11 @@ impl Credentials {
         Self::basic(&decoded(url.username())?, &password).map(Some)
     }
 
+    /// For a request to the one place that they are meant for.
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
     fn of(header: &str) -> Result<Self, UnsendableCredentials> {
         let mut value = HeaderValue::from_str(header).map_err(|_| UnsendableCredentials)?;
         value.set_sensitive(true);

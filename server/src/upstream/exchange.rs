@@ -11,7 +11,7 @@ use url::Url;
 use super::addresses::{Configured, ForbiddenAddress};
 use super::causes::{Fault, fault_of};
 use super::clients::Clients;
-use super::credentials::Pinned;
+use super::credentials::{Credentials, Pinned};
 use super::error::{UpstreamError, place};
 use super::redirects::Trail;
 use super::retry::parse_retry_after;
@@ -27,8 +27,20 @@ pub struct Ask {
     pub encoding: &'static str,
     pub if_none_match: Option<String>,
     pub if_modified_since: Option<String>,
-    /// JSON that is sent along; the question is a POST then.
-    pub body: Option<Bytes>,
+    /// The question is a POST then.
+    pub sent: Option<Sent>,
+}
+
+/// What is sent along.
+#[derive(Debug)]
+pub struct Sent {
+    pub media_type: &'static str,
+    pub body: Bytes,
+    /// For this request alone.
+    pub credentials: Option<Credentials>,
+    /// It is for one place and one time: no redirect is followed, nothing is tried again, and a
+    /// refusal of it is an answer.
+    pub once: bool,
 }
 
 impl Ask {
@@ -39,7 +51,14 @@ impl Ask {
     /// A redirect of a POST is followed only where it means the same question at another place;
     /// the others would make it a GET.
     fn follows(&self, status: StatusCode) -> bool {
-        self.body.is_none() || matches!(status.as_u16(), 307 | 308)
+        match &self.sent {
+            None => true,
+            Some(sent) => !sent.once && matches!(status.as_u16(), 307 | 308),
+        }
+    }
+
+    pub fn is_once(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.once)
     }
 }
 
@@ -119,12 +138,12 @@ impl Line {
     }
 
     fn request(&self, client: &Client, ask: &Ask, url: &Url) -> RequestBuilder {
-        let asked = match &ask.body {
+        let asked = match &ask.sent {
             None => client.get(url.clone()),
-            Some(body) => client
+            Some(sent) => client
                 .post(url.clone())
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(body.clone()),
+                .header(header::CONTENT_TYPE, sent.media_type)
+                .body(sent.body.clone()),
         };
         let mut request = asked
             .header(header::ACCEPT, &ask.accept)
@@ -136,7 +155,9 @@ impl Line {
         if let Some(date) = &ask.if_modified_since {
             request = request.header(header::IF_MODIFIED_SINCE, date);
         }
-        if let Some(credentials) = self.credentials.header_for(url) {
+        let own = ask.sent.as_ref().and_then(|sent| sent.credentials.as_ref());
+        let own = own.filter(|_| *url == ask.url).map(Credentials::header);
+        if let Some(credentials) = own.or_else(|| self.credentials.header_for(url)) {
             request = request.header(header::AUTHORIZATION, credentials);
         }
         request
@@ -146,13 +167,14 @@ impl Line {
         let status = response.status();
         match status.as_u16() {
             200 | 203 => Ok(Answer::Found { response: Box::new(response), url }),
-            201 | 202 | 204 if ask.body.is_some() => {
+            201 | 202 | 204 if ask.sent.is_some() => {
                 Ok(Answer::Found { response: Box::new(response), url })
             }
+            400 | 401 if ask.is_once() => Ok(Answer::Found { response: Box::new(response), url }),
             304 if ask.is_conditional() => Ok(Answer::NotModified),
             404 | 410 => Err(self.absent()),
             // Where nothing takes a POST there is nobody to ask this.
-            405 | 501 if ask.body.is_some() => Err(self.absent()),
+            405 | 501 if ask.sent.is_some() => Err(self.absent()),
             401 | 403 | 407 => {
                 let cause = self.locked_out(&url, status, response.headers());
                 Err(self.refused(cause, Verdict::Answered))
@@ -189,7 +211,7 @@ impl Line {
                 "{at} answered {status}; credentials go to the upstream's own host only"
             );
         }
-        let setting = format!("[registry.{}]", self.upstream);
+        let setting = self.setting();
         let mut text = if self.credentials.exist() {
             format!(
                 "the upstream refuses our credentials: {at} answered {status}; check token, or \
@@ -207,6 +229,15 @@ impl Line {
             text.push_str(", to which no credentials are sent");
         }
         text
+    }
+
+    /// The part of garth.toml that speaks of this upstream.
+    fn setting(&self) -> String {
+        if self.upstream.contains('.') {
+            format!("[{}]", self.upstream)
+        } else {
+            format!("[registry.{}]", self.upstream)
+        }
     }
 
     fn absent(&self) -> Failure {
@@ -250,8 +281,8 @@ impl Line {
 
     fn forbidden(&self, refused: &ForbiddenAddress) -> Failure {
         let cause = format!(
-            "{refused}; if it belongs to this upstream, name it in allow_hosts in [registry.{}]",
-            self.upstream
+            "{refused}; if it belongs to this upstream, name it in allow_hosts in {}",
+            self.setting()
         );
         self.refused(cause, Verdict::NotAsked)
     }

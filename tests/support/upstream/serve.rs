@@ -117,6 +117,10 @@ async fn respond(ground: &Ground, wire: &mut Wire, unread: &mut Vec<u8>) -> io::
 /// What an honest registry says.
 fn truthful(ground: &Ground, request: &Recorded) -> Answer {
     let path = request.path.as_str();
+    let handler = ground.handlers.lock().get(path).cloned();
+    if let Some(handler) = handler {
+        return handler(request);
+    }
     if request.method == "POST"
         && let Some(answer) = advisories::answer(ground, request)
     {

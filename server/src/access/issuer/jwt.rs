@@ -55,6 +55,8 @@ pub struct Sent<'a> {
     pub kid: Option<String>,
     /// Who it says has issued it: by this its key is looked for.
     pub issuer: String,
+    /// It says that it is for asking others, and no proof of who somebody is.
+    pub is_access_token: bool,
     signed: &'a str,
     signature: &'a str,
     claims: Map<String, Value>,
@@ -82,16 +84,18 @@ impl<'a> Sent<'a> {
         if header.zip.is_some() || header.enc.is_some() {
             return Err(Doubt::Shape("it is packed or encrypted"));
         }
-        if header.typ.is_some_and(|typ| !matches!(&*typ, "JWT" | "jwt" | "at+jwt")) {
-            return Err(Doubt::Shape("it is of another type"));
-        }
+        let is_access_token = match header.typ.as_deref() {
+            None | Some("JWT" | "jwt") => false,
+            Some("at+jwt") => true,
+            Some(_) => return Err(Doubt::Shape("it is of another type")),
+        };
         let algorithm =
             algorithm(&header.alg).ok_or(Doubt::Shape("its algorithm is not taken here"))?;
         if header.kid.as_ref().is_some_and(|kid| kid.len() > LONGEST_KID) {
             return Err(Doubt::Shape("the name of its key is too long"));
         }
         let issuer = claims.get("iss").and_then(Value::as_str).ok_or(Doubt::Issuer)?.to_owned();
-        Ok(Self { algorithm, kid: header.kid, issuer, signed, signature, claims })
+        Ok(Self { algorithm, kid: header.kid, issuer, is_access_token, signed, signature, claims })
     }
 
     /// Its claims, if the key is that of the signature.

@@ -1,5 +1,6 @@
-//! An issuer's keys: asked for where garth.toml says that it is, kept for an hour, and asked for again
-//! when a token names one that is not among them, once a minute at most.
+//! What an issuer says of itself, its keys above all: asked for where garth.toml says that it is, kept
+//! for an hour, and asked for again when a token names a key that is not among them, once a minute at
+//! most.
 
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use url::Url;
 
 use super::{Doubt, Failure, jwt};
 use crate::clock::Clock;
-use crate::upstream::{ArtifactTarget, DocumentAnswer, Upstream, UpstreamBody, UpstreamError};
+use crate::upstream::{
+    ArtifactTarget, Credentials, DocumentAnswer, Upstream, UpstreamBody, UpstreamError,
+};
 
 /// After this they are asked for again before one is believed.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
@@ -45,6 +48,7 @@ impl std::fmt::Debug for Issuer {
 #[derive(Default)]
 struct Known {
     keys: Arc<[Key]>,
+    endpoints: Arc<Endpoints>,
     /// When they were given.
     since: Option<Timestamp>,
     /// When the issuer was last asked.
@@ -63,6 +67,24 @@ struct Key {
 struct Discovery {
     issuer: String,
     jwks_uri: Url,
+    #[serde(flatten)]
+    endpoints: Endpoints,
+}
+
+/// Where people log in, and how their answers are taken. An issuer that is for pipelines alone says
+/// nothing of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Endpoints {
+    #[serde(default, rename = "authorization_endpoint")]
+    pub authorization: Option<String>,
+    #[serde(default, rename = "token_endpoint")]
+    pub token: Option<String>,
+    /// It says with each answer who it is (RFC 9207).
+    #[serde(default, rename = "authorization_response_iss_parameter_supported")]
+    pub says_issuer: bool,
+    /// How a client proves who it is; none is said for the usual one, which is basic.
+    #[serde(default, rename = "token_endpoint_auth_methods_supported")]
+    pub client_proofs: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -98,8 +120,47 @@ impl Issuer {
         })
     }
 
+    /// What it says of where people log in.
+    pub async fn endpoints(&self) -> Result<Arc<Endpoints>, UpstreamError> {
+        if !self.is_fresh(FRESH) {
+            self.refresh().await;
+        }
+        let known = self.known.read();
+        if self.is_recent(known.since, KEPT) {
+            return Ok(Arc::clone(&known.endpoints));
+        }
+        let fault = known.fault.clone();
+        Err(fault.unwrap_or_else(|| self.broken("it has not answered yet")))
+    }
+
+    /// Its name, letter by letter.
+    pub fn name(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Sends a form to one of its endpoints, once.
+    pub async fn submit<T: serde::de::DeserializeOwned>(
+        &self,
+        endpoint: Url,
+        form: String,
+        credentials: Option<Credentials>,
+    ) -> Result<T, UpstreamError> {
+        let answer =
+            self.upstream.submit(endpoint, "application/json", form.into(), credentials).await?;
+        self.read(answer).await
+    }
+
+    /// For a fault of what it says.
+    pub fn broken(&self, cause: &str) -> UpstreamError {
+        UpstreamError::Broken { upstream: self.upstream.name().to_owned(), cause: cause.to_owned() }
+    }
+
     fn is_fresh(&self, within: SignedDuration) -> bool {
         let since = self.known.read().since;
+        self.is_recent(since, within)
+    }
+
+    fn is_recent(&self, since: Option<Timestamp>, within: SignedDuration) -> bool {
         since.is_some_and(|since| self.clock.now().duration_since(since) < within)
     }
 
@@ -112,10 +173,11 @@ impl Issuer {
         }
         self.known.write().asked = Some(now);
         match self.fetch().await {
-            Ok(keys) => {
+            Ok((keys, endpoints)) => {
                 tracing::info!(issuer = self.issuer, keys = keys.len(), "keys of an issuer read");
                 let mut known = self.known.write();
                 (known.keys, known.since, known.fault) = (keys.into(), Some(now), None);
+                known.endpoints = Arc::new(endpoints);
             }
             Err(fault) => {
                 tracing::warn!(issuer = self.issuer, %fault, "the keys of an issuer can not be read");
@@ -124,7 +186,7 @@ impl Issuer {
         }
     }
 
-    async fn fetch(&self) -> Result<Vec<Key>, UpstreamError> {
+    async fn fetch(&self) -> Result<(Vec<Key>, Endpoints), UpstreamError> {
         let answer = self.upstream.document(WELL_KNOWN, JSON, None).await?;
         let DocumentAnswer::Found(body) = answer else {
             return Err(self.broken("nothing was known to be unchanged"));
@@ -137,7 +199,8 @@ impl Issuer {
         let set: KeySet = self.read(self.upstream.artifact(target).await?).await?;
         // What is of no use here is left out, not the rest with it.
         let keys = set.keys.into_iter().take(MAX_KEYS);
-        Ok(keys.filter_map(|key| read_key(serde_json::from_value(key).ok()?)).collect())
+        let keys = keys.filter_map(|key| read_key(serde_json::from_value(key).ok()?)).collect();
+        Ok((keys, discovery.endpoints))
     }
 
     async fn read<T: serde::de::DeserializeOwned>(
@@ -149,10 +212,6 @@ impl Issuer {
             bytes.extend_from_slice(&piece);
         }
         serde_json::from_slice(&bytes).map_err(|_| self.broken("not the JSON that belongs there"))
-    }
-
-    fn broken(&self, cause: &str) -> UpstreamError {
-        UpstreamError::Broken { upstream: self.upstream.name().to_owned(), cause: cause.to_owned() }
     }
 }
 

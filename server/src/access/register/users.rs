@@ -4,7 +4,7 @@
 //! it. One who is removed stays on record, so that nobody who is called the same later has the tokens
 //! of before.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use policies::rules::nearest;
@@ -21,7 +21,7 @@ use crate::metadata::records::{RevokedRecord, Stored, UserRecord, read_stored};
 
 const MAX_NAME: usize = 100;
 /// Teams of one person.
-const MAX_TEAMS_OF_ONE: usize = 20;
+pub(super) const MAX_TEAMS_OF_ONE: usize = 20;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct NewUser {
     pub roles: Vec<String>,
     /// Its hash.
     pub password: Option<String>,
+    /// By issuer, what providers know them by.
+    pub bound: BTreeMap<String, String>,
 }
 
 /// What is left out stays as it is.
@@ -119,6 +121,7 @@ impl Register {
             disabled: None,
             removed: None,
             not_before: before.as_ref().map(|_| now),
+            bound: new.bound,
         };
         self.check_place(by, &record)?;
         self.check_older_tokens(&new.name, &record)?;
@@ -170,6 +173,7 @@ impl Register {
             teams: Vec::new(),
             roles: Vec::new(),
             password: None,
+            bound: BTreeMap::new(),
             removed: Some(self.ended_by(by)),
             ..stored.record.clone()
         };
@@ -211,7 +215,7 @@ impl Register {
         Ok(())
     }
 
-    async fn keep_user(
+    pub(super) async fn keep_user(
         &self,
         name: &str,
         stored: &Stored<UserRecord>,
@@ -225,7 +229,10 @@ impl Register {
         Ok(())
     }
 
-    async fn stored_user(&self, name: &str) -> Result<Stored<UserRecord>, RegisterError> {
+    pub(super) async fn stored_user(
+        &self,
+        name: &str,
+    ) -> Result<Stored<UserRecord>, RegisterError> {
         let stored = read_stored(self.0.metadata.as_ref(), &UserRecord::key(name)).await?;
         let there = stored.filter(|stored| stored.record.removed.is_none());
         there.ok_or_else(|| self.no_such_user(name))
@@ -311,7 +318,7 @@ impl Register {
 }
 
 /// What was done to somebody.
-fn entry(action: Action, by: &Person, name: &str, user: &UserRecord) -> Entry {
+pub(super) fn entry(action: Action, by: &Person, name: &str, user: &UserRecord) -> Entry {
     Entry::new(action)
         .by_person(by)
         .subject(name)

@@ -144,6 +144,16 @@ impl Endpoint {
         self
     }
 
+    /// An answer that leads elsewhere.
+    pub fn redirects(mut self, status: u16, description: &str) -> Self {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let location = HeaderBuilder::new().schema(text).description(Some("Where to.")).build();
+        let mut response = Response::new(description);
+        response.headers.insert("Location".to_owned(), location);
+        self.answers.push((status, response));
+        self
+    }
+
     /// The last answer can be had in another form, too.
     pub fn or_as(mut self, kind: &'static str) -> Self {
         self.others.push(kind);

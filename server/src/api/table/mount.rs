@@ -158,15 +158,18 @@ fn person_of(needs: Needs, request: &ServiceRequest) -> Result<Option<Arc<Person
         return Err(Problem::unauthorized());
     };
     // Where nobody has to be known it counts from where they ask.
-    let caller = match needs {
-        Needs::Nothing => Caller::Anonymous,
-        _ => api.access.caller(request.headers()),
+    let (caller, by_session) = match needs {
+        Needs::Nothing => (Caller::Anonymous, None),
+        _ => api.access.caller_or_session(request.headers()),
     };
     let peer = request.peer_addr().map(|peer| peer.ip());
     let doing = if request.method() == Method::GET { Doing::Asks } else { Doing::Changes };
     api.access.count(&caller, &Origin { peer, headers: request.headers() }, doing)?;
     if needs == Needs::Nothing {
         return Ok(None);
+    }
+    if let Some(sessions) = by_session {
+        sessions.check(request.method(), request.headers())?;
     }
     let person = match caller {
         Caller::Known(person) => person,

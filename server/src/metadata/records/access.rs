@@ -3,6 +3,8 @@
 //! A unit is there as long as it has a team. What a token was last used for is not kept, and when
 //! has a record of its own, because it is written without asking whether the token was changed.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +53,9 @@ pub struct UserRecord {
     /// What was given to this name up to then was another's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+    /// By issuer, a hash of what it knows them by: whoever is called so there later is somebody else.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bound: BTreeMap<String, String>,
 }
 
 /// A set of rights, under its name.

@@ -9,6 +9,7 @@ fn user(name: &str, teams: &[&str], roles: &[&str]) -> NewUser {
         teams: teams.iter().copied().map(str::to_owned).collect(),
         roles: roles.iter().copied().map(str::to_owned).collect(),
         password: None,
+        bound: std::collections::BTreeMap::new(),
     }
 }
 
