@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn what_a_provider_says_is_text_and_nothing_else() {
-        let page = written(&Problem::bad_request("x", "<script>alert('1')</script>&\""));
+        let page =
+            written(&Problem::bad_request("login-not-begun", "<script>alert('1')</script>&\""));
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains("&lt;script&gt;alert('1')&lt;/script&gt;&amp;&quot;"), "{page}");
     }
