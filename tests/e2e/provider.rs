@@ -163,7 +163,9 @@ impl Waiting {
         while address.is_empty() {
             let mut line = String::new();
             assert!(said.read_line(&mut line).unwrap() > 0, "it ended: {all}");
-            line.trim().strip_prefix(GARTH).map(|_| line.trim().clone_into(&mut address));
+            if line.trim().starts_with(GARTH) {
+                line.trim().clone_into(&mut address);
+            }
             all.push_str(&line);
         }
         Self { child, said, address }

@@ -147,7 +147,7 @@ pub async fn begin(
     let providers = api.access.providers();
     let beginning = match providers.begin(&name, then).await {
         Ok(beginning) => beginning,
-        Err(fault) => return Ok(page::answer(&request, fault.into())),
+        Err(fault) => return Ok(page::answer(&request, &fault.into())),
     };
     let mut response = elsewhere(StatusCode::FOUND, beginning.location.as_str());
     if let Some(sessions) = providers.sessions() {
@@ -209,7 +209,7 @@ pub async fn callback(
         Ok(entered) => entered,
         Err(fault) => {
             api.often.note(failed(&name, &fault));
-            return Ok(page::answer(&request, fault.into()));
+            return Ok(page::answer(&request, &fault.into()));
         }
     };
     let mut response = match &entered {

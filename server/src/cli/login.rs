@@ -90,7 +90,7 @@ impl Login {
             || Client::without_token(&server, env),
             async |client: Client| {
                 let asked = browser::Asked { provider, port, team };
-                let made = browser::log_in(&client, asked).await?;
+                let made = browser::log_in(&client, &asked).await?;
                 keep(logins, &client, made)
             },
         )

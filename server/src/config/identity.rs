@@ -114,8 +114,8 @@ pub(super) fn read(
 }
 
 fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<IdentityConfig> {
-    let issuer = required(reader, "identity.*.issuer", place);
-    let audience = required(reader, "identity.*.audience", place);
+    let issuer = required(reader, "an identity", "identity.*.issuer", place);
+    let audience = required(reader, "an identity", "identity.*.audience", place);
     let claims = reader.claims("identity.*.claims").unwrap_or_default();
     if claims.is_empty() {
         // Else every pipeline of everybody who uses that system would be let in.
@@ -144,11 +144,16 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Identi
     Some(read)
 }
 
-fn required(reader: &mut Reader<'_>, key: &str, place: &Place) -> Option<String> {
+pub(super) fn required(
+    reader: &mut Reader<'_>,
+    whose: &str,
+    key: &str,
+    place: &Place,
+) -> Option<String> {
     let text = reader.text(key).filter(|text| !text.is_empty());
     if text.is_none() {
         let last = key.rsplit('.').next().unwrap_or(key);
-        let fault = ConfigFault::new(place, format!("an identity needs its {last}"));
+        let fault = ConfigFault::new(place, format!("{whose} needs its {last}"));
         reader.missing(fault.remedy(format!("add {last} = \"…\"")));
     }
     text

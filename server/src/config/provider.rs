@@ -6,7 +6,7 @@ use policies::asker::is_word;
 use url::Url;
 
 use super::faults::{ConfigFault, Place};
-use super::identity::{read_hosts, read_issuer};
+use super::identity::{is_safe, read_hosts, read_issuer, required};
 use super::read::Reader;
 use super::secret::Secret;
 use super::setting::{Kind, SettingDoc};
@@ -169,7 +169,7 @@ pub(super) fn read(
                         "add public_url = \"https://garth.example.com\" above the first [section]",
                     ),
             );
-        } else if public_url.is_some_and(|url| !super::identity::is_safe(url)) {
+        } else if public_url.is_some_and(|url| !is_safe(url)) {
             let fault =
                 ConfigFault::new(place, "logging in at a provider needs an https `public_url`");
             reader.fault(
@@ -184,8 +184,8 @@ pub(super) fn read(
 }
 
 fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<ProviderConfig> {
-    let issuer = required(reader, "login.provider.*.issuer", place);
-    let client_id = required(reader, "login.provider.*.client_id", place);
+    let issuer = required(reader, "a provider", "login.provider.*.issuer", place);
+    let client_id = required(reader, "a provider", "login.provider.*.client_id", place);
     let claims = reader.claims("login.provider.*.claims").unwrap_or_default();
     if claims.is_empty() {
         // Else everybody who has an account there would be whoever they are called like here.
@@ -225,16 +225,6 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Provid
         url: url?,
         client_id: client_id?,
     })
-}
-
-fn required(reader: &mut Reader<'_>, key: &str, place: &Place) -> Option<String> {
-    let text = reader.text(key).filter(|text| !text.is_empty());
-    if text.is_none() {
-        let last = key.rsplit('.').next().unwrap_or(key);
-        let fault = ConfigFault::new(place, format!("a provider needs its {last}"));
-        reader.missing(fault.remedy(format!("add {last} = \"…\"")));
-    }
-    text
 }
 
 /// Each a word that can be sent, and written, among others.

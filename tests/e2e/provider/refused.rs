@@ -10,6 +10,9 @@ use url::Url;
 
 use super::{BEGUN, SESSION, code, garth, me, unknowing};
 
+/// An ID token of these claims that is none.
+type Forged = Box<dyn Fn(&Key, Value) -> String + Send + Sync>;
+
 const BEGIN: &str = "https://garth.example.com/api/v1/login/providers/acme";
 
 /// Up to the provider's answer, which is not opened.
@@ -155,6 +158,7 @@ async fn an_answer_of_another_provider_brings_its_code_nowhere() {
 
 /// Case 26, of people.
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines, reason = "a list of forgeries")]
 async fn an_id_token_that_is_not_of_this_login_lets_nobody_in() {
     let provider = Provider::start().await;
     let garth = garth(&provider, "");
@@ -180,7 +184,6 @@ async fn an_id_token_that_is_not_of_this_login_lets_nobody_in() {
     }
     let (stranger, other) = (Key::rsa("one"), Key::rsa("two"));
     let jwk = stranger.jwk();
-    type Forged = Box<dyn Fn(&Key, Value) -> String + Send + Sync>;
     let forged: [(&str, Forged); 6] = [
         (
             "none",

@@ -13,7 +13,7 @@ use crate::api::problem::Problem;
 const POLICY: &str =
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-pub fn answer(request: &HttpRequest, problem: Problem) -> HttpResponse {
+pub fn answer(request: &HttpRequest, problem: &Problem) -> HttpResponse {
     let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     if !accepts.is_some_and(|accepts| accepts.contains("text/html")) {
         return problem.response();
@@ -25,7 +25,7 @@ pub fn answer(request: &HttpRequest, problem: Problem) -> HttpResponse {
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
         .content_type("text/html; charset=utf-8")
-        .body(written(&problem))
+        .body(written(problem))
 }
 
 fn written(problem: &Problem) -> String {

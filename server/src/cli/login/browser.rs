@@ -38,7 +38,7 @@ pub struct Asked {
 }
 
 /// Waits until somebody has logged in.
-pub async fn log_in(client: &Client, asked: Asked) -> Result<CreatedView, ClientError> {
+pub async fn log_in(client: &Client, asked: &Asked) -> Result<CreatedView, ClientError> {
     let known: ProviderList = client.get(&["login", "providers"], &[]).await?;
     let provider = meant(&known.providers, asked.provider.as_deref(), client.base())?;
     let failed = |what: &str, fault: &dyn std::fmt::Display| {
