@@ -132,6 +132,8 @@ fn given() -> Vec<Row> {
         ),
         row("log_in").sends(r#"{"name":"user-<n>","password":"wrong horse battery"}"#),
         row("log_out").spends(),
+        row("end_session").spends(),
+        row("redeem_login").sends(r#"{"code":"x","verifier":"y"}"#),
         row("list_tokens"),
         row("show_me"),
         row("exchange_token").sends(r#"{"token":"x"}"#),
