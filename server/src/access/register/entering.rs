@@ -12,6 +12,7 @@ use super::users::{MAX_TEAMS_OF_ONE, NewUser, entry};
 use crate::access::Person;
 use crate::access::provider::person::Known;
 use crate::access::provider::{Entrant, ProviderError};
+use crate::access::rates::Used;
 use crate::access::rights::Rights;
 use crate::access::secret::TokenKind;
 use crate::audit::Action;
@@ -136,5 +137,6 @@ fn bound(known: &Known, provider: &ProviderConfig) -> BTreeMap<String, String> {
 /// Garth.toml gives a provider this power, so nothing bounds it but what stands there. Nobody is called so.
 fn by(provider: &ProviderConfig) -> Person {
     let name: Arc<str> = format!("provider:{}", provider.name).into();
-    Person { name, token: None, team: None, rights: Rights::all(), ceiling: None, expires: None }
+    let (token, team, ceiling, expires) = (None, None, None, None);
+    Person { name, token, team, rights: Rights::all(), ceiling, expires, used: Used::default() }
 }

@@ -87,6 +87,7 @@ impl Changing {
             teams: Vec::new(),
             roles: Vec::new(),
             password: None,
+            bound: std::collections::BTreeMap::new(),
         };
         let token = NewToken {
             name: "ci".to_owned(),
