@@ -23,10 +23,11 @@ use tokio::runtime::Handle;
 use crate::advisories::{Advisories, Fetching, Remote};
 use crate::api::form::once::{Marking, Once};
 use crate::api::seen::Memory;
+use crate::api::status::Vitals;
 use crate::api::{self, Api};
 use crate::audit::{self, Log};
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
-use crate::blobs::scrub::{Scrub, ScrubSettings};
+use crate::blobs::scrub::{Scrub, ScrubProgress, ScrubSettings};
 use crate::blobs::{BlobEngine, Blobs, BlobsOptions};
 use crate::clock::Clock;
 use crate::closures::Closures;
@@ -227,10 +228,11 @@ impl App {
         let webhooks = open_webhooks(config, &metadata, &api, &metrics).await?;
         let sending = webhooks.start();
         let noticing = notice(config, &metadata, &api);
-        let told = (events, webhooks);
+        let scrub = Scrub::start(blobs.clone(), ScrubSettings::default());
+        let vitals = vitals(config, &api, &metadata, (blobs, scrub.progress()), &health);
+        let told = (events, webhooks, vitals);
         let routes = routes(health, metrics.clone(), registries, api, told);
         let edge = edge::serve(settings::edge(config, lifecycle), metrics, routes).await?;
-        let scrub = Scrub::start(blobs, ScrubSettings::default());
         Ok(Self {
             edge,
             garden,
@@ -411,6 +413,23 @@ async fn open_requests(
     .await
 }
 
+fn vitals(
+    config: &Config,
+    api: &Api,
+    metadata: &Arc<dyn Metadata>,
+    (blobs, scrub): (Blobs, tokio::sync::watch::Receiver<ScrubProgress>),
+    health: &Health,
+) -> Vitals {
+    Vitals {
+        started: api.clock.now(),
+        health: health.clone(),
+        metadata: Arc::clone(metadata),
+        blobs,
+        scrub,
+        settings: config.given.clone(),
+    }
+}
+
 fn check_advisories(health: &Health, advisories: &Advisories) {
     let known = advisories.clone();
     health.register("advisories", move || known.check());
@@ -515,14 +534,15 @@ fn routes(
     metrics: Metrics,
     registries: Vec<(Format, Arc<Registry>)>,
     api: Api,
-    (events, webhooks): (Events, Webhooks),
+    (events, webhooks, vitals): (Events, Webhooks, Vitals),
 ) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
     let health = health::routes(health, metrics);
     let (api, events) = (web::Data::new(api), web::Data::new(events));
-    let webhooks = web::Data::new(webhooks);
+    let (webhooks, vitals) = (web::Data::new(webhooks), web::Data::new(vitals));
     move |routes| {
         health(routes);
         routes.app_data(api.clone()).app_data(events.clone()).app_data(webhooks.clone());
+        routes.app_data(vitals.clone());
         api::routes(routes);
         for (format, registry) in &registries {
             registries::mount(*format, registry, routes);

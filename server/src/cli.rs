@@ -13,6 +13,7 @@ mod init;
 mod log;
 mod login;
 mod observed;
+mod packages;
 mod policy;
 mod remedy;
 mod request;
@@ -22,6 +23,7 @@ pub mod rules;
 mod scan;
 pub mod serve;
 mod setup;
+mod status;
 mod talk;
 mod team;
 mod token;
@@ -78,6 +80,7 @@ enum Command {
     Requests(requests::RequestsCommand),
     Waive(waive::Waive),
     Forget(forget::Forget),
+    Packages(packages::PackagesCommand),
     Policy(policy::PolicyCommand),
     Advisories(advisories::AdvisoriesCommand),
     Token(token::TokenCommand),
@@ -89,6 +92,7 @@ enum Command {
     Login(login::Login),
     Logout(login::Logout),
     Whoami(login::Whoami),
+    Status(status::StatusCommand),
     Check(check::Check),
 }
 
@@ -109,6 +113,7 @@ impl Command {
             Self::Requests(command) => command.run(&env),
             Self::Waive(command) => command.run(&env),
             Self::Forget(command) => command.run(&env),
+            Self::Packages(command) => command.run(&env),
             Self::Policy(command) => command.run(&env, &Clock::system()),
             Self::Advisories(command) => command.run(&env),
             Self::Token(command) => command.run(&env),
@@ -120,6 +125,7 @@ impl Command {
             Self::Login(command) => command.run(&env),
             Self::Logout(command) => command.run(&env),
             Self::Whoami(command) => command.run(&env),
+            Self::Status(command) => command.run(&env),
             Self::Check(command) => command.run(env, &Clock::system()),
         }
     }

@@ -9,5 +9,5 @@ pub mod health;
 pub mod logs;
 pub mod metrics;
 
-pub use health::{Check, CheckState, Health, Lifecycle};
+pub use health::{Check, CheckState, Health, Lifecycle, Readiness};
 pub use metrics::{AlarmKind, BreakerState, CacheOutcome, CloseReason, DecisionLabel, Metrics};

@@ -21,6 +21,7 @@ mod listed;
 mod pending;
 mod posting;
 mod saying;
+mod trying;
 mod who;
 mod wish;
 mod writing;

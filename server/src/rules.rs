@@ -12,6 +12,7 @@ mod endings;
 mod files;
 mod made;
 pub mod revisions;
+mod trying;
 mod watch;
 
 use std::path::PathBuf;

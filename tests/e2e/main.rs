@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
 #![allow(clippy::disallowed_methods, reason = "tests look at files, and at the time, themselves")]
 
+mod api;
 mod audit;
 mod contract;
 mod docs;

@@ -18,8 +18,13 @@ const fn code(code: &'static str, statuses: &'static [u16], meaning: &'static st
 /// By name.
 pub const CODES: &[Code] = &[
     code("allowed-already", &[409], "What is asked for is allowed: there is nothing to approve."),
+    code("ambiguous-framing", &[400], "Where the body of the request ends cannot be told."),
+    code("bad-path", &[400], "The path has characters or parts that no path has."),
     code("bad-source", &[400], "The name of the source of advisories cannot be used."),
+    code("body-broken", &[400], "The body ended early, or was malformed."),
     code("body-not-read", &[400, 408, 413], "The body broke off, or could not be read."),
+    code("body-too-large", &[413], "The body is larger than what is taken here."),
+    code("body-too-slow", &[408], "The body came too slowly; send it again."),
     code("broken-advisories", &[422], "What was sent are no advisories; nothing was imported."),
     code("broken-body", &[400], "What was sent broke off."),
     code("busy", &[503], "Others ask for the same kind of long work; ask again in a moment."),
@@ -46,6 +51,8 @@ pub const CODES: &[Code] = &[
         "The key was used before, and what was answered then is not kept.",
     ),
     code("exchanged-already", &[409], "What was sent was exchanged before."),
+    code("expectation-failed", &[417], "The request expects something that is not done here."),
+    code("headers-too-large", &[431], "The headers are larger than what is taken here."),
     code(
         "foreign-origin",
         &[403],
@@ -118,6 +125,7 @@ pub const CODES: &[Code] = &[
     code("login-not-taken", &[401], "What came back from the provider proves nothing."),
     code("login-refused", &[403], "The provider did not let the person in."),
     code("made-by-file", &[409], "The rule stands in a policy file, and is changed there."),
+    code("method-not-allowed", &[405], "No path has this method."),
     code("missing-package", &[400], "The query has to say which package is meant."),
     code(
         "missing-right",
@@ -136,6 +144,7 @@ pub const CODES: &[Code] = &[
     code("no-requests", &[400], "No request was named."),
     code("no-such-advisory", &[404], "There is no such advisory."),
     code("no-such-delivery", &[404], "There is no such delivery."),
+    code("no-such-package", &[404], "The package is not in this garden."),
     code("no-such-path", &[404], "The API has no such path."),
     code("no-such-provider", &[404], "There is no such provider."),
     code("no-such-registry", &[404], "There is no such registry."),
@@ -151,6 +160,7 @@ pub const CODES: &[Code] = &[
     code("no-such-team", &[404], "There is no such team."),
     code("no-such-token", &[404], "There is no such token."),
     code("no-such-user", &[404], "There is nobody of this name."),
+    code("no-such-version", &[404], "Nothing is known here of this version."),
     code("no-such-webhook", &[404], "There is no such webhook."),
     code(
         "not-acceptable",
@@ -171,6 +181,7 @@ pub const CODES: &[Code] = &[
         &[503],
         "The rules cannot be read at the moment, so nothing is decided.",
     ),
+    code("stopping", &[503], "The server is stopping; try again."),
     code("store-damaged", &[503], "What is stored cannot be read; the log says where."),
     code("store-full", &[507], "There is no room to store it. Nothing changed."),
     code("store-unavailable", &[503], "The store does not answer. Nothing changed."),
@@ -219,6 +230,7 @@ pub const CODES: &[Code] = &[
         &[404, 429, 500, 502, 503, 504, 507],
         "The upstream failed, and nothing is held here in its place.",
     ),
+    code("uri-too-long", &[414], "The address is longer than what is taken here."),
     code("weak-password", &[400], "The password is too short, or easily guessed."),
     code("what-is-asked-for", &[400], "A request names a package or a lockfile, and not both."),
     code("which-registry", &[400], "Several registries can be meant; say which."),

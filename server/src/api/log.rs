@@ -73,7 +73,7 @@ pub struct LogQuery {
     /// Begin behind this number: the `next` of the page before.
     after: Option<u64>,
     /// Of one page, at most; more than 1000 is 1000.
-    #[param(value_type = Option<i64>)]
+    #[param(inline)]
     limit: Option<Limit>,
 }
 

@@ -18,7 +18,7 @@ const ABOUT: &str = "Everything that the commands of garth do, for programs. Bod
                      operation says in `x-garth-right` which right a token needs for it.";
 
 /// The groups of endpoints, by the first part of their paths.
-const GROUPS: [(&str, &str); 21] = [
+const GROUPS: [(&str, &str); 25] = [
     ("advisories", "What is known to be wrong with versions."),
     ("closures", "What would be installed with a package."),
     ("decisions", "What is decided of a version, and why."),
@@ -31,10 +31,14 @@ const GROUPS: [(&str, &str); 21] = [
     ("me", "Who asks."),
     ("observed", "What would have been refused if nobody had only observed."),
     ("openapi.json", "This document."),
+    ("packages", "What is in this garden."),
     ("policy", "Policy files that are not in force, tried."),
+    ("registries", "In front of what this garden stands."),
     ("requests", "Asking for what is refused, and answering."),
     ("roles", "Sets of rights that have a name."),
     ("rules", "What is allowed, held and denied, from files and by command."),
+    ("settings", "What is set."),
+    ("status", "How this garden is."),
     ("teams", "Those that tokens and rules can speak of."),
     ("tokens", "Who may ask, and for what."),
     ("units", "What several teams have in common."),

@@ -204,6 +204,9 @@ impl From<ChangeError> for Problem {
                 Self::new(StatusCode::CONFLICT, "made-by-file", detail)
             }
             ChangeError::NoSuchRule(_) => Self::not_found("no-such-rule", detail),
+            ChangeError::NotTried(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "rules-unavailable", detail)
+            }
             ChangeError::Metadata(error) => error.into(),
         }
     }

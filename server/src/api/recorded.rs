@@ -27,7 +27,7 @@ pub struct ObservedQuery {
     /// `web/shop`, `web/*`.
     team: Option<String>,
     /// Lines, at most; more than 10000 is 10000.
-    #[param(value_type = Option<i64>)]
+    #[param(inline)]
     limit: Option<Limit>,
 }
 

@@ -14,8 +14,9 @@ use super::advisories::KnownView;
 use super::decisions::{self, decision_of};
 use super::form::page::{self, Limit};
 use super::problem::Problem;
-use super::rules::{json_body, query};
+use super::rules::{RuleView, json_body, query};
 use super::table::{Endpoint, Needs, Once, READ, get, post};
+use super::trials::{DRY_RUN, DryRun, tried};
 use super::{Api, By};
 use crate::access::rights::{Place, Right};
 use crate::access::{Caller, Person};
@@ -35,6 +36,8 @@ pub use views::{
 const MAX_PAGE: usize = 500;
 /// Most requests that are closed by one call.
 const MOST_AT_ONCE: usize = 500;
+/// Of a dry run, which tries what was used of late for each.
+const MOST_TRIED: usize = 10;
 
 pub fn endpoints() -> Vec<Endpoint> {
     let (read, approver) = (READ, Needs::Some(Right::Approve));
@@ -74,11 +77,14 @@ pub fn endpoints() -> Vec<Endpoint> {
             .problems(&["no-such-request", "document-unavailable"]),
         post("approve_requests", "/requests/approve", approver, "Approves requests", approve)
             .note("Each by itself: one that fails does not undo another.")
+            .query::<DecideQuery>()
             .takes::<ApproveBody>("Which, and for whom.")
             .answers::<Outcomes>(200, "What became of each.")
-            .problems(&["no-requests", "too-many"]),
+            .problems(&["no-requests", "too-many"])
+            .problems(DRY_RUN),
         post("reject_requests", "/requests/reject", approver, "Rejects requests", reject)
             .note("Each by itself: one that fails does not undo another.")
+            .query::<DecideQuery>()
             .takes::<RejectBody>("Which, and why.")
             .answers::<Outcomes>(200, "What became of each.")
             .problems(&["no-requests", "too-many"]),
@@ -98,6 +104,14 @@ pub fn endpoints() -> Vec<Endpoint> {
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+pub struct DecideQuery {
+    /// Change nothing. An approval of at most 10 requests then says what it would decide differently,
+    /// and a rejection, which makes no rule, whether it could be.
+    dry_run: Option<bool>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// `open`, where it is left out.
     state: Option<Stage>,
@@ -111,7 +125,7 @@ pub struct ListQuery {
     /// Begin behind this number.
     after: Option<u64>,
     /// Of one page, at most; more than 500 is 500.
-    #[param(value_type = Option<i64>)]
+    #[param(inline)]
     limit: Option<Limit>,
 }
 
@@ -261,8 +275,10 @@ pub async fn approve(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<web::Json<Outcomes>, Problem> {
+    let DecideQuery { dry_run } = query(&request)?;
+    let dry_run = dry_run.unwrap_or_default();
     let body: ApproveBody = json_body(&request, body, "the approval")?;
-    check_count(&body.requests)?;
+    check_count(&body.requests, if dry_run { MOST_TRIED } else { MOST_AT_ONCE })?;
     let mut outcomes = Vec::new();
     for number in distinct(&body.requests) {
         if let Err(problem) = check_approver(&api, &by, number).await {
@@ -278,6 +294,10 @@ pub async fn approve(
             link: link(&api, number),
             ..Approval::default()
         };
+        if dry_run {
+            outcomes.push(would_approve(&api, &by, number, &approval).await?);
+            continue;
+        }
         outcomes.push(match api.requests.approve(number, &approval, &by.name).await {
             Ok(approved) => Outcome {
                 refused: still_refused(&api, &approved.request, approval.team()).await,
@@ -288,6 +308,23 @@ pub async fn approve(
         });
     }
     Ok(web::Json(Outcomes { outcomes }))
+}
+
+/// What an approval would do; nothing is changed.
+async fn would_approve(
+    api: &Api,
+    by: &Person,
+    number: u64,
+    approval: &Approval,
+) -> Result<Outcome, Problem> {
+    let (rules, candidate) = match api.requests.would_approve(number, approval, &by.name).await {
+        Ok(made) => made,
+        Err(fault) => return Ok(Outcome::failed(number, fault)),
+    };
+    let made = rules.iter().map(|rule| RuleView::new(rule, api.clock.now())).collect();
+    let report = tried(api, candidate).await?;
+    let would = Some(DryRun { made, removed: Vec::new(), report });
+    Ok(Outcome { would, ..Outcome::nothing(number) })
 }
 
 /// Whoever approves some packages alone answers what is asked about these.
@@ -331,15 +368,21 @@ pub async fn reject(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<web::Json<Outcomes>, Problem> {
+    let DecideQuery { dry_run } = query(&request)?;
     let body: RejectBody = json_body(&request, body, "the rejection")?;
-    check_count(&body.requests)?;
+    check_count(&body.requests, MOST_AT_ONCE)?;
     let mut outcomes = Vec::new();
     for number in distinct(&body.requests) {
         if let Err(problem) = check_approver(&api, &by, number).await {
             outcomes.push(Outcome::refused(number, problem));
             continue;
         }
-        outcomes.push(match api.requests.reject(number, Some(&body.reason), &by.name).await {
+        let rejected = if dry_run.unwrap_or_default() {
+            api.requests.would_reject(number, Some(&body.reason)).await
+        } else {
+            api.requests.reject(number, Some(&body.reason), &by.name).await
+        };
+        outcomes.push(match rejected {
             Ok(rejected) => Outcome::done(rejected),
             Err(fault) => Outcome::failed(number, fault),
         });
@@ -373,11 +416,11 @@ fn read_number(text: &str) -> Result<u64, Problem> {
     })
 }
 
-fn check_count(requests: &[u64]) -> Result<(), Problem> {
+fn check_count(requests: &[u64], most: usize) -> Result<(), Problem> {
     match requests.len() {
         0 => Err(Problem::bad_request("no-requests", "say which: {\"requests\": [12]}")),
-        count if count > MOST_AT_ONCE => {
-            let detail = format!("{count} requests are more than {MOST_AT_ONCE} at once");
+        count if count > most => {
+            let detail = format!("{count} requests are more than {most} at once");
             Err(Problem::bad_request("too-many", detail))
         }
         _ => Ok(()),

@@ -12,6 +12,7 @@ use super::form::page::Limit;
 use super::form::{etag, page};
 use super::problem::Problem;
 use super::table::{Endpoint, Needs, Once, READ, delete, get, post};
+use super::trials::{DRY_RUN, DryRun, tried};
 use super::{Api, By, MAX_BODY};
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -86,8 +87,15 @@ pub struct ListQuery {
     /// Begin behind this name.
     after: Option<String>,
     /// Of one page, at most; more than 1000 is 1000.
-    #[param(value_type = Option<i64>)]
+    #[param(inline)]
     limit: Option<Limit>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeQuery {
+    /// Change nothing, and answer what would be decided differently.
+    dry_run: Option<bool>,
 }
 
 /// A page of rules, sorted by name.
@@ -115,9 +123,14 @@ pub fn endpoints() -> Vec<Endpoint> {
                 "A rule without a name is given one. The same rule again, without a name, is the one \
                  that is there already.",
             )
+            .query::<ChangeQuery>()
             .takes::<Draft>("The rule, as a policy file would have it.")
             .makes::<RuleView>("The rule was made, and is in force.")
-            .answers::<RuleView>(200, "The same rule was there already.")
+            .answers_either::<RuleView, DryRun>(
+                200,
+                "The same rule was there already; or, in a dry run, what it would do.",
+            )
+            .problems(DRY_RUN)
             .problems(&["invalid-rule", "name-taken", "made-by-file"])
             .once(Once::Kept),
         named(get("show_rule", "/rules/{name}", read, "One rule", show))
@@ -125,9 +138,12 @@ pub fn endpoints() -> Vec<Endpoint> {
             .problem("no-such-rule"),
         named(delete("remove_rule", "/rules/{name}", administer, "Takes a rule back", remove))
             .note("Rules of policy files are taken back in their files.")
+            .query::<ChangeQuery>()
+            .answers::<DryRun>(200, "In a dry run: what it would do.")
+            .problems(DRY_RUN)
             .answers_nothing("The rule is in force no more.")
             .problems(&["no-such-rule", "made-by-file"])
-        .matched(tag_of),
+            .matched(tag_of),
     ]
 }
 
@@ -201,12 +217,20 @@ pub async fn create(
     request: HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
+    let ChangeQuery { dry_run } = query(&request)?;
     let mut draft: Draft = json_body(&request, body, "the rule")?;
     // Somebody answers for a waiver: whoever makes it, if they do not say who.
     if draft.waives.is_some() {
         draft.owner.get_or_insert_with(|| by.name.to_string());
     }
     check_patterns(&by, draft.packages.iter().map(String::as_str))?;
+    if dry_run.unwrap_or_default() {
+        let (added, candidate) = api.rules.with_rule(draft, &by.name).await?;
+        let made = added.created.then(|| RuleView::new(&added.rule, api.clock.now()));
+        let (made, removed) = (made.into_iter().collect(), Vec::new());
+        let report = tried(&api, candidate).await?;
+        return Ok(HttpResponse::Ok().json(DryRun { made, removed, report }));
+    }
     let added = api.rules.add(draft, &by.name).await?;
     let view = RuleView::new(&added.rule, api.clock.now());
     let mut response = if added.created { HttpResponse::Created() } else { HttpResponse::Ok() };
@@ -217,13 +241,21 @@ pub async fn remove(
     api: web::Data<Api>,
     by: By,
     name: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    let ChangeQuery { dry_run } = query(&request)?;
     if !by.may(Right::Administer) {
         let set = api.rules.current();
         let patterns: Vec<String> = set
             .rule(&name)
             .map_or_else(Vec::new, |rule| rule.patterns.iter().map(ToString::to_string).collect());
         check_patterns(&by, patterns.iter().map(String::as_str))?;
+    }
+    if dry_run.unwrap_or_default() {
+        let (rule, candidate) = api.rules.without_rule(&name).await?;
+        let (made, removed) = (Vec::new(), vec![RuleView::new(&rule, api.clock.now())]);
+        let report = tried(&api, candidate).await?;
+        return Ok(HttpResponse::Ok().json(DryRun { made, removed, report }));
     }
     api.rules.remove(&name, &by.name).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -251,18 +283,24 @@ fn check_patterns<'a>(
     Ok(())
 }
 
+/// Whether a body says that it is JSON.
+pub(super) fn check_json(request: &HttpRequest, what: &str) -> Result<(), Problem> {
+    let is_json =
+        |value: &str| value.trim_start().to_ascii_lowercase().starts_with("application/json");
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if kind.is_some_and(is_json) {
+        return Ok(());
+    }
+    let status = actix_web::http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Err(Problem::new(status, "not-json", format!("send {what} as application/json")))
+}
+
 pub(super) fn json_body<T: serde::de::DeserializeOwned>(
     request: &HttpRequest,
     body: Result<web::Bytes, actix_web::Error>,
     what: &str,
 ) -> Result<T, Problem> {
-    let is_json =
-        |value: &str| value.trim_start().to_ascii_lowercase().starts_with("application/json");
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !kind.is_some_and(is_json) {
-        let status = actix_web::http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Problem::new(status, "not-json", format!("send {what} as application/json")));
-    }
+    check_json(request, what)?;
     let body = body.map_err(|error| {
         let status = error.as_response_error().status_code();
         let detail = format!("the body was not read: {error}; at most {MAX_BODY} bytes are");

@@ -18,8 +18,8 @@ use utoipa::openapi::{RefOr, Response, Schema};
 
 use super::form::version::Deprecated;
 use super::{
-    Api, advisories, closures, decisions, docs, events, exchange, forget, log, login, people,
-    providers, recorded, requests, roles, rules, teams, tokens, trials, webhooks,
+    Api, advisories, closures, decisions, docs, events, exchange, forget, log, login, packages,
+    people, providers, recorded, requests, roles, rules, status, teams, tokens, trials, webhooks,
 };
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -34,6 +34,8 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         rules::endpoints(),
         decisions::endpoints(),
         closures::endpoints(),
+        packages::endpoints(),
+        status::endpoints(),
         recorded::endpoints(),
         trials::endpoints(),
         advisories::endpoints(),

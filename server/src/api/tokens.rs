@@ -134,7 +134,7 @@ pub struct ListQuery {
     /// Begin behind this name.
     after: Option<String>,
     /// Of one page, at most; more than 1000 is 1000.
-    #[param(value_type = Option<i64>)]
+    #[param(inline)]
     limit: Option<Limit>,
 }
 

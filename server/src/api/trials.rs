@@ -17,7 +17,7 @@ use super::Api;
 use super::form::page::Limit;
 use super::problem::{Problem, ProblemFault};
 use super::recorded::since;
-use super::rules::query;
+use super::rules::{RuleView, check_json, query};
 use super::table::{ADMINISTER, Endpoint, post};
 use crate::recorded::trial::{Trial, TrialError, TrialReport};
 use crate::rules::{BesideFiles, MAX_TOTAL, PolicyText};
@@ -35,7 +35,7 @@ pub struct TrialQuery {
     /// Of a backtest: hold it against what the rules in force would have decided then.
     in_force: Option<bool>,
     /// Lines of the report, at most; more than 10000 is 10000.
-    #[param(value_type = Option<i64>)]
+    #[param(inline)]
     limit: Option<Limit>,
 }
 
@@ -73,6 +73,7 @@ pub async fn backtest(
     body: web::Payload,
 ) -> Result<web::Json<TrialReport>, Problem> {
     let query: TrialQuery = query(&request)?;
+    check_json(&request, "the policies")?;
     let _place = place(&api)?;
     let Candidate { files, before } = read(body).await?;
     if before.is_some() {
@@ -91,12 +92,35 @@ pub async fn diff(
     body: web::Payload,
 ) -> Result<web::Json<TrialReport>, Problem> {
     let query: TrialQuery = query(&request)?;
+    check_json(&request, "the policies")?;
     let _place = place(&api)?;
     let Candidate { files, before } = read(body).await?;
     let (candidate, before) = compile(&api, files, before).await?;
     let before = before.map_or_else(|| api.rules.current(), Arc::new);
     let trial = trial(&api, &query, candidate)?;
     Ok(web::Json(trial.diff(before).await?))
+}
+
+/// What a set of rules decides differently from that which is in force, on what was used of late and
+/// what is cached.
+pub(super) async fn tried(api: &Api, candidate: RuleSet) -> Result<TrialReport, Problem> {
+    let _place = place(api)?;
+    let query = TrialQuery { since: None, in_force: None, limit: None };
+    let trial = trial(api, &query, candidate)?;
+    Ok(trial.diff(api.rules.current()).await?)
+}
+
+/// How a dry run fails.
+pub(super) const DRY_RUN: &[&str] = &["busy", "rules-unavailable", "trial-failed"];
+
+/// What a change of the rules would do. Nothing was changed.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DryRun {
+    /// Rules that would be made.
+    pub made: Vec<RuleView>,
+    /// Rules that would be taken back.
+    pub removed: Vec<RuleView>,
+    pub report: TrialReport,
 }
 
 /// Each trial takes memory and a processor for as long as it lasts.

@@ -230,6 +230,12 @@ impl Client {
         self.delete_with(path, &[]).await
     }
 
+    /// What is answered to it.
+    pub async fn delete_for<A: DeserializeOwned>(&self, path: &[&str]) -> Result<A, ClientError> {
+        let (_, body) = self.send(Method::DELETE, path, &[], None::<&()>).await?;
+        self.read(&body)
+    }
+
     pub async fn delete_with(
         &self,
         path: &[&str],

@@ -24,7 +24,7 @@ use super::body::{AnswerBody, Running};
 use super::connections::Connection;
 use super::limits::{Limits, check_head};
 use super::path;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::request_body::{self, Fault};
 use super::request_id::RequestId;
 use crate::observability::{Lifecycle, Metrics};
@@ -35,6 +35,8 @@ const NOTHING_ACTIVE: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
+/// Of the admin API, whose clients read JSON.
+const API: &str = "/api/";
 /// Answered even while the server stops.
 const ALWAYS_ANSWERED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
@@ -98,6 +100,7 @@ impl Surround {
         req.extensions_mut().insert(access.clone());
         let mut line = Line::new(self.metrics.clone(), access.clone(), &req);
         let fault: Fault = Rc::new(Cell::new(None));
+        let is_api = req.uri().path().starts_with(API);
 
         let mut response = if let Some(refusal) = self.refusal(&mut req, streams, &fault) {
             refusal.response()
@@ -113,6 +116,9 @@ impl Surround {
         if let Some(fault) = fault.get() {
             response = Problem::from(fault).response();
             close(&mut response);
+        }
+        if is_api {
+            response = problem::as_json(response);
         }
         if self.lifecycle.stopping() {
             close(&mut response);

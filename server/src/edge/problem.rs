@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use actix_web::body::{BoxBody, MessageBody as _};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
 /// Made before any registry is known, so the body is plain text for every client.
@@ -15,6 +16,7 @@ pub struct Problem {
     message: Cow<'static, str>,
 }
 
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// The code of a refusal of the edge, for scripts.
 pub const PROBLEM_HEADER: HeaderName = HeaderName::from_static("garth-problem");
 
@@ -97,6 +99,29 @@ impl Problem {
             .insert_header((PROBLEM_HEADER, self.code))
             .content_type("text/plain; charset=utf-8")
             .body(format!("{}\n", self.message))
+    }
+}
+
+/// The same refusal for clients of the admin API, which read JSON. What no refusal of the edge is stays
+/// as it is.
+pub fn as_json(response: HttpResponse) -> HttpResponse {
+    let code = response.headers().get(PROBLEM_HEADER).and_then(|code| code.to_str().ok());
+    let Some(code) = code.map(str::to_owned) else { return response };
+    let status = response.status();
+    let (mut head, body) = response.into_parts();
+    match body.try_into_bytes() {
+        Err(body) => head.set_body(body),
+        Ok(text) => {
+            let json = serde_json::json!({
+                "type": "about:blank",
+                "title": status.canonical_reason().unwrap_or("Problem"),
+                "status": status.as_u16(),
+                "detail": String::from_utf8_lossy(&text).trim_end(),
+                "code": code,
+            });
+            head.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+            head.set_body(BoxBody::new(json.to_string()))
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL};
 use actix_web::{HttpRequest, HttpResponse, web};
 use parking_lot::RwLock;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::escape::bounded;
 use super::metrics::Metrics;
@@ -71,7 +71,8 @@ impl std::fmt::Debug for Health {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What the checks come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Readiness {
     Ready,

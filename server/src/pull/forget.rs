@@ -102,6 +102,48 @@ impl<F: DocumentFormat> Documents<F> {
     }
 }
 
+impl<F: DocumentFormat> Documents<F> {
+    /// Drops files of one version that came from the upstream. What is known of the version stays, so
+    /// they are held against the same digests when they come again.
+    pub async fn evict(
+        &self,
+        artifacts: &Arc<Artifacts>,
+        source: &Arc<Source>,
+        package: &Package,
+        version: &Version,
+        files: &[String],
+    ) -> Result<(), ForgetError> {
+        let (store, registry) = (self.store(), &source.registry);
+        let _turn = self.turns.take(&(Arc::clone(registry), package.clone())).await;
+        let (mut batch, mut blobs) = (Batch::default(), Vec::new());
+        for file in files {
+            let key = ArtifactRecord::key(registry, package.name(), file);
+            let stored = records::read_stored(store.metadata.as_ref(), &key);
+            let Some(stored) = stored.await.map_err(PullError::from)? else { continue };
+            if stored.record.own {
+                return Err(ForgetError::Own(package.clone()));
+            }
+            batch = batch.expect_unchanged(&key, Some(&stored)).remove_record(&key);
+            blobs.push((file, stored.record.blob, key.to_bytes()));
+        }
+        if blobs.is_empty() {
+            return Ok(());
+        }
+        let entry = Entry::new(Action::Forgotten)
+            .package(package)
+            .versions(Some(version.as_str()))
+            .detail("registry", registry)
+            .detail("files", &blobs.len());
+        let batch = batch.note(entry, store.clock.now());
+        store.metadata.commit(batch).await.map_err(PullError::from)?;
+        for (file, blob, key) in blobs {
+            artifacts.forget(registry, package.name(), file);
+            store.release(&blob, &key).await;
+        }
+        Ok(())
+    }
+}
+
 /// Names of documents or files, each with its blob and the key of its record.
 type Named = Vec<(String, Digest, Bytes)>;
 

@@ -1,6 +1,6 @@
 //! `garth forget`: a name that is own now, and was known from the upstream before.
 
-use policies::package::{Ecosystem, Package};
+use policies::package::{Ecosystem, Package, Version};
 
 use super::Registry;
 use crate::pull::forget::{ForgetError, Forgotten};
@@ -21,5 +21,23 @@ impl Registry {
         let Forgotten { documents, versions, files } = forgotten;
         tracing::warn!(registry = %self.name, %package, documents, versions, files, "what the upstream said of an own name was forgotten, as an admin asked");
         Ok(forgotten)
+    }
+
+    /// Drops files of a version that are held, so that they are fetched anew when they are asked for.
+    pub async fn evict(
+        &self,
+        package: &Package,
+        version: &Version,
+        files: &[String],
+    ) -> Result<(), ForgetError> {
+        let garden = &self.garden;
+        match package.ecosystem() {
+            Ecosystem::Npm => {
+                let (artifacts, source) = (&garden.artifacts, self.source_of(package));
+                garden.npm_documents.evict(artifacts, source, package, version, files).await
+            }
+            // Not served by this version, so nothing is held of them.
+            _ => Ok(()),
+        }
     }
 }

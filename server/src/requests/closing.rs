@@ -197,7 +197,7 @@ impl Requests {
     }
 
     /// The rules that an approval comes to.
-    async fn drafts(
+    pub(super) async fn drafts(
         &self,
         number: u64,
         record: &RequestRecord,
@@ -302,7 +302,10 @@ impl Requests {
     }
 
     /// The open one, or what became of it.
-    async fn open_request(&self, number: u64) -> Result<Stored<RequestRecord>, CloseError> {
+    pub(super) async fn open_request(
+        &self,
+        number: u64,
+    ) -> Result<Stored<RequestRecord>, CloseError> {
         let key = RequestRecord::key(Stage::Open, number);
         if let Some(stored) = records::read_stored(self.0.metadata.as_ref(), &key).await? {
             return Ok(stored);
@@ -319,7 +322,7 @@ impl Requests {
     }
 
     /// Whoever asked by their token, or was refused with it, does not approve.
-    async fn refuse_own(
+    pub(super) async fn refuse_own(
         &self,
         number: u64,
         record: &RequestRecord,

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use policies::rules::{Complaint, Draft, Field, Origin, Rule};
 
+use super::trying::named;
 use super::{Parts, Rules, made};
 use crate::audit::{Action, Entry};
 use crate::metadata::records::RuleTerms;
@@ -21,6 +22,9 @@ pub enum ChangeError {
     MadeByFile { name: String, file: String },
     #[error("there is no rule {0}")]
     NoSuchRule(String),
+    /// What would be in force cannot be said now.
+    #[error("nothing can be tried at the moment: {0}")]
+    NotTried(String),
     #[error(transparent)]
     Metadata(#[from] MetadataError),
 }
@@ -45,19 +49,12 @@ pub struct Added {
 
 impl Rules {
     /// Puts a rule in force, durably. A draft without a name gets one.
-    pub async fn add(&self, mut draft: Draft, by: &str) -> Result<Added, ChangeError> {
+    pub async fn add(&self, draft: Draft, by: &str) -> Result<Added, ChangeError> {
         let mut parts = self.0.parts.lock().await;
         let at = self.0.clock.now();
-        let named = draft.name.is_some();
-        if !named {
-            draft.name = Some(free_name(&draft, &parts));
-        }
-        let rule = check(&draft, by, at)?;
-        if !named && let Some(same) = parts.all().find(|other| says_the_same(other, &rule)) {
-            return Ok(Added { rule: same.clone(), created: false });
-        }
-        if let Some(other) = parts.all().find(|other| other.name == rule.name) {
-            return Err(taken(other));
+        let Added { rule, created } = drafted(&parts, draft, by, at)?;
+        if !created {
+            return Ok(Added { rule, created });
         }
         let entry = self.entry(Action::RuleMade, &rule, by);
         self.commit_made(made::making(&rule, by, at).note(entry, at)).await?;
@@ -76,15 +73,7 @@ impl Rules {
     ) -> Result<Vec<Rule>, ChangeError> {
         let mut parts = self.0.parts.lock().await;
         let at = self.0.clock.now();
-        let mut taken: HashSet<String> = parts.all().map(|rule| rule.name.to_string()).collect();
-        let mut rules = Vec::with_capacity(drafts.len());
-        for mut draft in drafts {
-            let base = draft.name.take().unwrap_or_default();
-            draft.name = Some(numbered(&base, |name| taken.contains(name), taken.len()));
-            let rule = check(&draft, by, at)?;
-            taken.insert(rule.name.to_string());
-            rules.push(rule);
-        }
+        let rules = named(&parts, drafts, |draft| check(draft, by, at))?;
         let names: Vec<String> = rules.iter().map(|rule| rule.name.to_string()).collect();
         let batch = rules.iter().fold(beside(&names), |mut batch, rule| {
             let making = made::making(rule, by, at);
@@ -140,9 +129,8 @@ impl Rules {
     /// Takes a rule made through the API out of force, durably; also one whose record is damaged.
     pub async fn remove(&self, name: &str, by: &str) -> Result<(), ChangeError> {
         let mut parts = self.0.parts.lock().await;
-        if let Some(rule) = parts.files.iter().find(|rule| &*rule.name == name) {
-            let (Origin::File { file, .. } | Origin::Api { by: file, .. }) = &rule.origin;
-            return Err(ChangeError::MadeByFile { name: name.to_owned(), file: file.to_string() });
+        if let Some(fault) = made_by_file(&parts, name) {
+            return Err(fault);
         }
         let Some(batch) = made::removing(self.0.metadata.as_ref(), name).await? else {
             return Err(ChangeError::NoSuchRule(name.to_owned()));
@@ -165,8 +153,36 @@ impl Rules {
     }
 }
 
+/// Where a rule of this name stands in a file, that it does.
+pub(super) fn made_by_file(parts: &Parts, name: &str) -> Option<ChangeError> {
+    let rule = parts.files.iter().find(|rule| &*rule.name == name)?;
+    let (Origin::File { file, .. } | Origin::Api { by: file, .. }) = &rule.origin;
+    Some(ChangeError::MadeByFile { name: name.to_owned(), file: file.to_string() })
+}
+
+/// The rule that a draft comes to beside those that there are, or the one that says the same.
+pub(super) fn drafted(
+    parts: &Parts,
+    mut draft: Draft,
+    by: &str,
+    at: Timestamp,
+) -> Result<Added, ChangeError> {
+    let named = draft.name.is_some();
+    if !named {
+        draft.name = Some(free_name(&draft, parts));
+    }
+    let rule = check(&draft, by, at)?;
+    if !named && let Some(same) = parts.all().find(|other| says_the_same(other, &rule)) {
+        return Ok(Added { rule: same.clone(), created: false });
+    }
+    match parts.all().find(|other| other.name == rule.name) {
+        Some(other) => Err(taken(other)),
+        None => Ok(Added { rule, created: true }),
+    }
+}
+
 /// The rule that a draft comes to, if it can be made here.
-fn check(draft: &Draft, by: &str, at: Timestamp) -> Result<Rule, ChangeError> {
+pub(super) fn check(draft: &Draft, by: &str, at: Timestamp) -> Result<Rule, ChangeError> {
     let rule = draft.check(Origin::Api { by: by.into(), at }).map_err(ChangeError::Invalid)?;
     if rule.is_expired(at) {
         let message = "the rule would have expired already";
@@ -193,7 +209,7 @@ fn check(draft: &Draft, by: &str, at: Timestamp) -> Result<Rule, ChangeError> {
 }
 
 impl Parts {
-    fn all(&self) -> impl Iterator<Item = &Rule> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Rule> {
         self.files.iter().chain(&self.made)
     }
 }
@@ -256,7 +272,7 @@ fn free_name(draft: &Draft, parts: &Parts) -> String {
 }
 
 /// The name, or the first free one with a number behind it.
-fn numbered(base: &str, is_taken: impl Fn(&str) -> bool, names: usize) -> String {
+pub(super) fn numbered(base: &str, is_taken: impl Fn(&str) -> bool, names: usize) -> String {
     if !is_taken(base) {
         return base.to_owned();
     }

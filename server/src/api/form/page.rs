@@ -7,6 +7,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use url::form_urlencoded;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// How many of a list are asked for. Any whole number is taken: what is more than there may be of
 /// one page, or less than one, is brought to what is nearest.
@@ -39,6 +42,15 @@ impl<'de> Deserialize<'de> for Limit {
         Ok(Self(if negative { 0 } else { number }))
     }
 }
+
+/// Any whole number: of what is too much, as much is given as there may be.
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Integer).build().into()
+    }
+}
+
+impl ToSchema for Limit {}
 
 /// The page; where there is a next one, `Link` says where.
 pub fn answer(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::advisories::KnownView;
 use crate::api::decisions::DecisionView;
 use crate::api::problem::Problem;
+use crate::api::trials::DryRun;
 use crate::closures::{Unmet, Verdict};
 use crate::metadata::records::{
     AskerRecord, ClosedRecord, ClosureRecord, RefusedRecord, RequestComment, RequestRecord, Stage,
@@ -296,6 +297,9 @@ pub struct Outcome {
     /// What stands in the way of an allow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standing: Vec<StandingView>,
+    /// In a dry run: what the approval would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would: Option<DryRun>,
     /// Of many versions that were asked for: those that stay refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Verdict>,
@@ -311,16 +315,19 @@ pub struct CommentBody {
 }
 
 impl Outcome {
-    pub(super) fn done(request: Numbered) -> Self {
-        let number = request.number;
-        let request = Some(request.into());
+    pub(super) fn nothing(number: u64) -> Self {
         let (standing, refused) = (Vec::new(), Vec::new());
-        Self { number, request, decision: None, problem: None, standing, refused }
+        let (request, decision, problem, would) = (None, None, None, None);
+        Self { number, request, decision, problem, standing, would, refused }
+    }
+
+    pub(super) fn done(request: Numbered) -> Self {
+        let nothing = Self::nothing(request.number);
+        Self { request: Some(request.into()), ..nothing }
     }
 
     pub(super) fn refused(number: u64, problem: Problem) -> Self {
-        let (standing, refused) = (Vec::new(), Vec::new());
-        Self { number, request: None, decision: None, problem: Some(problem), standing, refused }
+        Self { problem: Some(problem), ..Self::nothing(number) }
     }
 
     pub(super) fn failed(number: u64, fault: CloseError) -> Self {
@@ -331,7 +338,6 @@ impl Outcome {
             }
             _ => Vec::new(),
         };
-        let problem = Some(fault.into());
-        Self { number, request: None, decision: None, problem, standing, refused: Vec::new() }
+        Self { problem: Some(fault.into()), standing, ..Self::nothing(number) }
     }
 }

@@ -9,10 +9,11 @@ use utoipa::openapi::path::{
     Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
-    Content, Deprecated as Deprecation, HttpMethod, Ref, Required, Response, ResponseBuilder,
+    Content, Deprecated as Deprecation, HttpMethod, Ref, RefOr, Required, Response,
+    ResponseBuilder, Schema,
 };
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
@@ -27,13 +28,29 @@ pub const PROBLEM: &str = "application/problem+json";
 pub const TOKEN: &str = "token";
 
 /// Made of what the client sent; every endpoint can answer them.
-const ALWAYS: [&str; 5] =
-    ["not-acceptable", "too-often", "store-unavailable", "store-damaged", "internal"];
+const ALWAYS: [&str; 8] = [
+    "not-acceptable",
+    "too-often",
+    "store-unavailable",
+    "store-damaged",
+    "internal",
+    "stopping",
+    "uri-too-long",
+    "headers-too-large",
+];
 /// What is said of `Idempotency-Key`.
 const ONCE: &str = "A text of the client's own, for a day: the same change with the same key is done \
                     once, and answered as the first time.";
 const WITH_TOKEN: [&str; 2] = ["unauthorized", "token-not-valid"];
-const WITH_BODY: [&str; 4] = ["not-json", "body-not-read", "invalid-json", "too-large"];
+const WITH_BODY: [&str; 7] = [
+    "not-json",
+    "body-not-read",
+    "invalid-json",
+    "too-large",
+    "body-too-large",
+    "body-too-slow",
+    "body-broken",
+];
 const CHANGES: [&str; 2] = ["changed-meanwhile", "store-full"];
 
 impl Endpoint {
@@ -53,7 +70,7 @@ impl Endpoint {
                 .schema(Some(P::schema()))
                 .build(),
         );
-        self
+        self.problem("bad-path")
     }
 
     pub fn query<Q: IntoParams>(mut self) -> Self {
@@ -121,6 +138,15 @@ impl Endpoint {
     pub fn answers<A: ToSchema>(mut self, status: u16, description: &str) -> Self {
         let content = Content::new(Some(self.named::<A>()));
         let response = ResponseBuilder::new().description(description).content(JSON, content);
+        self.answers.push((status, response.build()));
+        self
+    }
+
+    /// One of two.
+    pub fn answers_either<A: ToSchema, B: ToSchema>(mut self, status: u16, about: &str) -> Self {
+        let either = OneOfBuilder::new().item(self.named::<A>()).item(self.named::<B>());
+        let content = Content::new(Some(RefOr::T(Schema::OneOf(either.build()))));
+        let response = ResponseBuilder::new().description(about).content(JSON, content);
         self.answers.push((status, response.build()));
         self
     }

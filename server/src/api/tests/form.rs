@@ -171,3 +171,45 @@ async fn pages_follow_each_other_and_a_search_is_taken_as_it_stands() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_dry_run_says_what_would_change_and_changes_nothing() {
+    let (_home, api) = api().await;
+    let rule = json!({ "name": "new", "effect": "allow", "packages": ["npm:x"] });
+    let revision = api.rules.current().revision().clone();
+    let (status, _, dry) = ask(&api, "POST", "/api/v1/rules?dry_run=true", &[], Some(&rule)).await;
+    assert_eq!((status, &dry["made"][0]["name"]), (200, &json!("new")), "{dry}");
+    assert_ne!(dry["report"]["revision"], revision.as_str(), "what would be in force is another");
+    assert_eq!(*api.rules.current().revision(), revision);
+    let broken = json!({ "name": "new", "effect": "perhaps", "packages": ["npm:x"] });
+    let (status, _, problem) =
+        ask(&api, "POST", "/api/v1/rules?dry_run=true", &[], Some(&broken)).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("invalid-rule")));
+    assert_eq!(ask(&api, "POST", "/api/v1/rules", &[], Some(&rule)).await.0, 201);
+    let path = "/api/v1/rules/new?dry_run=true";
+    let (status, _, dry) = ask(&api, "DELETE", path, &[], None).await;
+    assert_eq!((status, &dry["removed"][0]["name"]), (200, &json!("new")), "{dry}");
+    assert_eq!(ask(&api, "GET", "/api/v1/rules/new", &[], None).await.0, 200);
+    let of_file = ask(&api, "DELETE", "/api/v1/rules/from-file?dry_run=true", &[], None).await;
+    assert_eq!(of_file.2["code"], "made-by-file");
+
+    let wish = json!({ "package": "npm:left-pad", "reason": "padding" });
+    assert_eq!(ask(&api, "POST", "/api/v1/requests", &[], Some(&wish)).await.0, 201);
+    let answer = json!({ "requests": [1, 9] });
+    let path = "/api/v1/requests/approve?dry_run=true";
+    let (_, _, told) = ask(&api, "POST", path, &[], Some(&answer)).await;
+    let would = &told["outcomes"][0]["would"];
+    assert_eq!(would["made"][0]["name"], "request-1", "{told}");
+    assert_eq!(told["outcomes"][1]["problem"]["code"], "no-such-request");
+    let answer = json!({ "requests": [1], "reason": "no" });
+    let path = "/api/v1/requests/reject?dry_run=true";
+    let (_, _, told) = ask(&api, "POST", path, &[], Some(&answer)).await;
+    assert_eq!(told["outcomes"][0]["problem"], Value::Null, "{told}");
+    let (_, _, open) = ask(&api, "GET", "/api/v1/requests", &[], None).await;
+    assert_eq!(open["requests"].as_array().unwrap().len(), 1, "it is open still");
+    let many: Vec<u64> = (1..=11).collect();
+    let path = "/api/v1/requests/approve?dry_run=true";
+    let (status, _, problem) =
+        ask(&api, "POST", path, &[], Some(&json!({ "requests": many }))).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("too-many")));
+}
