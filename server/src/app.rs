@@ -5,6 +5,7 @@
 //! command `garth serve`.
 
 mod access;
+mod background;
 pub mod descriptors;
 mod settings;
 mod upkeep;
@@ -27,7 +28,7 @@ use crate::api::status::Vitals;
 use crate::api::{self, Api};
 use crate::audit::{self, Log};
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
-use crate::blobs::scrub::{Scrub, ScrubProgress, ScrubSettings};
+use crate::blobs::scrub::{Scrub, ScrubSettings};
 use crate::blobs::{BlobEngine, Blobs, BlobsOptions};
 use crate::clock::Clock;
 use crate::closures::Closures;
@@ -35,6 +36,8 @@ use crate::config::{Config, Format, StoreConfig};
 use crate::edge::{self, EdgeError, EdgeHandle};
 use crate::events::{Events, Noticer, Noticing};
 use crate::gate::Gate;
+use crate::jobs::Jobs;
+use crate::jobs::census::Counting;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::observability::{AlarmKind, Health, Lifecycle, Metrics, health};
@@ -136,6 +139,7 @@ pub struct App {
     garden: Arc<Garden>,
     upkeep: Upkeep,
     scrub: Scrub,
+    counting: Counting,
     fetching: Fetching,
     unpublishing: Unpublishing,
     recording: Recording,
@@ -159,8 +163,9 @@ impl App {
         let metrics = Metrics::new();
         let lifecycle = Lifecycle::default();
         let health = Health::new(lifecycle.clone());
+        let jobs = Jobs::new(clock.clone());
         let blobs = open_blobs(&config.data, engines.blobs, engines.staging, &metrics).await?;
-        let (log, metadata, logging) = open_log(config, engines.metadata, &clock, &health).await?;
+        let (log, metadata, logging) = open_log(config, engines.metadata, &jobs, &health).await?;
         let (rules, advisories) = open_rules(config, &metadata, &blobs, &clock).await?;
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
         let store = pull_store(&metadata, &blobs, &clock, &metrics);
@@ -197,9 +202,9 @@ impl App {
         let closures = Closures::new(deciding, Arc::clone(&of_ecosystems), limits);
         let remotes = open_remotes(config, &clock)?;
         advisories.tell_age(!remotes.is_empty(), metrics.clone());
-        let fetching = advisories.fetch_regularly(remotes, config.advisories.every);
-        let unpublishing = finish_unpublishing(&registries);
-        let recording = recorder.start();
+        let fetching = advisories.fetch_regularly(remotes, config.advisories.every, &jobs);
+        let unpublishing = finish_unpublishing(&registries, &jobs);
+        let recording = recorder.start(background::recorded_use(&jobs));
         let keep = config.recorded.keep;
         let revisions = Revisions::new(Arc::clone(&metadata), rules.clone(), clock.clone(), keep);
         let keeping = revisions.start();
@@ -228,8 +233,18 @@ impl App {
         let webhooks = open_webhooks(config, &metadata, &api, &metrics).await?;
         let sending = webhooks.start();
         let noticing = notice(config, &metadata, &api);
-        let scrub = Scrub::start(blobs.clone(), ScrubSettings::default());
-        let vitals = vitals(config, &api, &metadata, (blobs, scrub.progress()), &health);
+        let reading = background::scrub(&jobs);
+        let scrub = Scrub::start(blobs.clone(), ScrubSettings::default(), reading);
+        let vitals = background::vitals(background::Running {
+            config,
+            api: &api,
+            blobs,
+            scrub: scrub.progress(),
+            health: &health,
+            metrics: &metrics,
+            jobs: jobs.clone(),
+        });
+        let counting = vitals.census.start(background::statistics(&jobs));
         let told = (events, webhooks, vitals);
         let routes = routes(health, metrics.clone(), registries, api, told);
         let edge = edge::serve(settings::edge(config, lifecycle), metrics, routes).await?;
@@ -238,6 +253,7 @@ impl App {
             garden,
             upkeep,
             scrub,
+            counting,
             fetching,
             unpublishing,
             recording,
@@ -284,6 +300,7 @@ impl App {
             tracing::warn!("stopped before the last refusals were written into requests");
         }
         drop(self.scrub);
+        drop(self.counting);
         self.garden.access.register().close().await;
         drop(self.keeping);
         drop(self.noticing);
@@ -309,7 +326,7 @@ impl App {
 async fn open_log(
     config: &Config,
     engine: Arc<dyn Metadata>,
-    clock: &Clock,
+    jobs: &Jobs,
     health: &Health,
 ) -> Result<(Log, Arc<dyn Metadata>, audit::Keeping), StartError> {
     let failed = |fault: &dyn std::fmt::Display| StartError::Failed(fault.to_string());
@@ -318,10 +335,16 @@ async fn open_log(
         origin: config.audit.origin.clone(),
         accept: config.accept_log.clone(),
     };
+    let clock = jobs.clock();
     let key = audit::open_key(&opening, engine.as_ref(), clock).await;
     let key = key.map_err(|fault| failed(&fault))?;
     let (log, metadata, mut logging) = Log::open(engine, clock.clone(), key);
-    let anchors = audit::Anchors::new(&config.audit, &config.data, clock);
+    let anchors = audit::Anchors::new(
+        &config.audit,
+        &config.data,
+        clock,
+        background::checkpoints(jobs, &config.audit),
+    );
     let anchors = anchors.map_err(|fault| failed(&fault))?;
     let (anchored, checked) = (anchors.state(), log.clone());
     health.register("audit-log", move || checked.check());
@@ -413,23 +436,6 @@ async fn open_requests(
     .await
 }
 
-fn vitals(
-    config: &Config,
-    api: &Api,
-    metadata: &Arc<dyn Metadata>,
-    (blobs, scrub): (Blobs, tokio::sync::watch::Receiver<ScrubProgress>),
-    health: &Health,
-) -> Vitals {
-    Vitals {
-        started: api.clock.now(),
-        health: health.clone(),
-        metadata: Arc::clone(metadata),
-        blobs,
-        scrub,
-        settings: config.given.clone(),
-    }
-}
-
 fn check_advisories(health: &Health, advisories: &Advisories) {
     let known = advisories.clone();
     health.register("advisories", move || known.check());
@@ -460,9 +466,10 @@ fn of_ecosystems(registries: &Registries) -> Arc<[(Ecosystem, Arc<Registry>)]> {
     registries.iter().filter_map(of_one).collect()
 }
 
-fn finish_unpublishing(registries: &Registries) -> Unpublishing {
+fn finish_unpublishing(registries: &Registries, jobs: &Jobs) -> Unpublishing {
     let of_npm = registries.iter().filter(|(format, _)| *format == Format::Npm);
-    Unpublishing::start(of_npm.map(|(_, registry)| Arc::clone(registry)).collect())
+    let of_npm = of_npm.map(|(_, registry)| Arc::clone(registry)).collect();
+    Unpublishing::start(of_npm, background::unpublishing(jobs))
 }
 
 fn notice(config: &Config, metadata: &Arc<dyn Metadata>, api: &Api) -> Noticing {

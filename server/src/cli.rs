@@ -10,6 +10,7 @@ pub mod client;
 mod exit;
 mod forget;
 mod init;
+mod jobs;
 mod log;
 mod login;
 mod observed;
@@ -93,6 +94,7 @@ enum Command {
     Logout(login::Logout),
     Whoami(login::Whoami),
     Status(status::StatusCommand),
+    Jobs(jobs::JobsCommand),
     Check(check::Check),
 }
 
@@ -126,6 +128,7 @@ impl Command {
             Self::Logout(command) => command.run(&env),
             Self::Whoami(command) => command.run(&env),
             Self::Status(command) => command.run(&env),
+            Self::Jobs(command) => command.run(&env),
             Self::Check(command) => command.run(env, &Clock::system()),
         }
     }

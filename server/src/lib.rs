@@ -20,6 +20,7 @@ pub mod edge;
 pub mod events;
 pub mod facts;
 pub mod gate;
+pub mod jobs;
 pub mod metadata;
 pub mod observability;
 pub mod pull;

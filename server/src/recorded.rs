@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::gate::Asking;
+use crate::jobs::Job;
 use crate::metadata::records::{RecordedPlace, RecordedRecord};
 use crate::metadata::{Batch, MAX_BATCH_BYTES, Metadata, MetadataError};
 use crate::observability::Metrics;
@@ -290,7 +291,7 @@ impl Recorder {
     }
 
     /// Writes and tidies up regularly, until what is returned is stopped or gone.
-    pub fn start(&self) -> Recording {
+    pub fn start(&self, tidying: Job) -> Recording {
         let this = self.clone();
         let (stop, mut stopped) = oneshot::channel::<()>();
         let job = tokio::spawn(async move {
@@ -307,9 +308,11 @@ impl Recorder {
                 if is_last {
                     return;
                 }
-                if tidied.is_none_or(|at| at.elapsed() >= UPKEEP) {
+                if tidied.is_none_or(|at| at.elapsed() >= UPKEEP) || tidying.is_asked() {
                     tidied = Some(tokio::time::Instant::now());
-                    if let Err(fault) = this.tidy().await {
+                    let done = tidying.run(this.tidy()).await;
+                    tidying.is_due_in(UPKEEP);
+                    if let Err(fault) = done {
                         tracing::warn!(%fault, "recorded use could not be tidied up; it is tried again");
                     }
                 }

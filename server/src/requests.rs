@@ -160,6 +160,11 @@ impl Requests {
         let _ = self.0.registries.set(registries);
     }
 
+    /// How many stand open.
+    pub fn open_count(&self) -> usize {
+        self.0.board.read().counts().0
+    }
+
     fn max_automatic(&self) -> usize {
         usize::try_from(self.0.config.max_automatic).unwrap_or(usize::MAX)
     }

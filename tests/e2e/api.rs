@@ -3,14 +3,15 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::client::Client;
 use support::server::Setup;
 use support::upstream::ScriptedUpstream;
 
 /// Cases that are made up for each operation, beside those at the edges of what it takes.
-const EXAMPLES: &str = "8";
+const EXAMPLES: &str = "4";
 /// The same ones each time.
 const SEED: &str = "1";
 
@@ -27,7 +28,10 @@ expected-statuses = [304, 400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422,
 #[tokio::test(flavor = "multi_thread")]
 async fn schemathesis_finds_nothing_wrong_with_the_api() {
     let up = ScriptedUpstream::start().await;
-    let garth = Setup::npm(up.url().as_str()).start();
+    // It asks faster than anybody may who means well.
+    let settings =
+        format!("[registry.npm]\nupstream = \"{}\"\n[limits]\nchanges_per_caller = 0\n", up.url());
+    let garth = Setup::new(&settings).start();
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("schemathesis.toml"), SETTINGS).unwrap();
     let house = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -98,7 +102,7 @@ async fn what_is_in_the_garden_is_shown_and_a_kept_file_is_dropped() {
     assert_eq!(names("?search=%25").await.0, [json!(null); 0]);
 
     let version = "/packages/npm/left-pad/versions/1.3.0";
-    let kept = client.api("GET", version, None).await.unwrap().json();
+    let kept = kept_with(&client, version).await;
     let artifact = &kept["held"]["artifacts"][0];
     assert!(artifact["digest"].as_str().unwrap().starts_with("sha256:"), "{kept}");
     assert_eq!(kept["decision"]["decision"]["effect"], "allow");
@@ -110,11 +114,69 @@ async fn what_is_in_the_garden_is_shown_and_a_kept_file_is_dropped() {
     let kept = client.api("GET", version, None).await.unwrap().json();
     assert_eq!(kept["held"]["artifacts"], json!([]));
     assert_eq!(client.get(tarball).await.status, 200, "it is fetched again");
-    let kept = client.api("GET", version, None).await.unwrap().json();
+    let kept = kept_with(&client, version).await;
     assert_eq!(kept["held"]["artifacts"].as_array().unwrap().len(), 1);
     assert!(garth.run(&["packages", "list"]).contains("npm:left-pad"));
     assert!(garth.run(&["packages", "show", "left-pad", "--registry", "npm"]).contains("1.3.0"));
     assert!(garth.run(&["status"]).contains("is well"), "{}", garth.run(&["status"]));
     let unknown = client.api("GET", "/packages/npm/none/versions", None).await.unwrap();
     assert_eq!((unknown.status, &unknown.json()["code"]), (404, &json!("no-such-package")));
+}
+
+/// The version, once a file of it is kept: that is a moment after a client has it.
+async fn kept_with(client: &Client, version: &str) -> Value {
+    for _ in 0..500 {
+        let kept = client.api("GET", version, None).await.unwrap().json();
+        if kept["held"]["artifacts"] != json!([]) {
+            return kept;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no file of {version} is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_shown_and_run_and_what_they_count_is_told() {
+    let up = crate::npm::upstream().await;
+    let garth = Setup::npm(up.url().as_str()).start();
+    let client = Client::of(&garth);
+    let empty = client.api("GET", "/statistics", None).await.unwrap().json();
+    assert_eq!(
+        (&empty["counted"], &empty["registries"][0]["stored"]),
+        (&json!(null), &json!(null))
+    );
+    assert_eq!(client.get("/npm/left-pad/-/left-pad-1.3.0.tgz").await.status, 403);
+    assert_eq!(client.make_rule("all", "allow", "npm:*").await, 201);
+    assert_eq!(client.get("/npm/left-pad/-/left-pad-1.3.0.tgz").await.status, 200);
+    kept_with(&client, "/packages/npm/left-pad/versions/1.3.0").await;
+    assert_eq!(client.get("/npm/left-pad/-/left-pad-1.3.0.tgz").await.status, 200);
+
+    let jobs = client.api("GET", "/jobs", None).await.unwrap().json();
+    let names: Vec<&str> =
+        jobs["jobs"].as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["recorded-use", "scrub", "statistics", "unpublishing"]);
+    let told = garth.run(&["jobs", "run", "statistics", "--wait"]);
+    assert!(told.contains("done at") && told.contains("1 runs, 0 failed"), "{told}");
+    assert!(garth.run(&["jobs", "list"]).contains("recorded-use"));
+    let job = client.api("GET", "/jobs/statistics", None).await.unwrap().json();
+    assert_eq!((&job["runs"], &job["last"]["fault"]), (&json!(1), &json!(null)), "{job}");
+    assert!(job["next"].is_string(), "{job}");
+    for (method, path) in [("GET", "/jobs/none"), ("POST", "/jobs/none/runs")] {
+        let unknown = client.api(method, path, None).await.unwrap();
+        assert_eq!((unknown.status, &unknown.json()["code"]), (404, &json!("no-such-job")));
+    }
+
+    let counted = client.api("GET", "/statistics", None).await.unwrap().json();
+    let npm = &counted["registries"][0];
+    assert!(counted["counted"].is_string(), "{counted}");
+    assert_eq!(
+        (&npm["stored"]["packages"], &npm["stored"]["files"]),
+        (&json!(1), &json!(1)),
+        "{npm}"
+    );
+    assert!(
+        npm["stored"]["bytes"].as_u64() > Some(0) && npm["stored"]["versions"].as_u64() > Some(0)
+    );
+    assert_eq!((&npm["requests"], &npm["decisions"]["deny"]), (&json!(3), &json!(1)), "{npm}");
+    assert_eq!((&npm["decisions"]["allow"], &npm["cache"]["hit"]), (&json!(2), &json!(1)), "{npm}");
 }

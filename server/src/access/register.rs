@@ -155,6 +155,12 @@ impl Register {
         teams.map(|(name, team)| (name.clone(), team.clone(), count(name))).collect()
     }
 
+    /// One team, with how many valid tokens it has.
+    pub fn team(&self, name: &str) -> Result<(TeamRecord, usize), RegisterError> {
+        let found = self.teams().into_iter().find(|(known, ..)| **known == *name);
+        found.map(|(_, team, tokens)| (team, tokens)).ok_or_else(|| self.no_such_team(name))
+    }
+
     /// Writes now and then when tokens were used, for as long as somebody holds the register.
     pub fn watch(&self) {
         let inner = Arc::downgrade(&self.0);

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{Advisories, ImportError, ImportOptions, MAX_IMPORT, MAX_SOURCE};
 use crate::clock::Clock;
+use crate::jobs::Jobs;
 use crate::upstream::{
     Deadlines, DocumentAnswer, Limits, Upstream, UpstreamError, UpstreamSettings, Validators,
 };
@@ -78,13 +79,15 @@ impl Drop for Fetching {
 
 impl Advisories {
     /// At once, and then each time that so long has passed.
-    pub fn fetch_regularly(&self, remotes: Vec<Remote>, every: Duration) -> Fetching {
+    pub fn fetch_regularly(&self, remotes: Vec<Remote>, every: Duration, jobs: &Jobs) -> Fetching {
         let jobs = remotes.into_iter().map(|remote| {
             let advisories = self.clone();
+            let about = "Fetches advisories, and imports what changed.";
+            let job = jobs.job(&format!("advisories-{}", remote.name), about);
             tokio::spawn(async move {
                 let mut known = Validators::default();
                 loop {
-                    let fetched = advisories.fetch(&remote, &mut known).await;
+                    let fetched = job.run(advisories.fetch(&remote, &mut known)).await;
                     let pause = match fetched {
                         Ok(()) => every,
                         Err(fault) => {
@@ -92,7 +95,7 @@ impl Advisories {
                             every.min(AGAIN)
                         }
                     };
-                    tokio::time::sleep(pause).await;
+                    job.rest(pause).await;
                 }
             })
         });

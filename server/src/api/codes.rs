@@ -144,6 +144,7 @@ pub const CODES: &[Code] = &[
     code("no-requests", &[400], "No request was named."),
     code("no-such-advisory", &[404], "There is no such advisory."),
     code("no-such-delivery", &[404], "There is no such delivery."),
+    code("no-such-job", &[404], "There is no such job."),
     code("no-such-package", &[404], "The package is not in this garden."),
     code("no-such-path", &[404], "The API has no such path."),
     code("no-such-provider", &[404], "There is no such provider."),

@@ -41,11 +41,10 @@ static MADE: LazyLock<[Made; BASES.len()]> = LazyLock::new(|| BASES.map(make));
 
 fn make(base: &str) -> Made {
     let document = document(base);
-    // The builder's types are plain data, so they can always be written.
-    let value = serde_json::to_value(&document).unwrap_or_default();
+    // Plain data, so it can always be written.
     let json = serde_json::to_vec_pretty(&document).unwrap_or_default();
     let tag = format!("\"{}\"", &hex::encode(Sha256::digest(&json))[..32]);
-    let page = page::render(&value, base);
+    let page = page::render(&document, base);
     Made { json: json.into(), page: page.into(), policy: page::policy(), tag }
 }
 

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, RefOr,
-    Schema, ServerBuilder,
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref,
+    RefOr, Schema, ServerBuilder,
 };
 
 use super::problem::Problem;
@@ -18,13 +20,14 @@ const ABOUT: &str = "Everything that the commands of garth do, for programs. Bod
                      operation says in `x-garth-right` which right a token needs for it.";
 
 /// The groups of endpoints, by the first part of their paths.
-const GROUPS: [(&str, &str); 25] = [
+const GROUPS: [(&str, &str); 28] = [
     ("advisories", "What is known to be wrong with versions."),
     ("closures", "What would be installed with a package."),
     ("decisions", "What is decided of a version, and why."),
     ("docs", "This page."),
     ("events", "What happens, as it happens."),
     ("forget", "Dropping what an upstream said of a name that is published here."),
+    ("jobs", "What is done in the background."),
     ("log", "What was done, by whom and why."),
     ("login", "Logging in by a name and a password, or at a provider."),
     ("logout", "Ending a login."),
@@ -38,16 +41,59 @@ const GROUPS: [(&str, &str); 25] = [
     ("roles", "Sets of rights that have a name."),
     ("rules", "What is allowed, held and denied, from files and by command."),
     ("settings", "What is set."),
+    ("statistics", "How much is asked for and stored."),
     ("status", "How this garden is."),
     ("teams", "Those that tokens and rules can speak of."),
     ("tokens", "Who may ask, and for what."),
     ("units", "What several teams have in common."),
     ("users", "People and services that are known by name."),
+    ("waivers", "The rules that lift a deny or a hold until a day."),
     ("webhooks", "Where events are sent, and what came of it."),
 ];
 
-/// For a client that begins at `base`.
-pub fn document(base: &str) -> OpenApi {
+/// What the derive macro refers to where there is a time: it takes all of them for texts.
+const TIMES: &str = "String";
+/// What they are called instead.
+const TIME: &str = "Time";
+
+fn time() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .description(Some("A moment, as RFC 3339 writes it: `2030-01-01T12:00:00Z`."))
+        .build()
+        .into()
+}
+
+/// Gives the times in a document the schema that they have.
+fn refer_to_time(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(to)
+                        if name == "$ref" && *to == Ref::from_schema_name(TIMES).ref_location =>
+                    {
+                        *to = Ref::from_schema_name(TIME).ref_location;
+                    }
+                    value => refer_to_time(value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(refer_to_time),
+        _ => {}
+    }
+}
+
+/// For a client that begins at `base`, as JSON.
+pub fn document(base: &str) -> Value {
+    // The builder's types are plain data, so they can always be written.
+    let mut document = serde_json::to_value(build(base)).unwrap_or_default();
+    refer_to_time(&mut document);
+    document
+}
+
+fn build(base: &str) -> OpenApi {
     let mut paths = PathsBuilder::new();
     let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
     schemas.insert(Problem::name().into_owned(), <Problem as utoipa::PartialSchema>::schema());
@@ -58,8 +104,8 @@ pub fn document(base: &str) -> OpenApi {
         paths = paths.path(endpoint.path, endpoint.item(base));
         schemas.extend(endpoint.schemas());
     }
-    // The derive macro names it, and nothing refers to it.
-    schemas.remove("String");
+    schemas.remove(TIMES);
+    schemas.insert(TIME.to_owned(), time());
     let licence = LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE"));
     let info = InfoBuilder::new()
         .title("garth")

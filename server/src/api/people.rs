@@ -5,13 +5,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::form::etag;
+use super::form::page::{self, Limit};
 use super::problem::{Problem, ProblemFault};
 use super::rules::{json_body, query};
 use super::table::{ADMINISTER, Endpoint, Needs, READ, delete, get, patch, post, put};
 use super::{Api, By};
 use crate::access::login::Origin;
 use crate::access::passwords;
-use crate::access::register::{Holder, NewUser, UserChange, UserFound};
+use crate::access::register::{Holder, NewUser, RegisterError, UserChange, UserFound};
 use crate::access::rights::Rights;
 use crate::access::secret::TokenKind;
 
@@ -21,6 +23,9 @@ pub fn endpoints() -> Vec<Endpoint> {
     let named = |endpoint: Endpoint| endpoint.part::<String>("name", "Their name.");
     let of_unit = |endpoint: Endpoint| endpoint.part::<String>("unit", "The unit.");
     let held = "All that the people hold from now on.";
+    let (of_team, of_all) = ("/teams/{unit}/{team}/roles", "/units/{unit}/roles");
+    let (team_held, unit_held) =
+        ("Which roles the people of a team hold", "Which roles the people of a whole unit hold");
     let place = ["invalid-access", "no-such-team", "no-such-role", "missing-right"];
     vec![
         get("list_users", "/users", READ, "People and services, by name", list)
@@ -40,11 +45,13 @@ pub fn endpoints() -> Vec<Endpoint> {
             .takes::<UserPatch>("What is another from now on.")
             .answers::<UserView>(200, "Who it is now.")
             .problems(&place)
-            .problem("no-such-user"),
+            .problem("no-such-user")
+            .matched(tag_of),
         named(delete("remove_user", "/users/{name}", ADMINISTER, "Removes somebody", remove))
             .note("None of their tokens counts any more, nor ever again for another of this name.")
             .answers_nothing("They are nobody here.")
-            .problems(&["no-such-user", "missing-right"]),
+            .problems(&["no-such-user", "missing-right"])
+            .matched(tag_of),
         named(put(
             "set_password",
             "/users/{name}/password",
@@ -57,9 +64,13 @@ pub fn endpoints() -> Vec<Endpoint> {
         .answers_nothing("It is set, and logins of before have ended.")
         .problems(&["no-such-user", "missing-right", "invalid-access", "weak-password"])
         .problems(&["too-many-logins", "no-randomness", "not-hashed"]),
+        of_unit(get("show_team_roles", of_team, READ, team_held, show_team_roles))
+            .part::<String>("team", "The team.")
+            .answers::<RolesRequest>(200, "By their names.")
+            .problem("no-such-team"),
         of_unit(put(
             "set_team_roles",
-            "/teams/{unit}/{team}/roles",
+            of_team,
             ADMINISTER,
             "Says which roles the people of a team hold",
             set_team_roles,
@@ -67,17 +78,22 @@ pub fn endpoints() -> Vec<Endpoint> {
         .part::<String>("team", "The team.")
         .takes::<RolesRequest>(held)
         .answers::<RolesRequest>(200, held)
-        .problems(&place),
+        .problems(&place)
+        .matched(tag_of_roles),
+        of_unit(get("show_unit_roles", of_all, READ, unit_held, show_unit_roles))
+            .answers::<RolesRequest>(200, "By their names.")
+            .problem("no-such-team"),
         of_unit(put(
             "set_unit_roles",
-            "/units/{unit}/roles",
+            of_all,
             ADMINISTER,
             "Says which roles the people of a whole unit hold",
             set_unit_roles,
         ))
         .takes::<RolesRequest>(held)
         .answers::<RolesRequest>(200, held)
-        .problems(&place),
+        .problems(&place)
+        .matched(tag_of_roles),
     ]
 }
 
@@ -145,7 +161,8 @@ pub struct ListQuery {
     /// Begin behind this name.
     after: Option<String>,
     /// Of one page, at most; more than 1000 is 1000.
-    limit: Option<u64>,
+    #[param(inline)]
+    limit: Option<Limit>,
 }
 
 /// Somebody who is to be known.
@@ -206,13 +223,9 @@ pub struct RolesRequest {
     pub roles: Vec<String>,
 }
 
-pub async fn list(
-    api: web::Data<Api>,
-    request: HttpRequest,
-) -> Result<web::Json<UserList>, Problem> {
+pub async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let query: ListQuery = query(&request)?;
-    let limit =
-        usize::try_from(query.limit.unwrap_or(u64::MAX)).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let limit = Limit::of(query.limit, MAX_PAGE);
     let is_in = |user: &UserFound, team: &String| user.record.teams.contains(team);
     let mut users: Vec<UserView> = api
         .access
@@ -224,10 +237,44 @@ pub async fn list(
         .take(limit + 1)
         .map(UserView::from)
         .collect();
-    let more = users.len() > limit;
-    users.truncate(limit);
-    let next = users.last().filter(|_| more).map(|user| user.name.clone());
-    Ok(web::Json(UserList { users, next }))
+    let next = page::cut(&mut users, limit, |user| user.name.clone());
+    let page = UserList { users, next };
+    Ok(page::answer(&request, &page, page.next.as_ref().map(|next| next as &dyn ToString)))
+}
+
+fn tag_of(api: &Api, request: &HttpRequest) -> Option<String> {
+    let user = api.access.register().user(request.match_info().get("name")?).ok()?;
+    Some(etag::of_view(&UserView::from(user)))
+}
+
+/// What a team or a unit holds, by the path that names it.
+fn held_by(api: &Api, unit: &str, team: Option<&str>) -> Result<RolesRequest, RegisterError> {
+    let register = api.access.register();
+    let roles = match team {
+        Some(team) => register.held_roles(Holder::Team(&format!("{unit}/{team}")))?,
+        None => register.held_roles(Holder::Unit(unit))?,
+    };
+    Ok(RolesRequest { roles })
+}
+
+fn tag_of_roles(api: &Api, request: &HttpRequest) -> Option<String> {
+    let parts = request.match_info();
+    Some(etag::of_view(&held_by(api, parts.get("unit")?, parts.get("team")).ok()?))
+}
+
+pub async fn show_team_roles(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+) -> Result<web::Json<RolesRequest>, Problem> {
+    let (unit, team) = path.into_inner();
+    Ok(web::Json(held_by(&api, &unit, Some(&team))?))
+}
+
+pub async fn show_unit_roles(
+    api: web::Data<Api>,
+    unit: web::Path<String>,
+) -> Result<web::Json<RolesRequest>, Problem> {
+    Ok(web::Json(held_by(&api, &unit, None)?))
 }
 
 pub async fn show(

@@ -5,6 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::form::etag;
+use super::form::page::{self, Limit, PageQuery};
 use super::problem::Problem;
 use super::rules::{json_body, query};
 use super::table::{ADMINISTER, Endpoint, Once, READ, delete, get, post, put};
@@ -13,12 +15,15 @@ use super::{Api, By};
 use crate::access::register::{NewRole, RoleFound};
 use crate::access::rights::Rights;
 
+const MAX_PAGE: usize = 1000;
+
 pub fn endpoints() -> Vec<Endpoint> {
     let named = |endpoint: Endpoint| endpoint.part::<String>("name", "The name of the role.");
     let faults = ["invalid-access", "no-such-right", "invalid-right", "taken"];
     vec![
         get("list_roles", "/roles", READ, "Roles, the built-in ones first", list)
-            .answers::<RoleList>(200, "All of them."),
+            .query::<PageQuery>()
+            .answers::<RoleList>(200, "A page of roles."),
         post("create_role", "/roles", ADMINISTER, "Makes a role", create)
             .takes::<RoleRequest>("The role.")
             .makes::<RoleView>("The role.")
@@ -31,11 +36,13 @@ pub fn endpoints() -> Vec<Endpoint> {
             .takes::<RoleChange>("What it is from now on.")
             .answers::<RoleView>(200, "The role, as it is now.")
             .problems(&faults)
-            .problem("no-such-role"),
+            .problem("no-such-role")
+            .matched(tag_of),
         named(delete("remove_role", "/roles/{name}", ADMINISTER, "Removes a role", remove))
             .query::<RemoveQuery>()
             .answers_nothing("The role is no more.")
-            .problems(&["no-such-role", "taken", "invalid-access"]),
+            .problems(&["no-such-role", "taken", "invalid-access"])
+            .matched(tag_of),
     ]
 }
 
@@ -82,11 +89,13 @@ impl From<RoleFound> for RoleView {
     }
 }
 
-/// The built-in ones first, then by name.
+/// A page of roles, the built-in ones first, then by name.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RoleList {
     /// By name.
     pub roles: Vec<RoleView>,
+    /// Give this as `after` for the next page.
+    pub next: Option<String>,
 }
 
 /// A role that is to be made.
@@ -121,9 +130,28 @@ pub struct RemoveQuery {
     from_all: Option<bool>,
 }
 
-pub async fn list(api: web::Data<Api>) -> web::Json<RoleList> {
-    let roles = api.access.register().roles();
-    web::Json(RoleList { roles: roles.into_iter().map(RoleView::from).collect() })
+pub async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let PageQuery { after, limit } = query(&request)?;
+    let limit = Limit::of(limit, MAX_PAGE);
+    let mut roles: Vec<RoleView> =
+        api.access.register().roles().into_iter().map(RoleView::from).collect();
+    let begin = after.map_or(0, |after| match roles.iter().position(|role| role.name == after) {
+        Some(at) => at + 1,
+        // It is gone since. Those that were made follow each other by name.
+        None => {
+            let is_behind = |role: &RoleView| !role.built_in && role.name > after;
+            roles.iter().position(is_behind).unwrap_or(roles.len())
+        }
+    });
+    roles.drain(..begin);
+    let next = page::cut(&mut roles, limit, |role| role.name.clone());
+    let page = RoleList { roles, next };
+    Ok(page::answer(&request, &page, page.next.as_ref().map(|next| next as &dyn ToString)))
+}
+
+fn tag_of(api: &Api, request: &HttpRequest) -> Option<String> {
+    let role = api.access.register().role(request.match_info().get("name")?).ok()?;
+    Some(etag::of_view(&RoleView::from(role)))
 }
 
 pub async fn show(

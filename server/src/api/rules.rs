@@ -191,7 +191,7 @@ fn tag_of(api: &Api, request: &HttpRequest) -> Option<String> {
 }
 
 /// The moment that is so far away: `30d`, `12h`.
-fn read_within(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+pub(super) fn read_within(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     let within = parse_duration(text).ok_or_else(|| {
         Problem::bad_request("invalid-duration", "write the time as 30d, 2w or 12h")
     })?;

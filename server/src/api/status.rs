@@ -17,8 +17,10 @@ use crate::audit::redacted;
 use crate::blobs::Blobs;
 use crate::blobs::scrub::ScrubProgress;
 use crate::config::Mode;
+use crate::jobs::Jobs;
+use crate::jobs::census::Census;
 use crate::metadata::Metadata;
-use crate::observability::{CheckState, Health, Readiness};
+use crate::observability::{CheckState, Health, Metrics, Readiness};
 use crate::registries::Registry;
 use crate::upstream::{BreakerState, Upstream};
 
@@ -30,6 +32,9 @@ pub struct Vitals {
     pub metadata: Arc<dyn Metadata>,
     pub blobs: Blobs,
     pub scrub: watch::Receiver<ScrubProgress>,
+    pub jobs: Jobs,
+    pub census: Census,
+    pub metrics: Metrics,
     /// What is set, without secrets.
     pub settings: BTreeMap<String, String>,
 }

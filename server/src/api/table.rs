@@ -18,8 +18,9 @@ use utoipa::openapi::{RefOr, Response, Schema};
 
 use super::form::version::Deprecated;
 use super::{
-    Api, advisories, closures, decisions, docs, events, exchange, forget, log, login, packages,
-    people, providers, recorded, requests, roles, rules, status, teams, tokens, trials, webhooks,
+    Api, advisories, closures, decisions, docs, events, exchange, forget, jobs, log, login,
+    packages, people, providers, recorded, requests, roles, rules, statistics, status, teams,
+    tokens, trials, waivers, webhooks,
 };
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
@@ -36,6 +37,9 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         closures::endpoints(),
         packages::endpoints(),
         status::endpoints(),
+        statistics::endpoints(),
+        jobs::endpoints(),
+        waivers::endpoints(),
         recorded::endpoints(),
         trials::endpoints(),
         advisories::endpoints(),

@@ -4,11 +4,16 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::form::etag;
+use super::form::page::{self, Limit, PageQuery};
 use super::problem::Problem;
 use super::rules::{json_body, query};
 use super::table::{ADMINISTER, Endpoint, Once, READ, delete, get, post};
 use super::{Api, By};
+use crate::access::register::RegisterError;
 use crate::metadata::records::TeamRecord;
+
+const MAX_PAGE: usize = 1000;
 
 /// A team.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -39,11 +44,13 @@ impl TeamView {
     }
 }
 
-/// All teams.
+/// A page of teams.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TeamList {
     /// By name.
     pub teams: Vec<TeamView>,
+    /// Give this as `after` for the next page.
+    pub next: Option<String>,
 }
 
 /// A team that is to be made.
@@ -67,27 +74,63 @@ struct RemoveQuery {
 
 pub fn endpoints() -> Vec<Endpoint> {
     let (read, administer) = (READ, ADMINISTER);
+    let named = |endpoint: Endpoint| {
+        endpoint
+            .part::<String>("unit", "The unit that it is of.")
+            .part::<String>("team", "Its name in the unit.")
+            .problem("no-such-team")
+    };
+    let one = "/teams/{unit}/{team}";
     vec![
         get("list_teams", "/teams", read, "Teams, by name", list)
-            .answers::<TeamList>(200, "All of them."),
+            .query::<PageQuery>()
+            .answers::<TeamList>(200, "A page of teams, by name."),
         post("create_team", "/teams", administer, "Makes a team", create)
             .takes::<TeamRequest>("The team.")
             .answers::<TeamView>(201, "The team.")
             .problems(&["invalid-access", "taken"])
             .once(Once::Kept),
-        delete("remove_team", "/teams/{unit}/{team}", administer, "Removes a team", remove)
-            .part::<String>("unit", "The unit that it is of.")
-            .part::<String>("team", "Its name in the unit.")
+        named(get("show_team", one, read, "One team", show)).answers::<TeamView>(200, "The team."),
+        named(delete("remove_team", one, administer, "Removes a team", remove))
             .query::<RemoveQuery>()
             .answers_nothing("The team is no more.")
-            .problems(&["no-such-team", "taken"]),
+            .problem("taken")
+            .matched(tag_of),
     ]
 }
 
-pub async fn list(api: web::Data<Api>) -> web::Json<TeamList> {
+pub async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let PageQuery { after, limit } = query(&request)?;
+    let limit = Limit::of(limit, MAX_PAGE);
     let teams = api.access.register().teams();
-    let teams = teams.into_iter().map(|(name, team, tokens)| TeamView::new(&name, team, tokens));
-    web::Json(TeamList { teams: teams.collect() })
+    let mut teams: Vec<TeamView> = teams
+        .into_iter()
+        .filter(|(name, ..)| after.as_deref().is_none_or(|after| &**name > after))
+        .take(limit + 1)
+        .map(|(name, team, tokens)| TeamView::new(&name, team, tokens))
+        .collect();
+    let next = page::cut(&mut teams, limit, |team| team.name.clone());
+    let page = TeamList { teams, next };
+    Ok(page::answer(&request, &page, page.next.as_ref().map(|next| next as &dyn ToString)))
+}
+
+fn find(api: &Api, unit: &str, team: &str) -> Result<TeamView, RegisterError> {
+    let name = format!("{unit}/{team}");
+    let (record, tokens) = api.access.register().team(&name)?;
+    Ok(TeamView::new(&name, record, tokens))
+}
+
+fn tag_of(api: &Api, request: &HttpRequest) -> Option<String> {
+    let part = |name| request.match_info().get(name);
+    Some(etag::of_view(&find(api, part("unit")?, part("team")?).ok()?))
+}
+
+pub async fn show(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+) -> Result<web::Json<TeamView>, Problem> {
+    let (unit, team) = path.into_inner();
+    Ok(web::Json(find(&api, &unit, &team)?))
 }
 
 pub async fn create(

@@ -1,11 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod form;
 mod log;
 mod once;
 mod people;
 mod requests;
 mod rights;
+mod waivers;
 
 use std::sync::Arc;
 

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::By;
+use super::form::page::{self, Limit, PageQuery};
 use super::problem::{Problem, ProblemFault};
 use super::rules::{json_body, query};
 use super::table::{ADMINISTER, Endpoint, Once, delete, get, post};
 use crate::metadata::records::{AttemptRecord, DeliveryRecord, DeliveryState};
-use crate::webhooks::{DEFAULT_GRACE, NewWebhook, Shown, WebhookError, Webhooks};
+use crate::webhooks::{DEFAULT_GRACE, MAX_WEBHOOKS, NewWebhook, Shown, WebhookError, Webhooks};
 
 /// Names of kinds in one question.
 const MAX_KINDS: usize = 50;
@@ -28,7 +29,8 @@ pub fn endpoints() -> Vec<Endpoint> {
     let told = "What was sent of late, and what waits";
     vec![
         get("list_webhooks", "/webhooks", ADMINISTER, "Webhooks, by name", list)
-            .answers::<WebhookList>(200, "All of them."),
+            .query::<PageQuery>()
+            .answers::<WebhookList>(200, "A page of webhooks, by name."),
         post("create_webhook", "/webhooks", ADMINISTER, "Makes a webhook", create)
             .takes::<WebhookRequest>("Where events are sent, and which.")
             .answers::<SecretView>(201, "The webhook, with its secret, which is never shown again.")
@@ -149,11 +151,13 @@ fn shown_url(url: &str) -> String {
     shown.into()
 }
 
-/// All webhooks.
+/// A page of webhooks.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WebhookList {
     /// By name.
     pub webhooks: Vec<WebhookView>,
+    /// Give this as `after` for the next page.
+    pub next: Option<String>,
 }
 
 /// A webhook that is to be made.
@@ -268,9 +272,18 @@ pub struct DeliveryQuery {
     state: Option<DeliveryState>,
 }
 
-pub async fn list(webhooks: web::Data<Webhooks>) -> Result<web::Json<WebhookList>, Problem> {
-    let webhooks = webhooks.list().await?.into_iter().map(WebhookView::from).collect();
-    Ok(web::Json(WebhookList { webhooks }))
+pub async fn list(
+    webhooks: web::Data<Webhooks>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let PageQuery { after, limit } = query(&request)?;
+    let limit = Limit::of(limit, MAX_WEBHOOKS);
+    let mut webhooks: Vec<WebhookView> =
+        webhooks.list().await?.into_iter().map(WebhookView::from).collect();
+    webhooks.retain(|webhook| after.as_deref().is_none_or(|after| &*webhook.name > after));
+    let next = page::cut(&mut webhooks, limit, |webhook| webhook.name.clone());
+    let page = WebhookList { webhooks, next };
+    Ok(page::answer(&request, &page, page.next.as_ref().map(|next| next as &dyn ToString)))
 }
 
 pub async fn show(

@@ -16,6 +16,7 @@ use super::Log;
 use super::opening::{CHECKPOINT_FILE, replace_file};
 use crate::clock::Clock;
 use crate::config::AuditConfig;
+use crate::jobs::Job;
 use crate::observability::CheckState;
 use crate::upstream::{Deadlines, Upstream, UpstreamSettings};
 
@@ -33,6 +34,7 @@ pub struct Anchors {
     urls: Vec<(Upstream, String)>,
     every: Duration,
     state: AnchorState,
+    job: Job,
 }
 
 /// What is wrong with them now, for `/readyz`.
@@ -47,7 +49,7 @@ impl AnchorState {
 
 impl Anchors {
     /// An error says what is wrong with an address.
-    pub fn new(config: &AuditConfig, data: &Path, clock: &Clock) -> Result<Self, String> {
+    pub fn new(config: &AuditConfig, data: &Path, clock: &Clock, job: Job) -> Result<Self, String> {
         let mut urls = Vec::new();
         for url in &config.urls {
             let base = url.join("./").map_err(|fault| fault.to_string())?;
@@ -69,6 +71,7 @@ impl Anchors {
             urls,
             every: config.every,
             state: AnchorState::default(),
+            job,
         })
     }
 
@@ -79,22 +82,24 @@ impl Anchors {
     /// For as long as the log grows.
     pub async fn run(self, log: Log, mut size: watch::Receiver<u64>) {
         let mut anchored: Option<(u64, Instant)> = None;
-        let mut failed = false;
+        let (mut failed, mut asked) = (false, false);
         loop {
-            let due = anchored.is_none_or(|(_, at)| {
-                at.elapsed() >= if failed { AGAIN.min(self.every) } else { self.every }
-            });
+            let due = asked
+                || anchored.is_none_or(|(_, at)| {
+                    at.elapsed() >= if failed { AGAIN.min(self.every) } else { self.every }
+                });
             let known = *size.borrow_and_update();
-            let is_new = failed || anchored.is_none_or(|(size, _)| size < known);
+            let is_new = asked || failed || anchored.is_none_or(|(size, _)| size < known);
             match log.checkpoint().await {
                 Ok(checkpoint) => {
                     let mut faults =
                         self.put_files(vec![self.beside_key.clone()], &checkpoint).await;
                     if due && is_new {
-                        faults.extend(self.put_files(self.files.clone(), &checkpoint).await);
-                        faults.extend(self.post(&checkpoint, known).await);
+                        let outside = self.job.run(self.put_outside(&checkpoint, known)).await;
+                        faults.extend(outside.err());
                         failed = !faults.is_empty();
                         anchored = Some((known, Instant::now()));
+                        asked = false;
                     }
                     if due || !faults.is_empty() {
                         self.tell(&faults);
@@ -104,10 +109,21 @@ impl Anchors {
             }
             tokio::time::sleep(BESIDE).await;
             let waits = if failed { AGAIN.min(self.every) } else { self.every };
-            if let Ok(Err(_)) = tokio::time::timeout(waits, size.changed()).await {
-                return;
+            tokio::select! {
+                changed = tokio::time::timeout(waits, size.changed()) => {
+                    if let Ok(Err(_)) = changed {
+                        return;
+                    }
+                }
+                () = self.job.asked() => asked = true,
             }
         }
+    }
+
+    async fn put_outside(&self, checkpoint: &str, size: u64) -> Result<(), String> {
+        let mut faults = self.put_files(self.files.clone(), checkpoint).await;
+        faults.extend(self.post(checkpoint, size).await);
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
 
     async fn put_files(&self, paths: Vec<PathBuf>, checkpoint: &str) -> Vec<String> {

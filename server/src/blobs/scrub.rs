@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::verify::hash_whole;
 use super::{BlobError, Blobs};
+use crate::jobs::Job;
 use crate::random;
 
 const PAGE: usize = 256;
@@ -45,13 +46,14 @@ pub struct Scrub {
 }
 
 impl Scrub {
-    pub fn start(blobs: Blobs, settings: ScrubSettings) -> Self {
+    pub fn start(blobs: Blobs, settings: ScrubSettings, rounds: Job) -> Self {
         let (reports, progress) = watch::channel(ScrubProgress::default());
         let job = tokio::spawn(async move {
             loop {
-                round(&blobs, settings, &reports).await;
+                // What could not be done is in the log already.
+                let _ = rounds.run(round(&blobs, settings, &reports)).await;
                 reports.send_modify(|progress| progress.rounds += 1);
-                tokio::time::sleep(settings.pause).await;
+                rounds.rest(settings.pause).await;
             }
         });
         Self { progress, job }
@@ -68,7 +70,11 @@ impl Drop for Scrub {
     }
 }
 
-async fn round(blobs: &Blobs, settings: ScrubSettings, reports: &watch::Sender<ScrubProgress>) {
+async fn round(
+    blobs: &Blobs,
+    settings: ScrubSettings,
+    reports: &watch::Sender<ScrubProgress>,
+) -> Result<(), BlobError> {
     // Anywhere, and round: a store whose rounds take longer than its process lives is seen whole
     // all the same.
     let start = Digest::sha256_of(random::name().as_bytes());
@@ -79,17 +85,17 @@ async fn round(blobs: &Blobs, settings: ScrubSettings, reports: &watch::Sender<S
             Err(error) => {
                 tracing::error!(%error, "the scrub can not list the blobs");
                 reports.send_modify(|progress| progress.unreadable += 1);
-                return;
+                return Err(error);
             }
         };
         match page.last() {
             Some(last) => after = Some(last.digest.clone()),
-            None if wrapped => return,
+            None if wrapped => return Ok(()),
             None => (after, wrapped) = (None, true),
         }
         for blob in page {
             if wrapped && blob.digest > start {
-                return;
+                return Ok(());
             }
             let verdict = scrub(blobs, &blob.digest, settings.bytes_per_second).await;
             reports.send_modify(|progress| match &verdict {

@@ -153,6 +153,26 @@ impl Client {
         self.read(&body)
     }
 
+    /// Every page of a listing; `take` says what one has, and behind what the next one is.
+    pub async fn list<P: DeserializeOwned, T>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        take: impl Fn(P) -> (Vec<T>, Option<String>),
+    ) -> Result<Vec<T>, ClientError> {
+        let (mut all, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let mut query = query.to_vec();
+            query.extend(after.as_deref().map(|after| ("after", after)));
+            let (some, next) = take(self.get(path, &query).await?);
+            all.extend(some);
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
     /// What the server made, and whether it made it now (201).
     pub async fn post<B: Serialize, A: DeserializeOwned>(
         &self,

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::Exit;
 use super::client::{Client, ClientError, ServerArgs};
 use super::talk::{print, print_json, with_server};
-use crate::api::packages::{Evicted, PackageList, PackageView, VersionList, VersionView};
+use crate::api::packages::{Evicted, PackageList, VersionList, VersionView};
 use crate::config::EnvSnapshot;
 
 /// Show the packages that are in the garden, and drop kept files of a version
@@ -66,7 +66,7 @@ struct Remove {
     #[arg(value_name = "NAME")]
     package: String,
     /// Its version
-    #[arg(value_name = "VERSION")]
+    #[arg(id = "of", value_name = "VERSION")]
     version: String,
     /// The registry that it is of
     #[arg(long, value_name = "NAME")]
@@ -91,17 +91,11 @@ impl PackagesCommand {
 impl List {
     fn run(self, env: &EnvSnapshot) -> Exit {
         with_server(&self.server, env, async |client: Client| {
-            let (mut packages, mut after): (Vec<PackageView>, Option<String>) = (Vec::new(), None);
-            loop {
-                let mut query = Vec::new();
-                query.extend(self.search.as_deref().map(|text| ("search", text)));
-                query.extend(self.registry.as_deref().map(|name| ("registry", name)));
-                query.extend(after.as_deref().map(|after| ("after", after)));
-                let page: PackageList = client.get(&["packages"], &query).await?;
-                packages.extend(page.packages);
-                let Some(next) = page.next else { break };
-                after = Some(next);
-            }
+            let search = self.search.as_deref().map(|text| ("search", text));
+            let registry = self.registry.as_deref().map(|name| ("registry", name));
+            let query: Vec<_> = search.into_iter().chain(registry).collect();
+            let take = |page: PackageList| (page.packages, page.next);
+            let packages = client.list(&["packages"], &query, take).await?;
             if self.json {
                 print_json(&packages);
                 return Ok(Exit::Done);
@@ -125,15 +119,8 @@ impl Show {
     fn run(self, env: &EnvSnapshot) -> Exit {
         with_server(&self.server, env, async |client: Client| {
             let path = ["packages", &self.registry, &self.package, "versions"];
-            let (mut versions, mut after): (Vec<VersionView>, Option<String>) = (Vec::new(), None);
-            loop {
-                let query: Vec<(&str, &str)> =
-                    after.as_deref().map(|after| ("after", after)).into_iter().collect();
-                let page: VersionList = client.get(&path, &query).await?;
-                versions.extend(page.versions);
-                let Some(next) = page.next else { break };
-                after = Some(next);
-            }
+            let take = |page: VersionList| (page.versions, page.next);
+            let versions = client.list(&path, &[], take).await?;
             if self.json {
                 print_json(&versions);
             } else {

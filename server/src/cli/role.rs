@@ -127,11 +127,12 @@ impl Change {
 impl List {
     fn run(self, env: &EnvSnapshot) -> Exit {
         with_server(&self.server, env, async |client: Client| {
-            let list: RoleList = client.get(&["roles"], &[]).await?;
+            let take = |page: RoleList| (page.roles, page.next);
+            let roles = client.list(&["roles"], &[], take).await?;
             if self.json {
-                print_json(&list);
+                print_json(&serde_json::json!({ "roles": roles }));
             } else {
-                print(&told(&list.roles));
+                print(&told(&roles));
             }
             Ok(Exit::Done)
         })

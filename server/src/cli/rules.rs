@@ -8,6 +8,7 @@ use super::Exit;
 use super::client::{Client, ClientError, ServerArgs};
 use super::talk::{colours, painted, print, print_json, with_server};
 use crate::api::rules::{OriginView, RuleList, RuleView};
+use crate::api::waivers::WaiverList;
 use crate::config::EnvSnapshot;
 
 /// Show the rules in force, or remove one
@@ -32,6 +33,9 @@ struct List {
     /// Only rules that name this package, like npm:left-pad
     #[arg(long, value_name = "PACKAGE")]
     package: Option<String>,
+    /// Only waivers, the first end first
+    #[arg(long)]
+    waivers: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -78,6 +82,17 @@ impl List {
         let colours = colours(env);
         with_server(&self.server, env, async |client: Client| {
             let filter = self.package.as_deref().map(|package| ("package", package));
+            if self.waivers {
+                let waivers = fetch_waivers(&client, filter).await?;
+                if self.json {
+                    print_json(&waivers);
+                } else if waivers.is_empty() {
+                    print("No waiver is in force.\n");
+                } else {
+                    print(&lines(&waivers, colours));
+                }
+                return Ok(Exit::Done);
+            }
             let list = fetch_all(&client, filter).await?;
             if self.json {
                 print_json(&list);
@@ -120,6 +135,14 @@ async fn fetch_all(client: &Client, filter: Option<(&str, &str)>) -> Result<Rule
     Ok(list)
 }
 
+async fn fetch_waivers(
+    client: &Client,
+    filter: Option<(&str, &str)>,
+) -> Result<Vec<RuleView>, ClientError> {
+    let query: Vec<(&str, &str)> = filter.into_iter().collect();
+    client.list(&["waivers"], &query, |page: WaiverList| (page.waivers, page.next)).await
+}
+
 impl Remove {
     fn run(self, env: &EnvSnapshot) -> Exit {
         with_server(&self.server, env, async |client: Client| {
@@ -148,17 +171,22 @@ fn told(list: &RuleList, colours: bool) -> String {
         );
         return text;
     }
-    let width = list.rules.iter().map(|rule| rule.name.len()).max().unwrap_or(0).min(40);
-    for rule in &list.rules {
-        let effect = painted(&format!("{:5}", rule.effect), rule.effect, colours);
-        let _ = writeln!(text, "{effect}  {:width$}  {}", rule.name, said(rule));
-    }
+    text.push_str(&lines(&list.rules, colours));
     let count = match list.rules.len() {
         1 => "1 rule".to_owned(),
         count => format!("{count} rules"),
     };
     let _ = writeln!(text, "{count}, revision {}", list.revision);
     text
+}
+
+fn lines(rules: &[RuleView], colours: bool) -> String {
+    let width = rules.iter().map(|rule| rule.name.len()).max().unwrap_or(0).min(40);
+    rules.iter().fold(String::new(), |mut text, rule| {
+        let effect = painted(&format!("{:5}", rule.effect), rule.effect, colours);
+        let _ = writeln!(text, "{effect}  {:width$}  {}", rule.name, said(rule));
+        text
+    })
 }
 
 fn said(rule: &RuleView) -> String {

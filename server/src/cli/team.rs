@@ -101,11 +101,12 @@ impl Create {
 impl List {
     fn run(self, env: &EnvSnapshot) -> Exit {
         with_server(&self.server, env, async |client: Client| {
-            let list: TeamList = client.get(&["teams"], &[]).await?;
+            let take = |page: TeamList| (page.teams, page.next);
+            let teams = client.list(&["teams"], &[], take).await?;
             if self.json {
-                print_json(&list);
+                print_json(&serde_json::json!({ "teams": teams }));
             } else {
-                print(&told(&list.teams));
+                print(&told(&teams));
             }
             Ok(Exit::Done)
         })

@@ -180,16 +180,10 @@ impl Create {
 impl List {
     fn run(self, env: &EnvSnapshot) -> Exit {
         with_server(&self.server, env, async |client: Client| {
-            let (mut users, mut after): (Vec<UserView>, Option<String>) = (Vec::new(), None);
-            loop {
-                let mut query = Vec::new();
-                query.extend(self.team.as_deref().map(|team| ("team", team)));
-                query.extend(after.as_deref().map(|after| ("after", after)));
-                let page: UserList = client.get(&["users"], &query).await?;
-                users.extend(page.users);
-                let Some(next) = page.next else { break };
-                after = Some(next);
-            }
+            let query: Vec<_> =
+                self.team.as_deref().map(|team| ("team", team)).into_iter().collect();
+            let take = |page: UserList| (page.users, page.next);
+            let users = client.list(&["users"], &query, take).await?;
             if self.json {
                 print_json(&serde_json::json!({ "users": users }));
             } else {

@@ -158,13 +158,14 @@ impl Create {
 
 fn list(common: &Common, env: &EnvSnapshot) -> Exit {
     with_server(&common.server, env, async |client: Client| {
-        let list: WebhookList = client.get(&["webhooks"], &[]).await?;
+        let take = |page: WebhookList| (page.webhooks, page.next);
+        let webhooks = client.list(&["webhooks"], &[], take).await?;
         if common.json {
-            print_json(&list);
-        } else if list.webhooks.is_empty() {
+            print_json(&serde_json::json!({ "webhooks": webhooks }));
+        } else if webhooks.is_empty() {
             print("No webhooks. `garth webhook create URL --events KINDS` makes the first one.\n");
         } else {
-            print(&list.webhooks.iter().map(line).collect::<String>());
+            print(&webhooks.iter().map(line).collect::<String>());
         }
         Ok(Exit::Done)
     })

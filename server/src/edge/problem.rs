@@ -5,7 +5,7 @@ use std::fmt;
 
 use actix_web::body::{BoxBody, MessageBody as _};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
 /// Made before any registry is known, so the body is plain text for every client.
@@ -93,6 +93,10 @@ impl Problem {
         let mut response = HttpResponse::build(self.status);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header(("retry-after", "1"));
+        }
+        // Of a method that no path has; which of these a path has, is told where they are known.
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            response.insert_header((ALLOW, "DELETE, GET, HEAD, PATCH, POST, PUT"));
         }
         response
             .insert_header((CACHE_CONTROL, "no-store"))

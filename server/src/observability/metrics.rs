@@ -47,8 +47,8 @@ use prometheus_client::registry::Registry;
 
 use rates::RateLabels;
 pub use rates::{RateLimit, RatedBy};
-pub use requests::RequestSample;
 use requests::Requests;
+pub use requests::{RegistryCounts, RequestSample};
 
 /// Names beyond this many are counted as `other`, so that no input can grow the page.
 const MAX_NAMES: usize = 64;
@@ -429,6 +429,11 @@ impl Metrics {
     /// One finished request. `registry` is empty where no registry was meant.
     pub fn request(&self, sample: &RequestSample<'_>) {
         self.0.requests.observe(sample);
+    }
+
+    /// Since the start, of each registry that was asked for.
+    pub fn counted_requests(&self) -> Vec<(Arc<str>, RegistryCounts)> {
+        self.0.requests.counted()
     }
 
     pub fn alarm(&self, kind: AlarmKind) {

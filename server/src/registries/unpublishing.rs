@@ -8,6 +8,7 @@ use policies::package::{Ecosystem, Package};
 use tokio::task::JoinHandle;
 
 use super::Registry;
+use crate::jobs::Job;
 use crate::pull::PullError;
 use crate::pull::own::OwnError;
 
@@ -59,25 +60,34 @@ type Told = HashMap<Package, String>;
 pub struct Unpublishing(JoinHandle<()>);
 
 impl Unpublishing {
-    pub fn start(registries: Vec<Arc<Registry>>) -> Self {
+    pub fn start(registries: Vec<Arc<Registry>>, job: Job) -> Self {
         Self(tokio::spawn(async move {
             let mut told: Vec<Told> = vec![Told::new(); registries.len()];
             let mut failed = false;
             loop {
-                let mut fails = false;
-                for (registry, told) in registries.iter().zip(&mut told) {
-                    if let Err(fault) = registry.finish_all_unpublishing(told).await {
-                        fails = true;
-                        if !failed {
-                            tracing::warn!(registry = %registry.name, %fault, "nobody can say whether something unpublished is still to go");
-                        }
-                    }
-                }
-                failed = fails;
-                tokio::time::sleep(INTERVAL).await;
+                failed = job.run(finish_all(&registries, &mut told, failed)).await.is_err();
+                job.rest(INTERVAL).await;
             }
         }))
     }
+}
+
+/// In each registry; what fails in one keeps none of the others.
+async fn finish_all(
+    registries: &[Arc<Registry>],
+    told: &mut [Told],
+    failed: bool,
+) -> Result<(), PullError> {
+    let mut done = Ok(());
+    for (registry, told) in registries.iter().zip(told) {
+        if let Err(fault) = registry.finish_all_unpublishing(told).await {
+            if !failed {
+                tracing::warn!(registry = %registry.name, %fault, "nobody can say whether something unpublished is still to go");
+            }
+            done = Err(fault);
+        }
+    }
+    done
 }
 
 impl Drop for Unpublishing {

@@ -69,6 +69,12 @@ fn given() -> Vec<Row> {
         let forget = format!(r#"{{"package":"npm:{package}-<n>"}}"#);
         rows.push(row("forget").of(about).sends(&forget));
     }
+    for (about, package) in [(of_acme, "@acme%2Fui"), (of_other, "@other%2Fui")] {
+        for id in ["list_versions", "show_version", "evict_version"] {
+            let row = row(id).of(about).at("npm").at(package);
+            rows.push(if id == "list_versions" { row } else { row.at("1.0.0") });
+        }
+    }
     let elsewhere = &token.replace("shop", "blog");
     let another = |row: Row| row.after("POST", "/api/v1/tokens", token).at("made-<n>");
     let another_team = |row: Row| row.after("POST", "/api/v1/tokens", elsewhere).at("made-<n>");

@@ -237,6 +237,26 @@ impl Register {
         Ok(())
     }
 
+    /// What the people of a team or a unit hold, by the names of roles.
+    pub fn held_roles(&self, holder: Holder<'_>) -> Result<Vec<String>, RegisterError> {
+        let table = self.0.table.read();
+        let directory = table.directory();
+        let held = match holder {
+            Holder::Team(name) => directory.teams.get(name).map(|team| team.roles.clone()),
+            Holder::Unit(name) => {
+                let is_in = |team: &str| team.split_once('/').is_some_and(|(unit, _)| unit == name);
+                let is_there = directory.teams.keys().any(|team| is_in(team));
+                let roles = || directory.units.get(name).map(|unit| unit.roles.clone());
+                is_there.then(|| roles().unwrap_or_default())
+            }
+        };
+        drop(table);
+        held.ok_or_else(|| {
+            let (Holder::Team(name) | Holder::Unit(name)) = holder;
+            self.no_such_team(name)
+        })
+    }
+
     pub fn role(&self, name: &str) -> Result<RoleFound, RegisterError> {
         let found = self.roles().into_iter().find(|role| role.name == name);
         found.ok_or_else(|| self.no_such_role(name))

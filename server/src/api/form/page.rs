@@ -52,6 +52,24 @@ impl PartialSchema for Limit {
 
 impl ToSchema for Limit {}
 
+/// Where a page of a listing begins, and how long it is.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// Begin behind this name: the `next` of the page before.
+    pub after: Option<String>,
+    /// Of one page, at most; more than 1000 is 1000.
+    #[param(inline)]
+    pub limit: Option<Limit>,
+}
+
+/// Of what was found, with one more than goes on a page: this page, and what the next one is behind.
+pub fn cut<T>(found: &mut Vec<T>, limit: usize, name: impl Fn(&T) -> String) -> Option<String> {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    found.last().filter(|_| more).map(name)
+}
+
 /// The page; where there is a next one, `Link` says where.
 pub fn answer(
     request: &HttpRequest,

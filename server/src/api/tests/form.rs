@@ -55,7 +55,7 @@ async fn a_method_that_is_not_there_is_told_which_are() {
 }
 
 /// An answer to the admin: its status, its headers and what it says.
-async fn ask(
+pub(super) async fn ask(
     api: &super::Api,
     method: &str,
     path: &str,
@@ -194,7 +194,8 @@ async fn a_dry_run_says_what_would_change_and_changes_nothing() {
     assert_eq!(of_file.2["code"], "made-by-file");
 
     let wish = json!({ "package": "npm:left-pad", "reason": "padding" });
-    assert_eq!(ask(&api, "POST", "/api/v1/requests", &[], Some(&wish)).await.0, 201);
+    let asked = send(&api, "POST", "/api/v1/requests", None, Some(&wish.to_string())).await;
+    assert_eq!(asked.0, StatusCode::CREATED);
     let answer = json!({ "requests": [1, 9] });
     let path = "/api/v1/requests/approve?dry_run=true";
     let (_, _, told) = ask(&api, "POST", path, &[], Some(&answer)).await;

@@ -1,6 +1,8 @@
 //! What is read: whole or in part, sound or damaged.
 
 use super::*;
+use crate::clock::Clock;
+use crate::jobs::Job;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ranges_are_exact_and_cut_to_the_blob() {
@@ -124,6 +126,10 @@ async fn digest_of_another_algorithm_names_no_blob() {
     assert!(matches!(blobs.get(&sha512).await, Err(BlobError::Unavailable(_))));
 }
 
+fn rounds() -> Job {
+    Job::new("scrub", "Reads.", Clock::system())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scrub_finds_damage_that_nobody_reads() {
     let garden = Garden::new();
@@ -132,7 +138,7 @@ async fn scrub_finds_damage_that_nobody_reads() {
     let digest = put(&blobs, &large()).await;
     let blobs = garden.damage(&digest, |bytes| bytes[650_000] ^= 4);
     let settings = ScrubSettings { bytes_per_second: 1 << 30, pause: Duration::from_mins(1) };
-    let scrub = Scrub::start(blobs.clone(), settings);
+    let scrub = Scrub::start(blobs.clone(), settings, rounds());
     let mut progress = scrub.progress();
     let done = progress.wait_for(|progress| progress.rounds == 1);
     let done = *tokio::time::timeout(Duration::from_secs(20), done).await.unwrap().unwrap();
@@ -148,7 +154,7 @@ async fn scrub_keeps_to_its_pace() {
     put(&blobs, &large()).await;
     let settings = ScrubSettings { bytes_per_second: 1_400_000, pause: Duration::from_mins(1) };
     let started = tokio::time::Instant::now();
-    let scrub = Scrub::start(blobs, settings);
+    let scrub = Scrub::start(blobs, settings, rounds());
     scrub.progress().wait_for(|progress| progress.rounds == 1).await.unwrap();
     assert!(started.elapsed() >= Duration::from_millis(450), "{:?}", started.elapsed());
 }

@@ -27,6 +27,21 @@ pub struct RequestSample<'a> {
     pub total: Duration,
 }
 
+/// What was counted of the requests for one registry. What fits nowhere here is in `requests` alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegistryCounts {
+    pub requests: u64,
+    /// With a status from 500 on.
+    pub failed: u64,
+    pub allow: u64,
+    pub hold: u64,
+    pub deny: u64,
+    pub hit: u64,
+    pub miss: u64,
+    pub stale: u64,
+    pub joined: u64,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum StatusClass {
     Aborted,
@@ -188,6 +203,12 @@ impl Requests {
         times.bytes.observe(sample.bytes as f64);
     }
 
+    /// Of each registry that is told apart.
+    pub(super) fn counted(&self) -> Vec<(Arc<str>, RegistryCounts)> {
+        let handles = self.handles.read();
+        handles.iter().map(|(name, handles)| (name.clone(), handles.counted())).collect()
+    }
+
     fn handles(&self, registry: &str) -> Arc<Handles> {
         if let Some(handles) = self.handles.read().get(registry) {
             return handles.clone();
@@ -202,6 +223,34 @@ impl Requests {
 }
 
 impl Handles {
+    fn counted(&self) -> RegistryCounts {
+        let mut counts = RegistryCounts::default();
+        for (at, counter) in self.counts.iter().enumerate() {
+            let Some(count) = counter.get().map(Counter::get) else { continue };
+            let (decision, cache) = (at / CLASSES / CACHES, at / CLASSES % CACHES);
+            counts.requests += count;
+            if at % CLASSES == StatusClass::ServerError as usize {
+                counts.failed += count;
+            }
+            for (label, sum) in [
+                (DecisionLabel::Allow, &mut counts.allow),
+                (DecisionLabel::Hold, &mut counts.hold),
+                (DecisionLabel::Deny, &mut counts.deny),
+            ] {
+                *sum += if decision == label as usize { count } else { 0 };
+            }
+            for (label, sum) in [
+                (CacheOutcome::Hit, &mut counts.hit),
+                (CacheOutcome::Miss, &mut counts.miss),
+                (CacheOutcome::Stale, &mut counts.stale),
+                (CacheOutcome::Joined, &mut counts.joined),
+            ] {
+                *sum += if cache == label as usize { count } else { 0 };
+            }
+        }
+        counts
+    }
+
     fn new(registry: Arc<str>) -> Self {
         Self {
             registry,
