@@ -174,15 +174,9 @@ impl App {
         let recorder = open_recorder(config, &metadata, &clock, &metrics);
         let memory = memory_of(&metadata, config);
         let requests = open_requests(config, &memory, &rules, &clock, &metrics).await;
-        let garden = Garden::new(
-            gate,
-            requests.clone(),
-            store,
-            access.clone(),
-            signing,
-            recorder.clone(),
-            settings::garden(config),
-        );
+        let (asked, asking, noting) = (requests.clone(), access.clone(), recorder.clone());
+        let limits = settings::garden(config);
+        let garden = Garden::new(gate, asked, store, asking, signing, noting, limits);
         count_views(&garden, &metrics);
         let upstreams = open_upstreams(config, &clock)?;
         let registries = open_registries(config, &upstreams, &garden)?;
@@ -198,15 +192,14 @@ impl App {
         check_advisories(&health, &advisories);
         let has_rules = rules.status().count > 0;
         let of_ecosystems = of_ecosystems(&registries);
-        let (deciding, limits) = (garden.gate.clone(), settings::closures(config));
-        let closures = Closures::new(deciding, Arc::clone(&of_ecosystems), limits);
+        let closures =
+            Closures::new(garden.gate.clone(), of_ecosystems.clone(), settings::closures(config));
         let remotes = open_remotes(config, &clock)?;
         advisories.tell_age(!remotes.is_empty(), metrics.clone());
         let fetching = advisories.fetch_regularly(remotes, config.advisories.every, &jobs);
         let unpublishing = finish_unpublishing(&registries, &jobs);
         let recording = recorder.start(background::recorded_use(&jobs));
-        let keep = config.recorded.keep;
-        let revisions = Revisions::new(Arc::clone(&metadata), rules.clone(), clock.clone(), keep);
+        let revisions = open_revisions(config, &metadata, &rules, &clock);
         let keeping = revisions.start();
         requests.meet(registries.iter().map(|(_, registry)| Arc::downgrade(registry)).collect());
         let asking = requests.keep();
@@ -401,6 +394,16 @@ async fn open_blobs(
         .await
         .map_err(|fault| start_error("opening the blobs", &fault))?
         .map_err(|fault| start_error("opening the blobs", &fault))
+}
+
+fn open_revisions(
+    config: &Config,
+    metadata: &Arc<dyn Metadata>,
+    rules: &Rules,
+    clock: &Clock,
+) -> Revisions {
+    let keep = config.recorded.keep;
+    Revisions::new(Arc::clone(metadata), rules.clone(), clock.clone(), keep)
 }
 
 fn open_recorder(

@@ -1,4 +1,4 @@
-//! People who log in at a provider: OpenID Connect's authorization code flow, with PKCE.
+//! People who log in at a provider: `OpenID` Connect's authorization code flow, with PKCE.
 //!
 //! 1. [`Providers::begin`]: the browser goes to the provider, and keeps what it has to come back with
 //!    ([`Begun`], [`sealed`]) in a cookie. Garth itself keeps nothing.

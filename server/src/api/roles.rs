@@ -135,13 +135,12 @@ pub async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpRespo
     let limit = Limit::of(limit, MAX_PAGE);
     let mut roles: Vec<RoleView> =
         api.access.register().roles().into_iter().map(RoleView::from).collect();
-    let begin = after.map_or(0, |after| match roles.iter().position(|role| role.name == after) {
-        Some(at) => at + 1,
-        // It is gone since. Those that were made follow each other by name.
-        None => {
-            let is_behind = |role: &RoleView| !role.built_in && role.name > after;
-            roles.iter().position(is_behind).unwrap_or(roles.len())
-        }
+    let begin = after.map_or(0, |after| {
+        let at = roles.iter().position(|role| role.name == after);
+        // One that is gone since: those that were made follow each other by name.
+        let is_behind = |role: &RoleView| !role.built_in && role.name > after;
+        let behind = || roles.iter().position(is_behind).unwrap_or(roles.len());
+        at.map_or_else(behind, |at| at + 1)
     });
     roles.drain(..begin);
     let next = page::cut(&mut roles, limit, |role| role.name.clone());

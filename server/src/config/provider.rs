@@ -1,4 +1,4 @@
-//! Providers: systems that say who a person is (OpenID Connect), so that people log in there.
+//! Providers: systems that say who a person is (`OpenID` Connect), so that people log in there.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         key: "login.provider.*.issuer",
         kind: Kind::Text,
         default: None,
-        text: "The address of a system by which people log in (OpenID Connect), letter by letter as its \
+        text: "The address of a system by which people log in (`OpenID` Connect), letter by letter as its \
                tokens say it in `iss`. It needs `public_url`, and at the system the redirect URI \
                `PUBLIC_URL/api/v1/login/providers/NAME/callback`.",
     },
@@ -137,9 +137,8 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
 ];
 
 pub(super) fn names(reader: &Reader<'_>) -> BTreeMap<String, Place> {
-    let login = match reader.table.get("login").map(|(_, node)| &node.value) {
-        Some(Value::Table(login)) => login,
-        _ => return BTreeMap::new(),
+    let Some(Value::Table(login)) = reader.table.get("login").map(|(_, node)| &node.value) else {
+        return BTreeMap::new();
     };
     match login.get("provider").map(|(_, node)| &node.value) {
         Some(Value::Table(table)) => {

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use support::publish::Publish;
-use support::upstream::ScriptedUpstream;
+use support::upstream::{NpmVersion, ScriptedUpstream};
 
 use super::askers::Asker;
 use super::{Row, World, text};
@@ -40,7 +40,7 @@ fn alone(row: Row) -> Row {
     match (row.id, row.method.as_str()) {
         ("LegacyLogin", "PUT") => {
             let (path, shown) = (row.path.replace("ann", "user-<n>"), row.path.clone());
-            Row { path, shown, ..row }
+            Row { shown, path, ..row }
                 .sends(r#"{"name":"user-<n>","password":"wrong horse battery"}"#)
         }
         ("Logout", _) => row.spends(),
@@ -99,7 +99,7 @@ fn about_package(row: &Row, about: &'static str, package: &str) -> Vec<Row> {
 
 async fn world(settings: &str) -> World {
     let up = ScriptedUpstream::start().await;
-    up.npm("left-pad").version("1.3.0", |draft| draft.attested()).publish();
+    up.npm("left-pad").version("1.3.0", NpmVersion::attested).publish();
     up.place("/-/npm/v1/keys", "application/json", "{\"keys\":[{\"keyid\":\"SHA256:x\"}]}");
     let attested = "/-/npm/v1/attestations/left-pad@1.3.0";
     up.place(attested, "application/json", "{\"attestations\":[]}");

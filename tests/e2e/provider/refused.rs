@@ -338,11 +338,7 @@ async fn a_forged_host_leads_nobody_away() {
     {
         let path = format!("/api/v1/login/providers/acme?return_to={}", odd.replace(' ', "%20"));
         let answer = garth.ask(&Asked::get(&path)).await;
-        assert!(
-            answer.status == 400 || odd == "/%0d" && answer.status == 400,
-            "{odd}: {}",
-            answer.status
-        );
+        assert_eq!(answer.status, 400, "{odd}");
     }
     let challenge = "A".repeat(43);
     for odd in [

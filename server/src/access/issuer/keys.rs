@@ -31,7 +31,7 @@ const WELL_KNOWN: &str = ".well-known/openid-configuration";
 const JSON: &str = "application/json, application/jwk-set+json";
 
 pub struct Issuer {
-    issuer: String,
+    name: String,
     upstream: Upstream,
     clock: Clock,
     known: RwLock<Known>,
@@ -41,7 +41,7 @@ pub struct Issuer {
 
 impl std::fmt::Debug for Issuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Issuer").field(&self.issuer).finish()
+        f.debug_tuple("Issuer").field(&self.name).finish()
     }
 }
 
@@ -95,7 +95,7 @@ struct KeySet {
 impl Issuer {
     pub fn new(issuer: String, upstream: Upstream, clock: Clock) -> Self {
         let (known, turn) = (RwLock::default(), Mutex::default());
-        Self { issuer, upstream, clock, known, turn }
+        Self { name: issuer, upstream, clock, known, turn }
     }
 
     /// The key of this name for this algorithm. Without a name the only one that would do.
@@ -135,7 +135,7 @@ impl Issuer {
 
     /// Its name, letter by letter.
     pub fn name(&self) -> &str {
-        &self.issuer
+        &self.name
     }
 
     /// Sends a form to one of its endpoints, once.
@@ -174,13 +174,13 @@ impl Issuer {
         self.known.write().asked = Some(now);
         match self.fetch().await {
             Ok((keys, endpoints)) => {
-                tracing::info!(issuer = self.issuer, keys = keys.len(), "keys of an issuer read");
+                tracing::info!(issuer = self.name, keys = keys.len(), "keys of an issuer read");
                 let mut known = self.known.write();
                 (known.keys, known.since, known.fault) = (keys.into(), Some(now), None);
                 known.endpoints = Arc::new(endpoints);
             }
             Err(fault) => {
-                tracing::warn!(issuer = self.issuer, %fault, "the keys of an issuer can not be read");
+                tracing::warn!(issuer = self.name, %fault, "the keys of an issuer can not be read");
                 self.known.write().fault = Some(fault);
             }
         }
@@ -192,7 +192,7 @@ impl Issuer {
             return Err(self.broken("nothing was known to be unchanged"));
         };
         let discovery: Discovery = self.read(body).await?;
-        if discovery.issuer != self.issuer {
+        if discovery.issuer != self.name {
             return Err(self.broken("it says that it is another issuer"));
         }
         let target = ArtifactTarget::Url(discovery.jwks_uri);

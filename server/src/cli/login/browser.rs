@@ -162,13 +162,11 @@ async fn read(mut stream: TcpStream) -> Option<(TcpStream, String)> {
             return None;
         }
     }
-    match code_in(&head) {
-        Some(code) => Some((stream, code)),
-        None => {
-            answer(stream, "404 Not Found", "There is nothing here.").await;
-            None
-        }
-    }
+    let Some(code) = code_in(&head) else {
+        answer(stream, "404 Not Found", "There is nothing here.").await;
+        return None;
+    };
+    Some((stream, code))
 }
 
 /// `GET /?code=...`
