@@ -31,6 +31,7 @@ const WELL_KNOWN: &str = ".well-known/openid-configuration";
 const JSON: &str = "application/json, application/jwk-set+json";
 
 pub struct Issuer {
+    /// As its tokens say it.
     name: String,
     upstream: Upstream,
     clock: Clock,
@@ -93,9 +94,9 @@ struct KeySet {
 }
 
 impl Issuer {
-    pub fn new(issuer: String, upstream: Upstream, clock: Clock) -> Self {
+    pub fn new(name: String, upstream: Upstream, clock: Clock) -> Self {
         let (known, turn) = (RwLock::default(), Mutex::default());
-        Self { name: issuer, upstream, clock, known, turn }
+        Self { name, upstream, clock, known, turn }
     }
 
     /// The key of this name for this algorithm. Without a name the only one that would do.

@@ -162,11 +162,11 @@ async fn read(mut stream: TcpStream) -> Option<(TcpStream, String)> {
             return None;
         }
     }
-    let Some(code) = code_in(&head) else {
-        answer(stream, "404 Not Found", "There is nothing here.").await;
-        return None;
-    };
-    Some((stream, code))
+    if let Some(code) = code_in(&head) {
+        return Some((stream, code));
+    }
+    answer(stream, "404 Not Found", "There is nothing here.").await;
+    None
 }
 
 /// `GET /?code=...`
