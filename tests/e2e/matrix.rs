@@ -150,6 +150,10 @@ impl World {
         for team in ["web/shop", "web/blog"] {
             world.must("POST", "/api/v1/teams", &json!({ "name": team })).await;
         }
+        for package in ["@acme/ui", "@other/ui"] {
+            let published = Publish::new(package, "1.0.0").to(&world.garth).await;
+            assert_eq!(published.status, 201, "{}", published.text());
+        }
         for asker in Asker::ALL {
             let known = world.make(asker).await;
             world.known.push(known);

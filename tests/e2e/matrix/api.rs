@@ -76,6 +76,14 @@ fn given() -> Vec<Row> {
             rows.push(if id == "list_versions" { row } else { row.at("1.0.0") });
         }
     }
+    for (about, package) in [(of_acme, "@acme%2Fui"), (of_other, "@other%2Fui")] {
+        let of_package = |row: Row| row.of(about).at("npm").at(package);
+        rows.extend([
+            of_package(row("list_versions")),
+            of_package(row("show_version")).at("1.0.0"),
+            of_package(row("evict_version")).at("1.0.0"),
+        ]);
+    }
     let elsewhere = &token.replace("shop", "blog");
     let another = |row: Row| row.after("POST", "/api/v1/tokens", token).at("made-<n>");
     let another_team = |row: Row| row.after("POST", "/api/v1/tokens", elsewhere).at("made-<n>");

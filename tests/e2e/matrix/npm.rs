@@ -104,9 +104,6 @@ async fn world(settings: &str) -> World {
     let attested = "/-/npm/v1/attestations/left-pad@1.3.0";
     up.place(attested, "application/json", "{\"attestations\":[]}");
     let world = World::start(up, settings).await;
-    for package in ["@acme/ui", "@other/ui"] {
-        Publish::new(package, "1.0.0").to(&world.garth).await;
-    }
     world.must("POST", "/api/v1/rules", &json!({ "effect": "allow", "packages": ["*"] })).await;
     world
 }
