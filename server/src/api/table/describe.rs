@@ -203,10 +203,11 @@ impl Endpoint {
         self
     }
 
-    /// An answer that is no JSON.
+    /// An answer that is no view: a text, or a document that describes itself.
     pub fn answers_text(mut self, kind: &'static str, description: &str) -> Self {
         self.others.push(kind);
-        let text = ObjectBuilder::new().schema_type(Type::String);
+        let of = if kind == JSON { Type::Object } else { Type::String };
+        let text = ObjectBuilder::new().schema_type(of);
         let response =
             ResponseBuilder::new().description(description).content(kind, Content::new(Some(text)));
         self.answers.push((200, response.build()));
