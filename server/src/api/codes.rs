@@ -52,12 +52,12 @@ pub const CODES: &[Code] = &[
     ),
     code("exchanged-already", &[409], "What was sent was exchanged before."),
     code("expectation-failed", &[417], "The request expects something that is not done here."),
-    code("headers-too-large", &[431], "The headers are larger than what is taken here."),
     code(
         "foreign-origin",
         &[403],
         "A change by the session of a browser did not come from a page of this garth.",
     ),
+    code("headers-too-large", &[431], "The headers are larger than what is taken here."),
     code(
         "import-failed",
         &[500],

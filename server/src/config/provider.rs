@@ -51,7 +51,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         key: "login.provider.*.issuer",
         kind: Kind::Text,
         default: None,
-        text: "The address of a system by which people log in (`OpenID` Connect), letter by letter as its \
+        text: "The address of a system by which people log in (OpenID Connect), letter by letter as its \
                tokens say it in `iss`. It needs `public_url`, and at the system the redirect URI \
                `PUBLIC_URL/api/v1/login/providers/NAME/callback`.",
     },
