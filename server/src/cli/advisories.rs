@@ -105,7 +105,9 @@ impl Import {
             let (body, failure) = upload::body_of(&self.path).await?;
             let complete = self.complete.to_string();
             let query = [("source", self.source.as_str()), ("complete", complete.as_str())];
-            let sent = client.upload(&["advisories", "import"], &query, body).await;
+            let sent = client
+                .upload(&["advisories", "import"], &query, "application/octet-stream", body)
+                .await;
             // Why nothing more came is better to know than that it broke off.
             if let Some(fault) = failure.take() {
                 return Err(ClientError::Unreadable { path: self.path.clone(), cause: fault });

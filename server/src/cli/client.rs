@@ -205,18 +205,19 @@ impl Client {
         Ok((self.read(&body)?, status == StatusCode::CREATED))
     }
 
-    /// Sends bytes as they come, for as long as it takes.
+    /// Sends bytes of that type as they come, for as long as it takes.
     pub async fn upload<A: DeserializeOwned>(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
+        kind: &str,
         body: Body,
     ) -> Result<A, ClientError> {
         let request = self
             .http
             .request(Method::POST, self.url(path, query))
             .timeout(UPLOAD)
-            .header("content-type", "application/octet-stream")
+            .header("content-type", kind)
             .body(body);
         let (_, body) = self.answer_to(request).await?;
         self.read(&body)

@@ -27,6 +27,7 @@ macro_rules! label {
     };
 }
 
+mod labels;
 mod rates;
 mod requests;
 
@@ -35,7 +36,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::RwLock;
-use policies::decision::Effect;
 use policies::facts::Comparison;
 use policies::package::Ecosystem;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -45,6 +45,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub use labels::{AlarmKind, CacheOutcome, CloseReason, DecisionLabel, WebhookResult};
 use rates::RateLabels;
 pub use rates::{RateLimit, RatedBy};
 use requests::Requests;
@@ -52,126 +53,6 @@ pub use requests::{RegistryCounts, RequestSample};
 
 /// Names beyond this many are counted as `other`, so that no input can grow the page.
 const MAX_NAMES: usize = 64;
-
-/// What the gate said, as far as a request got there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum DecisionLabel {
-    #[default]
-    None,
-    Allow,
-    Hold,
-    Deny,
-}
-
-label!(DecisionLabel {
-    None = "none",
-    Allow = "allow",
-    Hold = "hold",
-    Deny = "deny",
-});
-
-impl From<Effect> for DecisionLabel {
-    fn from(effect: Effect) -> Self {
-        match effect {
-            Effect::Allow => Self::Allow,
-            Effect::Hold => Self::Hold,
-            Effect::Deny => Self::Deny,
-        }
-    }
-}
-
-/// Where the answer's bytes came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum CacheOutcome {
-    /// No cache was asked.
-    #[default]
-    None,
-    Hit,
-    Miss,
-    Stale,
-    /// Another request was already fetching it.
-    Joined,
-}
-
-label!(CacheOutcome {
-    None = "none",
-    Hit = "hit",
-    Miss = "miss",
-    Stale = "stale",
-    Joined = "joined",
-});
-
-/// Something that a person should look at soon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AlarmKind {
-    /// A stored blob is not what it was.
-    BlobDamaged,
-    /// An upstream gave other bytes under an old version.
-    BytesChanged,
-    /// Bytes contradict the digest that the document promised.
-    DigestMismatch,
-    /// A stored record cannot be read.
-    RecordDamaged,
-    /// The rules in use are not the newest: a file is broken.
-    RulesBroken,
-    /// Metadata or blobs cannot be written.
-    StoreFailing,
-    /// A renewed certificate cannot be used; the old one is.
-    CertificateBroken,
-    /// A handler panicked.
-    Panic,
-}
-
-label!(AlarmKind {
-    BlobDamaged = "blob-damaged",
-    BytesChanged = "bytes-changed",
-    DigestMismatch = "digest-mismatch",
-    RecordDamaged = "record-damaged",
-    RulesBroken = "rules-broken",
-    StoreFailing = "store-failing",
-    CertificateBroken = "certificate-broken",
-    Panic = "panic",
-});
-
-/// Why the server ended a connection by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CloseReason {
-    OverLimit,
-    OverLimitPerAddress,
-    SlowHead,
-    Idle,
-    SlowReader,
-    Tls,
-    /// What came is no HTTP.
-    Malformed,
-    Stopping,
-}
-
-label!(CloseReason {
-    OverLimit = "over-limit",
-    OverLimitPerAddress = "over-limit-per-address",
-    SlowHead = "slow-head",
-    Idle = "idle",
-    SlowReader = "slow-reader",
-    Tls = "tls",
-    Malformed = "malformed",
-    Stopping = "stopping",
-});
-
-/// What came of a try to deliver an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WebhookResult {
-    Delivered,
-    /// It is tried again.
-    Failed,
-    GivenUp,
-}
-
-label!(WebhookResult {
-    Delivered = "delivered",
-    Failed = "failed",
-    GivenUp = "given-up",
-});
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WebhookLabels {

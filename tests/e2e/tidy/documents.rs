@@ -183,6 +183,8 @@ fn check_command(file: &str, line: usize, mention: &str) {
             "requests",
             "log",
             "webhook",
+            "jobs",
+            "packages",
         ]
         .contains(&command)
         {

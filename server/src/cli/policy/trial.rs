@@ -35,7 +35,8 @@ pub(super) async fn show(
     shown: Shown,
 ) -> Result<Exit, ClientError> {
     let body = serde_json::to_vec(candidate).unwrap_or_default();
-    let report: TrialReport = client.upload(&["policy", what], query, body.into()).await?;
+    let report: TrialReport =
+        client.upload(&["policy", what], query, "application/json", body.into()).await?;
     if shown.json {
         print_json(&report);
     } else {
