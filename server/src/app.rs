@@ -302,7 +302,9 @@ impl App {
                 "stopped before a receiver of events had answered; it is sent that again"
             );
         }
-        drop(self.logging);
+        if tokio::time::timeout(LANDING, self.logging.finish()).await.is_err() {
+            tracing::warn!("stopped before the last entries of the audit log were signed");
+        }
         if tokio::time::timeout(CLOSING, self.recording.stop()).await.is_err() {
             tracing::warn!("the last recorded use was not written in time");
         }

@@ -35,6 +35,8 @@ pub mod verify;
 mod walking;
 pub mod whole;
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,11 +81,15 @@ type Trouble = Arc<Mutex<Option<String>>>;
 
 /// The log's own work in this process; it ends with it.
 #[derive(Debug)]
-pub struct Keeping(Vec<JoinHandle<()>>);
+pub struct Keeping {
+    jobs: Vec<JoinHandle<()>>,
+    /// Where the last checkpoint lies.
+    last: Option<(Log, PathBuf)>,
+}
 
 impl Drop for Keeping {
     fn drop(&mut self) {
-        for job in &self.0 {
+        for job in &self.jobs {
             job.abort();
         }
     }
@@ -92,7 +98,28 @@ impl Drop for Keeping {
 impl Keeping {
     /// Puts checkpoints where they belong, too.
     pub fn anchor(&mut self, log: &Log, anchors: Anchors) {
-        self.0.push(tokio::spawn(anchors.run(log.clone(), log.watch())));
+        self.last = Some((log.clone(), anchors.beside_key().to_path_buf()));
+        self.jobs.push(tokio::spawn(anchors.run(log.clone(), log.watch())));
+    }
+
+    /// At an orderly end everything that was told is numbered, and signed.
+    pub async fn finish(mut self) {
+        let Some((log, path)) = self.last.take() else { return };
+        if let Err(fault) = log.settle().await {
+            tracing::warn!(%fault, "stopped before the last entries of the audit log had their numbers; the next start gives them");
+        }
+        drop(self);
+        let checkpoint = match log.checkpoint().await {
+            Ok(checkpoint) => checkpoint,
+            Err(fault) => {
+                tracing::warn!(%fault, "stopped without a checkpoint over the last entries");
+                return;
+            }
+        };
+        let put = tokio::task::spawn_blocking(move || opening::replace_file(&path, &checkpoint));
+        if let Err(fault) = put.await.map_err(io::Error::other).flatten() {
+            tracing::warn!(%fault, "stopped without a checkpoint over the last entries");
+        }
     }
 }
 
@@ -109,7 +136,7 @@ impl Log {
         let trouble = Trouble::default();
         let sequencer =
             Sequencer::new(Arc::clone(&metadata), clock, wake, told, Arc::clone(&trouble));
-        let keeping = Keeping(vec![tokio::spawn(sequencer.run())]);
+        let keeping = Keeping { jobs: vec![tokio::spawn(sequencer.run())], last: None };
         (Self(Arc::new(Inner { metadata, key, size, trouble })), audited, keeping)
     }
 

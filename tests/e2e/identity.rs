@@ -116,7 +116,8 @@ async fn what_is_not_the_issuers_own_is_not_taken() {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
     };
     let none = unsigned(&json!({ "alg": "none" }), &good());
-    let genuine = rsa.sign(&good());
+    let same = good();
+    let genuine = rsa.sign(&same);
     let (signed, signature) = genuine.rsplit_once('.').unwrap();
     let (head, _) = signed.split_once('.').unwrap();
     let swapped =
@@ -196,7 +197,7 @@ async fn what_is_not_the_issuers_own_is_not_taken() {
     assert_eq!(exchange(&garth, &genuine).await.0, 200);
     let (status, body) = exchange(&garth, &genuine).await;
     assert_eq!((status, &body), (401, &bodies[0]));
-    let (status, body) = exchange(&garth, &ec.sign(&good())).await;
+    let (status, body) = exchange(&garth, &ec.sign(&same)).await;
     assert_eq!((status, &body), (401, &bodies[0]), "the same number under another key");
     let log = garth.story();
     for said in ["brings a key of its own", "algorithm is not taken", "signature is not", "again"] {

@@ -112,6 +112,15 @@ impl Setup {
         self.start_with(&[])
     }
 
+    /// Loses the metadata, and makes it anew of what lies beside the blobs. The audit log went with
+    /// it, which is told.
+    pub fn lose_and_rebuild(&self) {
+        std::fs::remove_dir_all(self.data().join("metadata")).unwrap();
+        let rebuilt = self.command(&["check", "--rebuild"]).output().unwrap();
+        let said = String::from_utf8_lossy(&rebuilt.stdout);
+        assert!(rebuilt.status.code() == Some(1) && said.contains("--accept-log"), "{said}");
+    }
+
     /// With further arguments of `garth serve`.
     pub fn start_with(self, more: &[&str]) -> TestServer {
         self.write_settings();

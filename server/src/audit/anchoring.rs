@@ -75,6 +75,10 @@ impl Anchors {
         })
     }
 
+    pub fn beside_key(&self) -> &Path {
+        &self.beside_key
+    }
+
     pub fn state(&self) -> AnchorState {
         self.state.clone()
     }

@@ -189,9 +189,7 @@ async fn a_search_knows_what_came_or_changed_a_moment_ago() {
     let garth = setup.start();
     assert_eq!(found(&garth, "text=newer").await, ["right-pad@2.1.0"]);
     let (setup, _) = garth.stop();
-    std::fs::remove_dir_all(setup.data().join("metadata")).unwrap();
-    let rebuilt = setup.command(&["check", "--rebuild"]).output().unwrap();
-    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    setup.lose_and_rebuild();
     let garth = setup.start_with(&["--accept-log", "the store was lost"]);
     garth.run(&["allow", "npm:*"]);
     // Summaries are made again of the documents, from the first search on.

@@ -67,9 +67,7 @@ async fn what_is_forgotten_stays_so_after_a_rebuild() {
     garth.run(&["forget", NAME]);
     let (setup, _) = garth.stop();
     checked(&setup);
-    std::fs::remove_dir_all(setup.data().join("metadata")).unwrap();
-    let rebuilt = setup.command(&["check", "--rebuild"]).output().unwrap();
-    assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stdout));
+    setup.lose_and_rebuild();
     let garth = setup.start_with(&["--accept-log", "the store was lost"]);
     assert_eq!(Publish::new("@s/n", "1.0.0").to(&garth).await.status, 201);
 }

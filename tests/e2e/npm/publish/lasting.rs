@@ -77,9 +77,7 @@ async fn a_rebuild_from_what_lies_beside_the_blobs_brings_own_packages_back() {
     let before = seen(&garth).await;
     let tarball = garth.get("/npm/@acme/ui/-/ui-1.0.0.tgz").await.whole();
     let (setup, _) = garth.stop();
-    std::fs::remove_dir_all(setup.data().join("metadata")).unwrap();
-    let rebuilt = setup.command(&["check", "--rebuild"]).output().unwrap();
-    assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
+    setup.lose_and_rebuild();
     // The audit log is lost with the store, and nobody starts over it by accident.
     let garth = setup.start_with(&["--accept-log", "the store was lost"]);
     assert_eq!(seen(&garth).await, before);
