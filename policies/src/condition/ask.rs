@@ -86,6 +86,11 @@ impl<'a> Asking<'a> {
         match node {
             Node::Bool(known) => Answer::of(Tri::of(*known)),
             Node::Told(of) => Answer::of(Tri::of(self.is_told(of))),
+            Node::Readable(of) => {
+                let licence = self.value(of, &mut Missing::default());
+                let readable = matches!(licence, Value::Licence(licence) if licence.is_readable());
+                Answer::of(Tri::of(readable))
+            }
             Node::Own => Answer::of(Tri::of(self.subject.facts.own)),
             Node::Fact(fact) => self.fact(*fact),
             Node::Not(of) => self.answer(of).not(),

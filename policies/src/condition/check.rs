@@ -223,7 +223,10 @@ impl Checker<'_> {
                 (Node::Known(Box::new(operand)), Type::Bool)
             }
             Type::Licence if field == "text" => (Node::LicenceText(Box::new(operand)), Type::Text),
-            Type::Licence => return self.no_field(at, field, "a licence", &["text"]),
+            Type::Licence if field == "readable" && !select.test => {
+                (Node::Readable(Box::new(operand)), Type::Bool)
+            }
+            Type::Licence => return self.no_field(at, field, "a licence", &["text", "readable"]),
             other => {
                 let message = format!("{} has no fields", other.words());
                 let remedy = match other {

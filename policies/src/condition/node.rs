@@ -165,6 +165,8 @@ pub(super) enum Node {
     Known(Box<Node>),
     /// Whether the fact is known: `has` of a fact. Never unknown itself.
     Told(Box<Node>),
+    /// Whether a licence is stated, and is one that can be judged. Never unknown itself.
+    Readable(Box<Node>),
 }
 
 impl Node {
@@ -197,7 +199,8 @@ impl Node {
             | Self::Size(of)
             | Self::Scored(of)
             | Self::Known(of)
-            | Self::Told(of) => of.facts(),
+            | Self::Told(of)
+            | Self::Readable(of) => of.facts(),
             Self::And(of)
             | Self::Or(of)
             | Self::Ordered(_, of)

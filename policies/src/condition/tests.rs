@@ -134,6 +134,7 @@ fn every_construct_means_what_cel_says() {
         ("licence.allowed(['MIT'])", True),
         ("licence.denied(['family:copyleft'])", False),
         ("has(licence.text)", True),
+        ("licence.readable", True),
         ("has(licence) && has( publisher ) && has\t(age)", True),
         ("has(deprecated) && has(yanked) && has(dependencies)", True),
         ("has(unlisted)", False),
@@ -182,6 +183,13 @@ fn what_is_missing_is_named_only_where_it_matters() {
     let facts = Facts { licence: Some(&unreadable), ..known };
     assert_eq!(asked("licence.allowed(['MIT'])", &facts).missing.to_string(), "its licence");
     assert_eq!(asked("licence.text == 'see file'", &facts).tri, Tri::True);
+    // Whether it can be judged is known even where it is not.
+    let unstated = Facts { licence: None, ..known };
+    for facts in [facts, unstated] {
+        assert_eq!(asked("licence.readable", &facts).tri, Tri::False);
+        let judged = asked("licence.readable && !licence.allowed(['MIT'])", &facts);
+        assert_eq!((judged.tri, judged.missing.to_string()), (Tri::False, String::new()));
+    }
 }
 
 #[test]

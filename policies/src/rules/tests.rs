@@ -232,6 +232,7 @@ fn the_starter_policies_refuse_what_they_say_and_nothing_else() {
     let day = |day: &str| Some(format!("{day}T00:00:00Z").parse().unwrap());
     let (mit, gpl) =
         (Licence::new(Ecosystem::Npm, "MIT"), Licence::new(Ecosystem::Npm, "GPL-3.0-only"));
+    let see = Licence::new(Ecosystem::Npm, "SEE LICENSE IN LICENSE");
     let hole = [KnownAdvisory { id: "a".into(), severity: Some(9.8), ..KnownAdvisory::default() }];
     let good = Facts {
         published: day("2026-01-01"),
@@ -249,7 +250,8 @@ fn the_starter_policies_refuse_what_they_say_and_nothing_else() {
             Facts { compared: Some(Comparison::Contradicts), ..good },
         ),
         ("licences.toml", "licences", Facts { licence: Some(&gpl), ..good }),
-        ("licences.toml", "licences", Facts { licence: None, ..good }),
+        ("licences.toml", "licences-unknown", Facts { licence: None, ..good }),
+        ("licences.toml", "licences-unknown", Facts { licence: Some(&see), ..good }),
         ("no-look-alikes.toml", "no-look-alikes", Facts { similar_to: Some("express"), ..good }),
     ];
     let decided = |file: &str, package: &str, facts: &Facts<'_>| {

@@ -2,7 +2,6 @@
 //! into which each one has to be put that its parser knows.
 
 use serde_json::json;
-use support::publish::Publish;
 use support::upstream::{NpmVersion, ScriptedUpstream};
 
 use super::askers::Asker;

@@ -22,7 +22,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("no-known-critical", "holey", "it has a hole that is known and critical"),
     ("no-malicious", "liar", "its archive runs or wants something else than its registry says"),
     ("licences", "strict", "its licence is not one that we agreed to"),
-    ("licences", "silent", "its licence is not one that we agreed to"),
+    ("licences", "silent", "nobody knows its licence"),
     ("no-look-alikes", "expres", "its name looks like that of a better known package"),
     ("own-names", "@example-corp/ui", "this name is ours"),
 ];
