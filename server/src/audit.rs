@@ -35,8 +35,6 @@ pub mod verify;
 mod walking;
 pub mod whole;
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,13 +81,21 @@ type Trouble = Arc<Mutex<Option<String>>>;
 #[derive(Debug)]
 pub struct Keeping {
     jobs: Vec<JoinHandle<()>>,
-    /// Where the last checkpoint lies.
-    last: Option<(Log, PathBuf)>,
+    anchoring: Option<Anchoring>,
+}
+
+/// Whoever puts checkpoints where they belong, and how it is told that this is the end.
+#[derive(Debug)]
+struct Anchoring {
+    log: Log,
+    job: JoinHandle<()>,
+    stop: Arc<Notify>,
 }
 
 impl Drop for Keeping {
     fn drop(&mut self) {
-        for job in &self.jobs {
+        let anchoring = self.anchoring.as_ref().map(|anchoring| &anchoring.job);
+        for job in self.jobs.iter().chain(anchoring) {
             job.abort();
         }
     }
@@ -98,26 +104,19 @@ impl Drop for Keeping {
 impl Keeping {
     /// Puts checkpoints where they belong, too.
     pub fn anchor(&mut self, log: &Log, anchors: Anchors) {
-        self.last = Some((log.clone(), anchors.beside_key().to_path_buf()));
-        self.jobs.push(tokio::spawn(anchors.run(log.clone(), log.watch())));
+        let (log, stop) = (log.clone(), Arc::new(Notify::new()));
+        let job = tokio::spawn(anchors.run(log.clone(), log.watch(), Arc::clone(&stop)));
+        self.anchoring = Some(Anchoring { log, job, stop });
     }
 
     /// At an orderly end everything that was told is numbered, and signed.
     pub async fn finish(mut self) {
-        let Some((log, path)) = self.last.take() else { return };
+        let Some(Anchoring { log, job, stop }) = self.anchoring.take() else { return };
         if let Err(fault) = log.settle().await {
             tracing::warn!(%fault, "stopped before the last entries of the audit log had their numbers; the next start gives them");
         }
-        drop(self);
-        let checkpoint = match log.checkpoint().await {
-            Ok(checkpoint) => checkpoint,
-            Err(fault) => {
-                tracing::warn!(%fault, "stopped without a checkpoint over the last entries");
-                return;
-            }
-        };
-        let put = tokio::task::spawn_blocking(move || opening::replace_file(&path, &checkpoint));
-        if let Err(fault) = put.await.map_err(io::Error::other).flatten() {
+        stop.notify_one();
+        if let Err(fault) = job.await {
             tracing::warn!(%fault, "stopped without a checkpoint over the last entries");
         }
     }
@@ -136,7 +135,7 @@ impl Log {
         let trouble = Trouble::default();
         let sequencer =
             Sequencer::new(Arc::clone(&metadata), clock, wake, told, Arc::clone(&trouble));
-        let keeping = Keeping { jobs: vec![tokio::spawn(sequencer.run())], last: None };
+        let keeping = Keeping { jobs: vec![tokio::spawn(sequencer.run())], anchoring: None };
         (Self(Arc::new(Inner { metadata, key, size, trouble })), audited, keeping)
     }
 

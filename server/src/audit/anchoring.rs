@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::Log;
@@ -75,18 +75,14 @@ impl Anchors {
         })
     }
 
-    pub fn beside_key(&self) -> &Path {
-        &self.beside_key
-    }
-
     pub fn state(&self) -> AnchorState {
         self.state.clone()
     }
 
-    /// For as long as the log grows.
-    pub async fn run(self, log: Log, mut size: watch::Receiver<u64>) {
+    /// For as long as the log grows. At the end the last checkpoint is put beside the key once more.
+    pub async fn run(self, log: Log, mut size: watch::Receiver<u64>, stop: Arc<Notify>) {
         let mut anchored: Option<(u64, Instant)> = None;
-        let (mut failed, mut asked) = (false, false);
+        let (mut failed, mut asked, mut is_last) = (false, false, false);
         loop {
             let due = asked
                 || anchored.is_none_or(|(_, at)| {
@@ -98,7 +94,7 @@ impl Anchors {
                 Ok(checkpoint) => {
                     let mut faults =
                         self.put_files(vec![self.beside_key.clone()], &checkpoint).await;
-                    if due && is_new {
+                    if due && is_new && !is_last {
                         let outside = self.job.run(self.put_outside(&checkpoint, known)).await;
                         faults.extend(outside.err());
                         failed = !faults.is_empty();
@@ -111,7 +107,16 @@ impl Anchors {
                 }
                 Err(fault) => self.tell(&[format!("no checkpoint can be signed: {fault}")]),
             }
-            tokio::time::sleep(BESIDE).await;
+            if is_last {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(BESIDE) => {}
+                () = stop.notified() => {
+                    is_last = true;
+                    continue;
+                }
+            }
             let waits = if failed { AGAIN.min(self.every) } else { self.every };
             tokio::select! {
                 changed = tokio::time::timeout(waits, size.changed()) => {
@@ -120,6 +125,7 @@ impl Anchors {
                     }
                 }
                 () = self.job.asked() => asked = true,
+                () = stop.notified() => is_last = true,
             }
         }
     }
