@@ -2,8 +2,8 @@
 //!
 //! Reads go straight to sled, on a thread that may block. Commits go through one thread
 //! ([`committer`]) that takes what is waiting as a group: each batch is checked against the state
-//! that the earlier ones left and is applied whole, then the log is flushed and fsynced once for
-//! all, and only then is anything acknowledged. sled's own flush ends in `sync_file_range`, which
+//! that the earlier ones left and is in the group whole or not at all; the group is applied at once,
+//! then the log is flushed and fsynced, and only then is anything acknowledged. sled's own flush ends in `sync_file_range`, which
 //! commits neither the file's length nor its extents; the fsync on a second handle does.
 //!
 //! ```text

@@ -1,8 +1,10 @@
 //! The one thread that writes: group commit.
 //!
 //! While one group is being made durable the next one gathers in the queue, so many writers share
-//! an fsync and a lone writer waits for nothing but his own.
+//! an fsync and a lone writer waits for nothing but his own. sled wakes all of its threads for each
+//! buffer of its log, so the batches of a group go to it as one.
 
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -16,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::super::records::show_key;
-use super::super::{Batch, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MetadataError};
+use super::super::{Batch, Expectation, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MetadataError};
 use super::opening::{SEGMENT, Store, panic_message};
 use super::{OnFatal, Shared, SledOptions, closed, read_error};
 use crate::disk::faults::{Faults, Operation};
@@ -150,40 +152,21 @@ impl Committer {
             };
             return Ok(vec![Err(refusal); batches.len()]);
         }
-        let mut results = Vec::with_capacity(batches.len());
-        for batch in batches {
-            results.push(self.apply(store, batch)?);
-        }
-        if results.iter().any(Result::is_ok) {
+        let (changes, results) = gather_changes(store, batches);
+        let committed = results.iter().filter(|result| result.is_ok()).count();
+        if committed > 0 {
+            self.apply(store, changes)?;
             self.make_durable(store)?;
-            let committed = results.iter().filter(|result| result.is_ok()).count();
             self.progress.commits.fetch_add(committed as u64, Ordering::Relaxed);
         }
         Ok(results)
     }
 
-    /// The batch is in sled's memory whole, or not at all.
-    fn apply(&self, store: &Store, batch: &Batch) -> Result<Result<(), MetadataError>, Broken> {
-        for expectation in &batch.expectations {
-            let found = match store.db.get(&expectation.key) {
-                Ok(found) => found,
-                Err(error) => return Ok(Err(read_error(show_key(&expectation.key), &error))),
-            };
-            if found.as_deref() != expectation.value.as_deref() {
-                return Ok(Err(MetadataError::Conflict { key: show_key(&expectation.key) }));
-            }
-        }
-        let mut changes = ::sled::Batch::default();
-        for change in &batch.changes {
-            match &change.value {
-                Some(value) => changes.insert(&*change.key, &**value),
-                None => changes.remove(&*change.key),
-            }
-        }
-        self.faults.check(Operation::Apply).map_err(|error| broken("taking up a batch", &error))?;
+    /// All of the group at once: sled hands the buffer of its log to its threads for each batch.
+    fn apply(&self, store: &Store, changes: ::sled::Batch) -> Result<(), Broken> {
+        self.faults.check(Operation::Apply).map_err(|error| broken("taking up a group", &error))?;
         let _no_scan = store.applying.write();
-        store.db.apply_batch(changes).map_err(|error| broken("taking up a batch", &error))?;
-        Ok(Ok(()))
+        store.db.apply_batch(changes).map_err(|error| broken("taking up a group", &error))
     }
 
     fn make_durable(&self, store: &Store) -> Result<(), Broken> {
@@ -209,6 +192,50 @@ fn gather(first: Pending, waiting: &mut mpsc::Receiver<Pending>) -> Vec<Pending>
         group.push(next);
     }
     group
+}
+
+/// What the group changes as a whole, and one result for each batch: it is in there whole, or
+/// not at all.
+fn gather_changes(
+    store: &Store,
+    batches: &[Batch],
+) -> (::sled::Batch, Vec<Result<(), MetadataError>>) {
+    let mut changes = ::sled::Batch::default();
+    // What the earlier batches of the group leave behind them.
+    let mut changed: HashMap<&[u8], Option<&[u8]>> = HashMap::new();
+    let results = batches.iter().map(|batch| {
+        for expectation in &batch.expectations {
+            if !is_as_expected(store, &changed, expectation)? {
+                return Err(MetadataError::Conflict { key: show_key(&expectation.key) });
+            }
+        }
+        for change in &batch.changes {
+            let value = change.value.as_deref();
+            changed.insert(&change.key, value);
+            match value {
+                Some(value) => changes.insert(&*change.key, value),
+                None => changes.remove(&*change.key),
+            }
+        }
+        Ok(())
+    });
+    let results = results.collect();
+    (changes, results)
+}
+
+fn is_as_expected(
+    store: &Store,
+    changed: &HashMap<&[u8], Option<&[u8]>>,
+    expectation: &Expectation,
+) -> Result<bool, MetadataError> {
+    let expected = expectation.value.as_deref();
+    if let Some(left) = changed.get(&*expectation.key) {
+        return Ok(*left == expected);
+    }
+    match store.db.get(&expectation.key) {
+        Ok(found) => Ok(found.as_deref() == expected),
+        Err(error) => Err(read_error(show_key(&expectation.key), &error)),
+    }
 }
 
 fn broken(doing: &str, error: &dyn std::error::Error) -> Broken {

@@ -169,6 +169,43 @@ async fn panic_of_the_engine_ends_the_store() {
     assert!(watched.fatal.lock()[0].contains("the engine panicked"));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batch_of_a_group_sees_what_the_earlier_ones_left() {
+    let watched = Watched::new();
+    let applied = Arc::new(Mutex::new(0));
+    let seen = Arc::clone(&applied);
+    let store = watched.open_with(Faults::hooked(move |operation| {
+        match operation {
+            Operation::Apply => *seen.lock() += 1,
+            Operation::SyncLog => std::thread::sleep(Duration::from_millis(200)),
+            _ => {}
+        }
+        Ok(())
+    }));
+    let value = |text: &'static str| Some(Bytes::from(text));
+    let commits = [
+        put("first", "keeps the engine busy, so that all others are one group"),
+        put("a", "1").expect("a", None),
+        put("a", "2").put("never", "seen").expect("a", None),
+        put("a", "3").expect("a", value("1")).expect("never", None),
+        Batch::default().expect("a", value("3")).remove("a"),
+        put("b", "1").expect("a", None).expect("first", None),
+        put("c", "1").expect("a", None),
+    ]
+    .map(|batch| store.commit(batch));
+    let ends: Vec<Option<String>> = futures_util::future::join_all(commits)
+        .await
+        .into_iter()
+        .map(|end| end.err().map(|fault| fault.to_string()))
+        .collect();
+    let conflict = |key: &str| Some(MetadataError::Conflict { key: key.to_owned() }.to_string());
+    assert_eq!(ends, [None, None, conflict("a"), None, None, conflict("first"), None]);
+    for (key, there) in [("a", false), ("b", false), ("c", true), ("never", false)] {
+        assert_eq!(store.get(key.as_bytes()).await.unwrap().is_some(), there, "{key}");
+    }
+    assert_eq!((*applied.lock(), store.commits_and_syncs()), (2, (5, 2)));
+}
+
 /// The engine takes so long for each group.
 fn slow(each: Duration) -> Faults {
     Faults::hooked(move |operation| {
