@@ -43,8 +43,9 @@ pub(super) fn normalise(ecosystem: Ecosystem, name: &str) -> Result<Cow<'_, str>
         return refuse(why);
     }
     Ok(match ecosystem {
-        Ecosystem::Nuget => lower(name),
-        Ecosystem::Npm | Ecosystem::Cargo | Ecosystem::Oci => Cow::Borrowed(name),
+        // Registries have one index path for `Inflector` and `inflector`, in lower case.
+        Ecosystem::Nuget | Ecosystem::Cargo => lower(name),
+        Ecosystem::Npm | Ecosystem::Oci => Cow::Borrowed(name),
     })
 }
 

@@ -77,7 +77,7 @@ fn names_that_could_be_a_trick_are_refused() {
 fn each_ecosystem_has_its_own_grammar_and_normal_form() {
     use Ecosystem::{Cargo, Nuget, Oci};
     check_name(Cargo, "serde_derive", Ok("serde_derive"));
-    check_name(Cargo, "Serde", Ok("Serde"));
+    check_name(Cargo, "Serde", Ok("serde"));
     check_name(Cargo, "a.b", Err("letters"));
     check_name(Cargo, "-a", Err("starts"));
     check_name(Nuget, "Newtonsoft.Json", Ok("newtonsoft.json"));
