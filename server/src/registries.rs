@@ -5,12 +5,14 @@
 //! [`refusal`] for the words of a refusal.
 
 pub mod bodies;
+pub mod callers;
 mod forget;
 pub mod npm;
 pub mod refusal;
 pub mod respond;
 pub mod unpublishing;
 pub mod uploads;
+pub mod viewing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -356,6 +358,33 @@ pub fn mount(format: Format, registry: &Arc<Registry>, routes: &mut ServiceConfi
         Format::Npm => npm::mount(registry, routes),
         Format::Cargo | Format::Nuget | Format::Oci | Format::Files => {}
     }));
+}
+
+/// All paths below the registry's name come to one place, so that one parser sees them as they
+/// were sent.
+fn mount_below(
+    registry: &Arc<Registry>,
+    routes: &mut ServiceConfig,
+    answer: impl AsyncFn(&Arc<Registry>, &HttpRequest, web::Payload) -> HttpResponse + Clone + 'static,
+) {
+    let registry = Arc::clone(registry);
+    routes.default_service(web::to(move |req: HttpRequest, body: web::Payload| {
+        let (registry, answer) = (Arc::clone(&registry), answer.clone());
+        async move {
+            edge::access(&req).set_registry(Arc::clone(&registry.name));
+            let mut response = answer(&registry, &req, body).await;
+            if registry.garden.anonymous == Anonymous::Nothing {
+                respond::to_asker_alone(&mut response);
+            }
+            response
+        }
+    }));
+}
+
+/// What follows the registry's name in a path, still encoded. Only the plain spelling of the name
+/// is one of ours.
+fn below_registry<'r>(registry: &Registry, req: &'r HttpRequest) -> Option<&'r str> {
+    req.uri().path().strip_prefix('/')?.strip_prefix(registry.name.as_ref())
 }
 
 /// A garth whose upstream is, over some detour, itself would ask itself until something breaks.

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use policies::decision::{Decision, DecisionCode, Effect};
 use policies::package::{Ecosystem, Version};
 
+use crate::access::table::Gone;
 use crate::audit::{Action, Entry};
 use crate::blobs::BlobError;
+use crate::edge;
 use crate::events::EXAMPLE;
 use crate::gate::Refused;
 use crate::metadata::MetadataError;
 use crate::pull::{PullError, Source};
-use crate::registries::Registry;
+use crate::registries::{Garden, Registry};
 use crate::requests::{Known, Wanted, Who, asker};
 
 pub const DECISION_HEADER: HeaderName = HeaderName::from_static("garth-decision");
@@ -210,8 +213,40 @@ pub fn retry_after(fault: &PullError) -> Option<u64> {
     }
 }
 
+/// Counts the refusal for the request that it makes or joins; what whoever was refused reads of it.
+pub fn tell_refused(
+    registry: &Registry,
+    req: &HttpRequest,
+    refused: &Refused,
+    wanted: &Wanted,
+) -> String {
+    let Garden { requests, access, often, .. } = registry.garden.as_ref();
+    edge::access(req).set_decision(refused.decision.effect);
+    let who = Who::of_request(&access.caller(req.headers()), req);
+    often.note(refused_entry(refused, wanted, &who));
+    let known = requests.refused(refused, wanted, who);
+    refused_line_with_way(refused, wanted, &known)
+}
+
+/// Of a version that is there and is not offered.
+pub fn left_out_line(what: &str, why: &str) -> String {
+    format!("{what} is left out here: {why}")
+}
+
+/// The same for every one that is not of this garth; what became of one that was is told to whoever
+/// has it.
+pub fn invalid_token(gone: Option<&Gone>) -> String {
+    gone.map_or_else(
+        || {
+            "this token is not valid at this garth: it is mistyped, or not one of its own"
+                .to_owned()
+        },
+        ToString::to_string,
+    )
+}
+
 /// That somebody was refused this, for the audit log.
-pub fn refused_entry(refused: &Refused, wanted: &Wanted, who: &Who) -> Entry {
+fn refused_entry(refused: &Refused, wanted: &Wanted, who: &Who) -> Entry {
     let decision = &refused.decision;
     // Where no version was asked for, the one that stands for all of them.
     let newest = wanted.version.is_none().then(|| refused.subject.version.as_str());

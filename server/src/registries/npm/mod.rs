@@ -29,8 +29,7 @@ use self::handlers::{account, audit, keys, search};
 use self::names::{Endpoint, parse_path};
 use self::refusal::Refusal;
 use self::upstream::packument_request;
-use super::{Registry, respond};
-use crate::config::Anonymous;
+use super::{Registry, below_registry, mount_below};
 use crate::edge;
 use crate::pull::PullError;
 use crate::pull::content::Content;
@@ -39,24 +38,11 @@ use crate::pull::content::Content;
 const NO_STAGE: &str = "this garth keeps no staged packages, and nothing waits for an approval here: \
                         npm publish publishes at once";
 
-/// All paths below the registry's name come to one place, so that one parser sees them as they
-/// were sent.
 pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
-    let registry = Arc::clone(registry);
-    routes.default_service(web::to(move |req: HttpRequest, body: web::Payload| {
-        let registry = Arc::clone(&registry);
-        async move {
-            edge::access(&req).set_registry(Arc::clone(&registry.name));
-            let mut response = match dispatch(&registry, &req, body).await {
-                Ok(response) => response,
-                Err(refusal) => refusal.response(&registry, &req),
-            };
-            if registry.garden.anonymous == Anonymous::Nothing {
-                respond::to_asker_alone(&mut response);
-            }
-            response
-        }
-    }));
+    mount_below(registry, routes, async |registry, req, body| {
+        let answer = dispatch(registry, req, body).await;
+        answer.unwrap_or_else(|refusal| refusal.response(registry, req))
+    });
 }
 
 /// What is held of a package, without asking any upstream.
@@ -85,12 +71,7 @@ async fn dispatch(
     req: &HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, Refusal> {
-    let path = req.uri().path();
-    // Only the plain spelling of the registry's name is one of ours.
-    let path = path
-        .strip_prefix('/')
-        .and_then(|path| path.strip_prefix(registry.name.as_ref()))
-        .ok_or(Refusal::Path(names::PathError::Unknown))?;
+    let path = below_registry(registry, req).ok_or(Refusal::Path(names::PathError::Unknown))?;
     let endpoint = parse_path(path).map_err(Refusal::Path)?;
     if endpoint == Endpoint::Logout {
         // The path holds the token itself.

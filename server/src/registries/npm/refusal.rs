@@ -17,15 +17,16 @@ use crate::access::attempts::Wait;
 use crate::access::rates::TooOften;
 use crate::access::rights::Right;
 use crate::access::table::Gone;
-use crate::edge::{self, Problem};
+use crate::edge::Problem;
 use crate::gate::Refused;
 use crate::pull::{PullError, Source};
+use crate::registries::Registry;
+use crate::registries::callers::CallerFault;
 use crate::registries::refusal::{
-    DECISION_HEADER, decision_header, fault_line, fault_status, refused_entry, refused_line,
-    refused_line_with_way, refused_status, retry_after, status_of, unknown,
+    DECISION_HEADER, decision_header, fault_line, fault_status, invalid_token, left_out_line,
+    refused_line, refused_status, retry_after, status_of, tell_refused, unknown,
 };
-use crate::registries::{Garden, Registry};
-use crate::requests::{Wanted, Who};
+use crate::requests::Wanted;
 
 const NO_AUDIT: &str = "nothing was audited";
 const TOKEN_NEEDED: &str = "this garth serves nothing without a token of its own: log in with npm login, \
@@ -99,6 +100,17 @@ pub enum Refusal {
         fault: Box<PullError>,
     },
     Edge(Problem),
+}
+
+impl From<CallerFault> for Refusal {
+    fn from(fault: CallerFault) -> Self {
+        match fault {
+            CallerFault::TokenNeeded => Self::TokenNeeded,
+            CallerFault::InvalidToken(gone) => Self::InvalidToken(gone),
+            CallerFault::TooOften(fault) => Self::TooOften(fault),
+            CallerFault::Lacks { right, line } => Self::Lacks { right, line },
+        }
+    }
 }
 
 impl Refusal {
@@ -251,19 +263,13 @@ fn unfinished_line(package: &Package, since: Timestamp, fault: &PullError) -> St
     )
 }
 
-/// Counts the refusal for the request that it makes or joins, and says so to whoever was refused.
 fn refusal(
     registry: &Registry,
     req: &HttpRequest,
     refused: &Refused,
     wanted: &Wanted,
 ) -> HttpResponse {
-    let Garden { requests, access, often, .. } = registry.garden.as_ref();
-    edge::access(req).set_decision(refused.decision.effect);
-    let who = Who::of_request(&access.caller(req.headers()), req);
-    often.note(refused_entry(refused, wanted, &who));
-    let known = requests.refused(refused, wanted, who);
-    let line = refused_line_with_way(refused, wanted, &known);
+    let line = tell_refused(registry, req, refused, wanted);
     let mut response = error(StatusCode::FORBIDDEN, &line);
     response.headers_mut().insert(DECISION_HEADER, decision_header(&refused.decision));
     let status_text = refused_status(&refused.decision, Ecosystem::Npm);
@@ -273,21 +279,9 @@ fn refusal(
 /// The same for every version: what is wrong with one stands in the body.
 const LEFT_OUT: &str = "left out here, because what the upstream says of it can not be checked";
 
-fn left_out_line(what: &str, why: &str) -> String {
-    format!("{what} is left out here: {why}")
-}
-
-/// The same for every one that is not of this garth; what became of one that was is told to whoever
-/// has it.
+/// npm's own way to another token.
 fn invalid_token_line(gone: Option<&Gone>) -> String {
-    let why = gone.map_or_else(
-        || {
-            "this token is not valid at this garth: it is mistyped, or not one of its own"
-                .to_owned()
-        },
-        ToString::to_string,
-    );
-    format!("{why}. Log in with another one, with npm login")
+    format!("{}. Log in with another one, with npm login", invalid_token(gone))
 }
 
 /// npm tells from the challenge that a token, and not a one-time password, is missing.

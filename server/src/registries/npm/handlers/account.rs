@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
-use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use policies::package::Package;
 use serde::Deserialize;
@@ -19,15 +19,14 @@ use super::NOTICE;
 use super::body::{JsonBound, receive};
 use crate::access::login::{Admitted, LoginError, Origin, login_failed};
 use crate::access::passwords::PasswordError;
-use crate::access::rates::Doing;
-use crate::access::rights::{Place, Right};
+use crate::access::rights::Right;
 use crate::access::{Caller, Person};
 use crate::audit::{Action, Entry};
-use crate::config::Anonymous;
 use crate::gate::Asking;
 use crate::metadata::Batch;
 use crate::pull::PullError;
 use crate::registries::Registry;
+use crate::registries::callers::{self, Sought};
 
 /// A name, a password and some fields that nobody reads.
 const LOGIN_AT_MOST: usize = 16 * 1024;
@@ -41,19 +40,12 @@ struct Login {
     password: String,
 }
 
-/// Who asks, as the gate is told. Refused is a token of ours that is not valid, wherever it counts
-/// who sent it.
+/// Who asks, as the gate is told.
 pub fn admit_caller(
     registry: &Registry,
     req: &HttpRequest,
     endpoint: &Endpoint,
 ) -> Result<Asking, Refusal> {
-    let access = &registry.garden.access;
-    let caller = access.caller(req.headers());
-    // Whoever was just refused is told why by it.
-    if !matches!(endpoint, Endpoint::Reason(_)) {
-        access.count(&caller, &Origin::of(req), Doing::Asks).map_err(Refusal::TooOften)?;
-    }
     let is_open = matches!(
         endpoint,
         Endpoint::Ping
@@ -62,51 +54,10 @@ pub fn admit_caller(
             | Endpoint::WebLogin
             | Endpoint::Logout
     );
-    match caller {
-        _ if is_open => Ok(caller.asking()),
-        Caller::Invalid(gone) => Err(Refusal::InvalidToken(gone)),
-        Caller::Anonymous | Caller::Unknown if registry.garden.anonymous == Anonymous::Nothing => {
-            Err(Refusal::TokenNeeded)
-        }
-        caller => {
-            if req.method() == Method::GET {
-                check_reader(registry, &caller, endpoint)?;
-            }
-            Ok(caller.asking())
-        }
-    }
-}
-
-/// Whoever may read some packages alone is served no others. What is changed asks for more.
-fn check_reader(registry: &Registry, caller: &Caller, endpoint: &Endpoint) -> Result<(), Refusal> {
-    let Caller::Known(person) = caller else { return Ok(()) };
-    match endpoint.package() {
-        Some(package) => check(registry, person, Right::Read, package),
-        None => Ok(()),
-    }
-}
-
-fn check(
-    registry: &Registry,
-    person: &Person,
-    right: Right,
-    package: &Package,
-) -> Result<(), Refusal> {
-    let place = Place::in_registry(&registry.name, package);
-    person.check(right, &place).map_err(|line| Refusal::Lacks { right, line })
-}
-
-/// Of what may be read, for whoever sees more than one package at once.
-pub fn readable(
-    registry: &Registry,
-    req: &HttpRequest,
-) -> impl Fn(&Package) -> bool + Send + use<> {
-    let caller = registry.garden.access.caller(req.headers());
-    let name = Arc::clone(&registry.name);
-    move |package| match &caller {
-        Caller::Known(person) => person.may_at(Right::Read, &Place::in_registry(&name, package)),
-        Caller::Anonymous | Caller::Unknown | Caller::Invalid(_) => true,
-    }
+    // Whoever was just refused is told why by it.
+    let is_counted = !matches!(endpoint, Endpoint::Reason(_));
+    let sought = Sought { package: endpoint.package(), is_open, is_counted };
+    Ok(callers::admit_caller(registry, req, sought)?)
 }
 
 /// Whoever changes something here has to be known.
@@ -126,7 +77,7 @@ pub fn known_publisher(
     package: &Package,
 ) -> Result<Arc<Person>, Refusal> {
     let person = known_caller(registry, req)?;
-    check(registry, &person, Right::Publish, package)?;
+    callers::check(registry, &person, Right::Publish, package)?;
     Ok(person)
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use actix_web::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use policies::package::{Package, Version};
 use policies::rules::{Audience, RuleSet};
@@ -11,17 +11,18 @@ use policies::rules::{Audience, RuleSet};
 use super::super::documents::{Entry, Shown, leads_somewhere, version_of_tag};
 use super::super::refusal::Refusal;
 use super::super::upstream::packument_request;
-use super::finding::{find_content, missing, unknown};
+use super::finding::{missing, pull_refusal, unknown};
 use super::{NOTICE, Npm};
 use crate::edge;
 use crate::facts::Remembered;
 use crate::gate::{Asking, Gate, Refused, Screened};
+use crate::pull::PullError;
 use crate::pull::content::Content;
 use crate::pull::documents::{Document, Found};
-use crate::pull::views::{Answer, Bindery, Bound, Coding, View, ViewKey};
-use crate::pull::{CacheOutcome, PullError};
+use crate::pull::views::{Answer, Bindery, Bound, View};
 use crate::registries::Registry;
-use crate::registries::respond::{self, Kind, Staleness};
+use crate::registries::respond::Kind;
+use crate::registries::viewing::{self, NoView, Viewed, Viewing};
 
 /// What a view is made of.
 pub struct Screening<'a> {
@@ -58,69 +59,34 @@ pub async fn find_view(
     + 'static,
 ) -> Result<FoundView, Refusal> {
     let Screening { package, asking, found, form, with_reasons, part } = screening;
-    let garden = &registry.garden;
     let base = registry.base_url(req).map_err(Refusal::Edge)?;
-    let accepted = req.headers().get_all(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
-    // By the rules that are asked for here, though others may be in force by then.
-    let rules = garden.gate.rules();
-    let audience = garden.gate.audience(&rules, &package, &asking);
-    let mut key = ViewKey {
-        content: found.document.content,
-        audience,
+    let viewing = Viewing {
+        documents: &registry.garden.npm_documents,
+        package: &package,
+        asking: &asking,
+        found,
         form,
         with_reasons,
         base: Arc::clone(&base),
-        coding: Coding::accepted(accepted),
     };
-    let stored = garden.views.stored(&key, rules.revision(), garden.store.clock.now());
-    let (bind, mut is_again) = (Arc::new(bind), false);
-    let answer = loop {
-        if let Some(answer) = stored {
-            break answer;
-        }
-        let content = find_content(registry, &package, found).await?;
-        if content.parsed.entries.is_empty() {
-            if found.document.is_own() {
-                return Err(Refusal::NotPublished(format!(
-                    "{package} was unpublished in all its versions"
-                )));
-            }
-            let source = registry.source_of(&package);
-            return Err(unknown(format!("any version of {package}"), source));
-        }
-        // Before anything is kept: there is no end of the tags that do not exist.
-        if let Part::Tag(tag) = &part
-            && !leads_somewhere(&content.parsed, tag)
-        {
-            let what = format!("{package}@{tag}");
-            let unknown = || unknown(what, registry.source_of(&package));
-            return Err(missing(&content, tag, unknown));
-        }
-        key.content = content.id;
-        let (revision, size, gate) = (rules.revision().clone(), content.size, garden.gate.clone());
-        let (rules, part, base) = (Arc::clone(&rules), part.clone(), Arc::clone(&base));
-        let (bind, asking) = (Arc::clone(&bind), asking.clone());
-        let name = Arc::clone(&registry.name);
-        let work = move |bindery: Bindery| {
-            let screened = screen_part(&gate, &rules, (&name, &content), &asking, &part);
-            match refusal_of(&content, &screened) {
-                Some(refused) => Ok(bindery.refuse(&screened, refused)),
-                None => bind(bindery, &content, &screened, &base),
-            }
-        };
-        match garden.views.make(key.clone(), revision, size, work).await {
-            // Its text went, with a change or by damage, while the rest was in memory.
-            Err(PullError::Outdated) if !is_again => {
-                let (source, request) = (registry.source_of(&package), packument_request(&package));
-                garden.npm_documents.forget_content(source, &request, key.content);
-                is_again = true;
-            }
-            made => {
-                let what = || "this view".to_owned();
-                break made.map_err(|fault| Refusal::Pull { what: what(), fault })?;
-            }
+    let (name, deciding, of) = (Arc::clone(&registry.name), asking.clone(), part.clone());
+    let make = move |bindery: Bindery, content: &Content<Npm>, gate: &Gate, rules: &RuleSet| {
+        let screened = screen_part(gate, rules, (&name, content), &deciding, &of);
+        match refusal_of(content, &screened) {
+            Some(refused) => Ok(bindery.refuse(&screened, refused)),
+            None => bind(bindery, content, &screened, &base),
         }
     };
+    let check = |content: &Content<Npm>| check(registry, &package, found, content, &part);
+    let request = || packument_request(&package);
+    let viewed = viewing::find(registry, req, viewing, request, check, make).await;
+    let Viewed { answer, audience, rules } = viewed.map_err(|fault| match fault {
+        NoView::Refused(refusal) => refusal,
+        NoView::View(fault) => Refusal::Pull { what: "this view".to_owned(), fault },
+        NoView::Document(fault) => {
+            pull_refusal(package.to_string(), registry.source_of(&package), fault)
+        }
+    })?;
     match answer {
         Answer::View(view) => {
             edge::access(req).set_decision(view.decision());
@@ -137,6 +103,33 @@ pub async fn find_view(
             })
         }
     }
+}
+
+/// Before anything is kept.
+fn check(
+    registry: &Registry,
+    package: &Package,
+    found: &Found<Npm>,
+    content: &Content<Npm>,
+    part: &Part,
+) -> Result<(), Refusal> {
+    if content.parsed.entries.is_empty() {
+        if found.document.is_own() {
+            let text = format!("{package} was unpublished in all its versions");
+            return Err(Refusal::NotPublished(text));
+        }
+        let source = registry.source_of(package);
+        return Err(unknown(format!("any version of {package}"), source));
+    }
+    // There is no end of the tags that do not exist.
+    if let Part::Tag(tag) = part
+        && !leads_somewhere(&content.parsed, tag)
+    {
+        let what = format!("{package}@{tag}");
+        let unknown = || unknown(what, registry.source_of(package));
+        return Err(missing(content, tag, unknown));
+    }
+    Ok(())
 }
 
 /// What the gate says of every version of a document, by the rules of now.
@@ -216,9 +209,7 @@ pub fn respond_view(
     kind: Kind,
 ) -> HttpResponse {
     let FoundView { view, audience } = found;
-    let staleness = (document.outcome == CacheOutcome::Stale)
-        .then(|| Staleness { checked: document.checked(), now: registry.garden.store.clock.now() });
-    let mut response = respond::view(req, view, kind, staleness);
+    let mut response = viewing::respond_view(registry, req, document, (view, *audience), kind);
     if let Some(notice) = &view.notice {
         // npm prints it only with an answer that it does not put into its own cache.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -228,9 +219,6 @@ pub fn respond_view(
         if let Ok(value) = HeaderValue::from_str(&plain) {
             response.headers_mut().insert(NOTICE, value);
         }
-    }
-    if !audience.is_everybody() {
-        respond::to_asker_alone(&mut response);
     }
     response
 }

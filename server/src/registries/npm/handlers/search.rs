@@ -16,7 +16,6 @@ use tokio::time::{Instant, timeout};
 use url::form_urlencoded;
 
 use super::super::refusal::Refusal;
-use super::account::readable;
 use super::finding::pull_refusal;
 use crate::facts::Remembered;
 use crate::gate::Asking;
@@ -24,6 +23,7 @@ use crate::metadata::records::{PeopleRecord, Somebody, SummaryRecord, VersionRec
 use crate::pull::PullError;
 use crate::pull::summaries::words::{Words, words_of};
 use crate::pull::summaries::{Find, Wanted, make_missing};
+use crate::registries::callers::readable;
 use crate::registries::npm::documents::{NpmDocuments, latest_offered};
 use crate::registries::npm::held;
 use crate::registries::{Registry, respond};
