@@ -282,9 +282,11 @@ impl App {
             tracing::warn!("stopped before everything on its way from upstreams had arrived");
         }
         // What is left is compared when it is next served.
-        let comparing = self.garden.npm_documents.land();
+        let (npm, cargo) = (&self.garden.npm_documents, &self.garden.cargo_documents);
+        let comparing = async { tokio::join!(npm.land(), cargo.land()) };
         let _ = tokio::time::timeout(LANDING, comparing).await;
-        self.garden.npm_documents.give_up();
+        npm.give_up();
+        cargo.give_up();
         self.garden.often.finish().await;
         drop(self.upkeep);
         drop(self.fetching);

@@ -6,6 +6,7 @@
 
 pub mod bodies;
 pub mod callers;
+pub mod cargo;
 mod forget;
 pub mod npm;
 pub mod refusal;
@@ -52,6 +53,7 @@ use crate::requests::Requests;
 use crate::signing::SigningKey;
 use crate::upstream::{Upstream, has_passed_through_us};
 use bodies::BodyRoom;
+use cargo::documents::CargoDocuments;
 use npm::documents::NpmDocuments;
 use uploads::{UploadLimits, Uploads};
 
@@ -59,6 +61,8 @@ use uploads::{UploadLimits, Uploads};
 pub struct GardenSettings {
     /// Bounds the three caches together.
     pub memory: u64,
+    /// Formats that are served, which share the memory for documents.
+    pub kinds: u64,
     /// Bounds the documents that are on their way from upstreams.
     pub document_room: u64,
     /// How long a package that the upstream does not have is not asked for again.
@@ -91,6 +95,7 @@ pub struct Garden {
     pub artifacts: Arc<Artifacts>,
     pub views: Views,
     pub npm_documents: Arc<Documents<NpmDocuments>>,
+    pub cargo_documents: Arc<Documents<CargoDocuments>>,
     /// Keys, attestations.
     pub plain: Arc<PlainDocuments>,
     /// Signs what is published here.
@@ -119,9 +124,11 @@ impl Garden {
         settings: GardenSettings,
     ) -> Arc<Self> {
         let third = settings.memory / 3;
+        // Each format has its share of what all documents may take.
+        let kinds = settings.kinds.max(1);
         let documents = DocumentsSettings {
-            memory: third,
-            room: settings.document_room,
+            memory: third / kinds,
+            room: settings.document_room / kinds,
             absent_age: settings.absent_age,
         };
         Arc::new(Self {
@@ -136,6 +143,7 @@ impl Garden {
             artifacts: Artifacts::new(store.clone(), third, settings.absent_age),
             views: Views::new(store.runtime.clone(), third),
             npm_documents: Documents::new(store.clone(), documents),
+            cargo_documents: Documents::new(store.clone(), documents),
             uploads: Uploads::new(UploadLimits::default()),
             recorder,
             plain: PlainDocuments::new(store.clone(), settings.absent_age),
@@ -297,7 +305,8 @@ impl Registry {
     ) -> Result<Option<Stated>, PullError> {
         match package.ecosystem() {
             Ecosystem::Npm => npm::stated(self, package, version).await,
-            Ecosystem::Cargo | Ecosystem::Nuget | Ecosystem::Oci => Ok(None),
+            Ecosystem::Cargo => cargo::stated(self, package, version).await,
+            Ecosystem::Nuget | Ecosystem::Oci => Ok(None),
         }
     }
 
@@ -356,7 +365,8 @@ pub fn mount(format: Format, registry: &Arc<Registry>, routes: &mut ServiceConfi
     let scope = web::scope(&format!("/{}", registry.name)).wrap(from_fn(refuse_loops));
     routes.service(scope.configure(|routes| match format {
         Format::Npm => npm::mount(registry, routes),
-        Format::Cargo | Format::Nuget | Format::Oci | Format::Files => {}
+        Format::Cargo => cargo::mount(registry, routes),
+        Format::Nuget | Format::Oci | Format::Files => {}
     }));
 }
 

@@ -352,7 +352,7 @@ impl Upstream {
                 .join(&url[url::Position::BeforePath..])
                 .map_err(|_| refused(format!("{} is not a URL", place(&url))))?;
         }
-        if !self.0.line.configured.names(&url) {
+        if !self.0.line.configured.permits(&url) {
             return Err(refused(format!(
                 "what it says leads to {}, which is not its own host; if that is meant, add the host to \
                  its allow_hosts",

@@ -4,6 +4,7 @@
 //! here say nothing of any format; they ask what the row names, by every method and spelling.
 
 mod attempts;
+mod cargo;
 mod faults;
 mod gate;
 mod kinds;
@@ -17,13 +18,14 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use kinds::Trait;
+use policies::facts::Fact;
 use support::edge::Answer;
 use support::http::{Asked, Line};
 use support::server::{Setup, TestServer};
 use support::upstream::ScriptedUpstream;
 
 /// The formats that garth serves.
-const FORMATS: &[Format] = &[npm::NPM];
+const FORMATS: &[Format] = &[cargo::CARGO, npm::NPM];
 
 /// One format, as far as the tests have to know it. Its registry is named like the format.
 struct Format {
@@ -38,6 +40,14 @@ struct Format {
     document: Place,
     /// Its one file, here and at the upstream.
     artifact: Place,
+    /// A document of which nothing may be had is listed all the same.
+    lists_refused: bool,
+    /// Facts that nobody can tell of what no garth has opened: rows that need them are left out.
+    never_stated: &'static [Fact],
+    /// What advisories call the ecosystem.
+    advised_as: &'static str,
+    /// A range of npm as this format writes it.
+    range: fn(&'static str) -> &'static str,
     bytes: fn(&ScriptedUpstream) -> Bytes,
     /// The document and the artifact of packages that the upstream does not have.
     unknown: &'static [&'static str],
@@ -110,6 +120,8 @@ pub struct Endpoint {
 pub enum Behind {
     /// The gate: it says something of a package.
     Gate,
+    /// The gate, for as long as it lets anything through: what may not be had at all is listed.
+    Index,
     /// A token: it changes something, or says who somebody is.
     Token,
     /// Nothing: it says nothing of any package that somebody may not see.
@@ -212,6 +224,22 @@ impl Format {
     /// The endpoints at which a GET says something of a package.
     fn gates(&self) -> impl Iterator<Item = &'static Endpoint> {
         self.endpoints.iter().filter(|endpoint| endpoint.behind("GET") == Some(Behind::Gate))
+    }
+
+    /// Those that list what may not be had at all.
+    fn indexes(&self) -> impl Iterator<Item = &'static Endpoint> {
+        self.endpoints.iter().filter(|endpoint| endpoint.behind("GET") == Some(Behind::Index))
+    }
+
+    /// Where nothing may be had: what a GET of the document gives.
+    fn refused_document(&self) -> u16 {
+        if self.lists_refused { 200 } else { 403 }
+    }
+
+    /// Paths at which a refusal is told.
+    fn refusing(&self) -> Vec<&'static str> {
+        let document = (!self.lists_refused).then_some(self.document.here);
+        document.into_iter().chain([self.artifact.here]).collect()
     }
 
     /// Every path at which a GET says something of the seed.

@@ -4,6 +4,7 @@
 
 mod api;
 mod audit;
+mod cargo;
 mod contract;
 mod docs;
 mod edge;

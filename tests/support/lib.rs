@@ -6,7 +6,9 @@
     reason = "a test that can not go on fails"
 )]
 
+pub mod cargo;
 pub mod client;
+pub mod crates;
 pub mod edge;
 pub mod events;
 pub mod http;

@@ -210,6 +210,17 @@ impl ScriptedUpstream {
         self.ground().handlers.lock().insert(path.to_owned(), Arc::new(handler));
     }
 
+    /// What was placed at a path.
+    pub fn bytes_at(&self, path: &str) -> Bytes {
+        let places = self.ground().places.lock();
+        let placed = places.get(path).unwrap_or_else(|| panic!("nothing is at {path}"));
+        placed.body.piece(0, usize::MAX >> 1)
+    }
+
+    pub fn text_at(&self, path: &str) -> String {
+        String::from_utf8(self.bytes_at(path).to_vec()).expect("a text")
+    }
+
     pub fn remove(&self, path: &str) {
         self.ground().places.lock().remove(path);
     }

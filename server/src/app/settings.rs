@@ -1,5 +1,6 @@
 //! What the configuration means to the parts, in their own terms.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::StartError;
 use crate::access::issuer::MAX_DOCUMENT;
 use crate::access::rates::RateSettings;
 use crate::closures::ClosureLimits;
-use crate::config::{self, Config, IdentityConfig, ProviderConfig, RegistryConfig};
+use crate::config::{self, Config, Format, IdentityConfig, ProviderConfig, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
 use crate::recorded::RecordedSettings;
@@ -59,12 +60,19 @@ pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
 pub fn garden(config: &Config) -> GardenSettings {
     GardenSettings {
         memory: config.limits.memory_cache,
+        kinds: kinds(config),
         document_room: config.upstream.max_document.saturating_mul(4),
         absent_age: config.upstream.absent_age,
         anonymous: config.anonymous,
         public_url: config.public_url.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
     }
+}
+
+/// Formats that have a registry.
+fn kinds(config: &Config) -> u64 {
+    let formats: BTreeSet<_> = config.registries.iter().map(|registry| registry.format).collect();
+    formats.len() as u64
 }
 
 pub fn closures(config: &Config) -> ClosureLimits {
@@ -112,6 +120,10 @@ pub fn upstream(
         None => None,
         Some(config::Credentials::Basic { username, password }) => {
             Some(Credentials::basic(username, password.reveal()))
+        }
+        // cargo's registries take a token as it is, without a scheme.
+        Some(config::Credentials::Bearer(token)) if registry.format == Format::Cargo => {
+            Some(Credentials::bare(token.reveal()))
         }
         Some(config::Credentials::Bearer(token)) => Some(Credentials::bearer(token.reveal())),
     };

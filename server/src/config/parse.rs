@@ -59,6 +59,16 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| Some(IpNet::from(text.parse::<IpAddr>().ok()?)))
 }
 
+/// A host, `host:port` or `*.host`, in the normal form of a URL's host.
+pub(super) fn host_or_site(text: &str) -> Option<String> {
+    let Some(site) = text.strip_prefix("*.") else { return host(text) };
+    match Host::parse(site).ok()? {
+        // All of a whole domain of the top is nobody's.
+        Host::Domain(site) if site.contains('.') => Some(format!("*.{site}")),
+        _ => None,
+    }
+}
+
 /// A host, or `host:port`, in the normal form of a URL's host.
 pub(super) fn host(text: &str) -> Option<String> {
     if let Ok(host) = Host::parse(text) {

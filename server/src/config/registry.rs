@@ -55,7 +55,7 @@ pub enum Format {
 impl Format {
     pub const ALL: &[Self] = &[Self::Npm, Self::Oci, Self::Cargo, Self::Nuget, Self::Files];
     /// What this version can serve; the others are only known by name.
-    pub const SERVED: &[Self] = &[Self::Npm];
+    pub const SERVED: &[Self] = &[Self::Npm, Self::Cargo];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -89,6 +89,16 @@ impl fmt::Display for Format {
     }
 }
 
+/// Where the public registry of a format keeps its files, if that is not where its documents are: all
+/// below the name that its own address lies below.
+pub fn usual_hosts(format: Format, upstream: &Url) -> Vec<String> {
+    let is_public = format == Format::Cargo
+        && tame_index::CRATES_IO_HTTP_INDEX.strip_prefix("sparse+") == Some(upstream.as_str());
+    let site = upstream.domain().and_then(|host| host.split_once('.')).map(|(_, site)| site);
+    let site = site.filter(|site| is_public && site.contains('.'));
+    site.map(|site| format!("*.{site}")).into_iter().collect()
+}
+
 /// First parts of URLs that are garth's own.
 pub const RESERVED_NAMES: &[&str] = &["api", "ui", "healthz", "readyz", "metrics", "v2"];
 
@@ -97,7 +107,7 @@ const NAME_LENGTH: usize = 64;
 pub(super) const SETTINGS: &[SettingDoc] = &[
     SettingDoc {
         key: "registry.*.format",
-        kind: Kind::Choice(&["npm"]),
+        kind: Kind::Choice(&["npm", "cargo"]),
         default: None,
         text: "The protocol that the registry speaks. May be left out where the registry is called like its format.",
     },
@@ -163,7 +173,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         kind: Kind::Texts,
         default: None,
         text: "Hosts (or \"host:port\"), beside the upstream's own, where its documents may keep files, and that may have \
-               private addresses.",
+               private addresses; \"*.example.com\" for all below a name, at public addresses alone.",
     },
 ];
 
@@ -243,7 +253,7 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Regist
         unpublish: reader.flag("registry.*.unpublish"),
         max_age: reader.duration("registry.*.max_age"),
         max_stale: reader.duration("registry.*.max_stale"),
-        allow_hosts: read_hosts(reader, "registry.*.allow_hosts"),
+        allow_hosts: read_hosts_or_sites(reader, "registry.*.allow_hosts"),
     };
     format.map(|_| registry)
 }
@@ -327,10 +337,22 @@ fn read_own(reader: &mut Reader<'_>, format: Option<Format>) -> Vec<String> {
 }
 
 pub(super) fn read_hosts(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
+    read_hosts_by(reader, key, parse::host)
+}
+
+fn read_hosts_or_sites(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
+    read_hosts_by(reader, key, parse::host_or_site)
+}
+
+fn read_hosts_by(
+    reader: &mut Reader<'_>,
+    key: &str,
+    parse: fn(&str) -> Option<String>,
+) -> Vec<String> {
     let hosts = reader.texts(key);
     let mut parsed = Vec::new();
     for (place, host) in hosts {
-        match parse::host(&host) {
+        match parse(&host) {
             Some(host) => parsed.push(host),
             None => reader.fault(
                 ConfigFault::new(&place, "expected a host name or an address")

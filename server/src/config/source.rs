@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::faults::{ConfigFault, Place};
-use super::registry::Format;
+use super::registry::{Format, usual_hosts};
 
 /// One value as written, and where.
 #[derive(Clone, Debug)]
@@ -67,8 +67,14 @@ pub(super) fn of_upstreams(upstreams: &[(Format, Url)]) -> Table {
     let registries: Table = upstreams
         .iter()
         .map(|(format, upstream)| {
+            let hosts = usual_hosts(*format, upstream).into_iter();
+            let hosts: Vec<Node> = hosts.map(|host| node(Value::Text(host))).collect();
             let upstream = node(Value::Text(upstream.to_string()));
-            let registry = Table::from([("upstream".to_owned(), (Place::Default, upstream))]);
+            let mut registry = Table::from([("upstream".to_owned(), (Place::Default, upstream))]);
+            if !hosts.is_empty() {
+                let hosts = node(Value::List(hosts));
+                registry.insert("allow_hosts".to_owned(), (Place::Default, hosts));
+            }
             (format.name().to_owned(), (Place::Default, node(Value::Table(registry))))
         })
         .collect();

@@ -27,8 +27,14 @@ pub(super) fn discover(machine: &Machine, discovery: &mut Discovery) {
         return discovery.missing(Format::Cargo, format!("{from} leads to no registry"));
     };
     match sparse(index) {
-        Some(given) if machine.is_garth(&given.url) => discovery
-            .missing(Format::Cargo, format!("cargo is set to this garth itself, by {from}")),
+        // What it replaces is known all the same: by an earlier start, else as cargo knows it.
+        Some(given) if machine.is_garth(&given.url) => match machine.recalled(Format::Cargo) {
+            Some(upstream) => {
+                let from = format!("an earlier start; cargo is set to this garth, by {from}");
+                discovery.found(Format::Cargo, upstream.clone(), from);
+            }
+            None => default(machine, discovery),
+        },
         Some(given) => discovery.found(Format::Cargo, given.url, from),
         None => discovery.missing(Format::Cargo, format!("{from} leads to no sparse registry")),
     }

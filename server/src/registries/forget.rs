@@ -15,6 +15,10 @@ impl Registry {
                 let (artifacts, plain) = (&garden.artifacts, &garden.plain);
                 garden.npm_documents.forget(artifacts, plain, &self.own_source, package).await?
             }
+            Ecosystem::Cargo => {
+                let (artifacts, plain) = (&garden.artifacts, &garden.plain);
+                garden.cargo_documents.forget(artifacts, plain, &self.own_source, package).await?
+            }
             // Not served by this version, so nothing is known of them.
             _ => Forgotten::default(),
         };
@@ -35,6 +39,10 @@ impl Registry {
             Ecosystem::Npm => {
                 let (artifacts, source) = (&garden.artifacts, self.source_of(package));
                 garden.npm_documents.evict(artifacts, source, package, version, files).await
+            }
+            Ecosystem::Cargo => {
+                let (artifacts, source) = (&garden.artifacts, self.source_of(package));
+                garden.cargo_documents.evict(artifacts, source, package, version, files).await
             }
             // Not served by this version, so nothing is held of them.
             _ => Ok(()),

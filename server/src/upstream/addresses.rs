@@ -93,22 +93,37 @@ pub struct Configured {
     /// The base's own port, and that of https for an upstream that moves its clients there.
     ports: [u16; 2],
     allowed: Vec<(String, Option<u16>)>,
+    /// Ends of names, with their dot: what is below them may be asked, at public addresses alone.
+    sites: Vec<String>,
 }
 
 impl Configured {
     pub fn new(base: &Url, allow_hosts: &[String]) -> Self {
-        let allowed = allow_hosts.iter().map(|entry| parse_allowed(entry)).collect();
         Self {
             host: spelled(base.host_str().unwrap_or_default()),
             ports: [base.port_or_known_default().unwrap_or_default(), 443],
-            allowed,
+            ..Self::hosts(allow_hosts)
         }
     }
 
     /// Of no upstream: these hosts alone.
     pub fn hosts(allow_hosts: &[String]) -> Self {
-        let allowed = allow_hosts.iter().map(|entry| parse_allowed(entry)).collect();
-        Self { host: String::new(), ports: [0; 2], allowed }
+        let site = |entry: &String| entry.strip_prefix('*').map(spelled);
+        let (sites, hosts): (Vec<_>, Vec<_>) =
+            allow_hosts.iter().partition(|entry| entry.starts_with("*."));
+        let allowed = hosts.into_iter().map(|entry| parse_allowed(entry)).collect();
+        let sites = sites.into_iter().filter_map(site).collect();
+        Self { host: String::new(), ports: [0; 2], allowed, sites }
+    }
+
+    /// Whether a document may lead there. What it is named by alone decides nothing about its
+    /// address.
+    pub fn permits(&self, url: &Url) -> bool {
+        let below = |host: &str| {
+            let host = spelled(host);
+            self.sites.iter().any(|site| host.ends_with(site.as_str()))
+        };
+        self.names(url) || url.domain().is_some_and(below)
     }
 
     pub fn names(&self, url: &Url) -> bool {
@@ -286,6 +301,27 @@ mod tests {
             ("http://[fd00::1]/x", true),
         ] {
             assert_eq!(configured.names(&Url::parse(target).unwrap()), named, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_lies_below_an_allowed_name_may_be_asked_where_everybody_could() {
+        let base = Url::parse("https://index.crates.example/").unwrap();
+        let configured = Configured::new(&base, &["*.Crates.example".to_owned()]);
+        for (target, permitted) in [
+            ("https://index.crates.example/x", true),
+            ("https://static.crates.example/x", true),
+            ("https://STATIC.crates.example./x", true),
+            ("https://a.b.crates.example/x", true),
+            ("https://crates.example/x", false),
+            ("https://evilcrates.example/x", false),
+            ("https://static.crates.example.evil.example/x", false),
+            ("https://10.0.0.1/x", false),
+        ] {
+            let target = Url::parse(target).unwrap();
+            assert_eq!(configured.permits(&target), permitted, "{target}");
+            let is_base = target.host_str() == base.host_str();
+            assert_eq!(configured.names(&target), is_base, "{target}: any address");
         }
     }
 

@@ -36,6 +36,14 @@ impl Credentials {
         Self::of(&format!("Bearer {token}"))
     }
 
+    /// A token as it stands, without a scheme: cargo sends it so.
+    pub fn bare(token: &str) -> Result<Self, UnsendableCredentials> {
+        if token.is_empty() || token.contains(|c: char| !c.is_ascii_graphic()) {
+            return Err(UnsendableCredentials);
+        }
+        Self::of(token)
+    }
+
     /// The userinfo of a URL, if it has any.
     pub fn of_url(url: &Url) -> Result<Option<Self>, UnsendableCredentials> {
         if url.username().is_empty() && url.password().is_none() {

@@ -55,7 +55,7 @@ async fn no_form_of_a_request_gets_past_a_deny() {
         let (up, garth) = denied(format).await;
         let here = garth.authority();
         let mut requests = Vec::new();
-        for path in [format.document.here, format.artifact.here] {
+        for path in format.refusing() {
             for place in [here, "another.example", "127.0.0.1:1", "user@another.example"] {
                 for scheme in ["http", "https", "HTTP"] {
                     requests.push(format!("GET {scheme}://{place}{path} HTTP/1.1\r\nhost: {here}"));
@@ -126,10 +126,14 @@ async fn each_of_many_requests_on_one_connection_is_decided_by_itself() {
         let (up, garth) = denied(format).await;
         let mut line = Line::to(&garth);
         let allowed = Asked::get(format.another);
-        let refused = [format.artifact.here, format.document.here].map(Asked::get);
+        let refused: Vec<Asked> = format.refusing().into_iter().map(Asked::get).collect();
         let mut asked = Vec::new();
         for place in 0..60 {
-            asked.push(if place % 3 == 1 { refused[place % 2].clone() } else { allowed.clone() });
+            asked.push(if place % 3 == 1 {
+                refused[place % refused.len()].clone()
+            } else {
+                allowed.clone()
+            });
         }
         // A body is a body, even where it reads like a request.
         let within = refused[0].text(garth.authority(), "keep-alive");
@@ -142,7 +146,7 @@ async fn each_of_many_requests_on_one_connection_is_decided_by_itself() {
         for (asked, answer) in asked.iter().zip(&answers) {
             match asked.path() {
                 path if path == format.another => assert_eq!(answer.status, 200, "{asked:?}"),
-                path if path == format.artifact.here || path == format.document.here => {
+                path if format.refusing().contains(&path) => {
                     assert_eq!(answer.status, 403, "{asked:?}");
                 }
                 _ => assert!((400..500).contains(&answer.status), "{asked:?}: {}", answer.status),

@@ -10,6 +10,7 @@ mod listed;
 use std::fmt::Write as _;
 
 use policies::decision::{DecisionCode, Effect};
+use policies::facts::Fact;
 use serde_json::{Value, json};
 
 use super::{Format, Release, Subject};
@@ -151,7 +152,7 @@ impl Text {
         self
     }
 
-    fn written(&self, place: usize, shape: Shape) -> String {
+    fn written(&self, format: &Format, place: usize, shape: Shape) -> String {
         let mut text = match (self.effect, &self.waives) {
             (Some(effect), _) => format!("[[rule]]\neffect = \"{effect}\"\n"),
             (None, waives) => {
@@ -166,7 +167,7 @@ impl Text {
         let says = self.packages.contains("}@") || self.packages == "*";
         let of_shape = (shape == Shape::Newest).then_some(">=2");
         if let Some(versions) = self.versions.or(of_shape).filter(|_| !says) {
-            let _ = writeln!(text, "versions = \"{versions}\"");
+            let _ = writeln!(text, "versions = \"{}\"", (format.range)(versions));
         }
         if let Some(when) = &self.when {
             let _ = writeln!(text, "when = \"{when}\"");
@@ -191,6 +192,8 @@ pub struct Row {
     /// What the refusal has to say beside.
     pub words: &'static str,
     pub refused_to: Vec<Who>,
+    /// Of no meaning where a format never states this.
+    pub needs: Option<Fact>,
 }
 
 /// A row that refuses its new version to everybody, because nothing allows it.
@@ -205,6 +208,7 @@ pub fn row(name: &str, rules: Vec<Text>) -> Row {
         by: None,
         words: "not allowed: ",
         refused_to: Who::ALL.to_vec(),
+        needs: None,
     }
 }
 
@@ -239,6 +243,10 @@ impl Row {
 
     pub fn advised(self, advice: Advice) -> Self {
         Self { advice, ..self }
+    }
+
+    pub fn needs(self, fact: Fact) -> Self {
+        Self { needs: Some(fact), ..self }
     }
 
     pub fn looks_alike(self) -> Self {
@@ -304,7 +312,7 @@ impl Case {
     pub fn rules(&self, format: &Format) -> String {
         let mut text = String::new();
         for (place, rule) in self.row.rules.iter().enumerate() {
-            text += &rule.written(place, self.shape);
+            text += &rule.written(format, place, self.shape);
         }
         if self.shape == Shape::Newest {
             text += "[[rule]]\nname = \"{ROW}-old\"\neffect = \"allow\"\n";
@@ -369,7 +377,8 @@ impl Case {
 pub fn cases(format: &Format, rows: Vec<Row>) -> Vec<Case> {
     let mut look_alikes = format.look_alikes.iter();
     let mut all = Vec::new();
-    for (place, row) in rows.into_iter().enumerate() {
+    let is_stated = |row: &Row| row.needs.is_none_or(|fact| !format.never_stated.contains(&fact));
+    for (place, row) in rows.into_iter().filter(is_stated).enumerate() {
         for (shape, end) in [(Shape::Whole, "whole"), (Shape::Newest, "newest")] {
             let key = format!("{}-{end}", row.name);
             let package = if row.looks_alike {

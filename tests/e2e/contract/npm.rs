@@ -22,6 +22,10 @@ pub(super) const NPM: Format = Format {
         here: "/npm/@garden/seed/-/seed-1.0.0.tgz",
         upstream: "/@garden/seed/-/seed-1.0.0.tgz",
     },
+    lists_refused: false,
+    never_stated: &[],
+    advised_as: "npm",
+    range: |range| range,
     bytes,
     unknown: &[
         "/npm/never-there",

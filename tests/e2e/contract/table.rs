@@ -86,7 +86,7 @@ impl Garden {
         let directory = self.garth.setup().directory().join("advisories").join(name);
         std::fs::create_dir_all(&directory).unwrap();
         for (place, case) in self.all().enumerate() {
-            if let Some(record) = case.advisory(place, name) {
+            if let Some(record) = case.advisory(place, self.format.advised_as) {
                 std::fs::write(directory.join(format!("{place}.json")), record.to_string())
                     .unwrap();
             }

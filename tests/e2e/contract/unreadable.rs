@@ -95,7 +95,7 @@ async fn a_rule_or_advisories_that_can_not_be_read_deny_everything_by_every_rout
         assert_eq!(garth.get(format.document.here).await.status, 200, "mended, all is as before");
         let record = json!({
             "schema_version": "1.7.4", "id": "MAL-2026-1", "modified": "2026-01-01T00:00:00Z",
-            "affected": [{ "package": { "ecosystem": format.name, "name": "another" },
+            "affected": [{ "package": { "ecosystem": format.advised_as, "name": "another" },
                            "ranges": [{ "type": "SEMVER", "events": [{ "introduced": "0" }] }] }],
         });
         let file = garth.setup().directory().join("MAL-2026-1.json");
@@ -224,10 +224,10 @@ async fn the_api_takes_no_rule_that_would_have_to_be_guessed() {
                 answer.status,
                 answer.text()
             );
-            assert_eq!(garth.get(format.document.here).await.status, 403, "{rule}");
+            assert_eq!(garth.get(format.artifact.here).await.status, 403, "{rule}");
         }
         let answer = change(&garth, "POST", "/api/v1/rules", &whole.to_string()).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
-        assert_eq!(garth.get(format.document.here).await.status, 200);
+        assert_eq!(garth.get(format.artifact.here).await.status, 200);
     }
 }

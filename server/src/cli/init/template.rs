@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use policies::rules::DEFAULTS;
 
-use crate::config::{Format, Kind, SettingDoc, settings};
+use crate::config::{Format, Kind, SettingDoc, settings, usual_hosts};
 use crate::discovery::Discovery;
 
 /// The data directory that is written into the file.
@@ -103,9 +103,17 @@ fn write_registry(text: &mut String, format: Format, discovery: &Discovery) -> f
     writeln!(text, "{off}format = \"{format}\"")?;
     let upstream = found.map_or("https://registry.example.com/", |found| found.upstream.as_str());
     writeln!(text, "{off}upstream = {}", quoted(upstream))?;
+    let hosts = found.map(|found| usual_hosts(format, &found.upstream)).unwrap_or_default();
     for row in settings() {
         let example = match row.key.strip_prefix("registry.*.") {
             None | Some("format" | "upstream") => continue,
+            Some("allow_hosts") if !hosts.is_empty() => {
+                text.push('\n');
+                comment(text, row.text)?;
+                let hosts: Vec<String> = hosts.iter().map(|host| quoted(host)).collect();
+                writeln!(text, "allow_hosts = [{}]", hosts.join(", "))?;
+                continue;
+            }
             Some("username") => Some("acme"),
             Some("certificate_authority") => Some("/etc/ssl/our-own.pem"),
             Some(_) => row.default,

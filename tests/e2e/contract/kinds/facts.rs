@@ -139,7 +139,10 @@ facts! {
         Advice::Fixing,
         both("fix", Trait::Plain, "fixes_advisory", "!fixes_advisory"),
     ),
-    Deprecated => both("deprecation", Trait::Deprecated, "deprecated", "!deprecated"),
+    Deprecated => both("deprecation", Trait::Deprecated, "deprecated", "!deprecated")
+        .into_iter()
+        .map(|row| row.needs(Fact::Deprecated))
+        .collect(),
     // What a format never says is told apart all the same.
     Yanked => both("yank", Trait::Plain, "!yanked", "yanked"),
     Unlisted => both("listing", Trait::Plain, "!unlisted", "unlisted"),
@@ -203,7 +206,8 @@ pub fn by_facts() -> Vec<Row> {
             vec![allow(), deny().when("has(licence) && licence.denied(['family:copyleft'])")],
         )
         .by(1)
-        .is(Trait::Copyleft),
+        .is(Trait::Copyleft)
+        .needs(Fact::Licence),
     );
     rows
 }

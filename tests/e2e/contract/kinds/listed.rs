@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use policies::condition;
 use policies::decision::{DecisionCode, Effect};
+use policies::facts::Fact;
 use policies::rules::Field;
 
 use super::facts::by_facts;
@@ -159,7 +160,7 @@ pub fn serving() -> Vec<Row> {
         row("waived-deny", vec![allow(), deny(), waiver(1)]),
         row("waived-hold", vec![allow(), hold(), waiver(1)]),
         row("waived-malice", vec![allow(), waiver_of_malice()]).advised(super::Advice::Malicious),
-        row("permissive", vec![allow().when("licence.allowed(['MIT'])")]),
+        row("permissive", vec![allow().when("licence.allowed(['MIT'])")]).needs(Fact::Licence),
         row("old-enough", vec![allow(), hold().when("age < duration('168h')")]),
     ]
     .map(|row| row.by(0))

@@ -19,6 +19,9 @@ impl Garden {
         let mut all = Vec::new();
         // First the artifact, of which nobody may have read the document yet.
         let mut gates: Vec<_> = format.gates().collect();
+        if case.shape == Shape::Newest {
+            gates.extend(format.indexes());
+        }
         gates.sort_by_key(|endpoint| !endpoint.paths[0].contains("{file}"));
         for endpoint in gates {
             turn += 1;
@@ -29,6 +32,9 @@ impl Garden {
                 let path = endpoint.spelled(format, &case.older())[0].path.clone();
                 all.push(Check { asked: Asked::get(&path), case, must: Must::ServeTheOld });
             }
+        }
+        if format.lists_refused && case.shape == Shape::Whole {
+            return all;
         }
         let who = case.row.refused_to[turn % case.row.refused_to.len()];
         let beside = (format.beside)(&case.newer());

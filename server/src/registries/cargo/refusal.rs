@@ -1,0 +1,163 @@
+//! Our errors as cargo shows them.
+//!
+//! cargo prints the body of an answer that is no success, as text and up to 512 bytes of it; of its
+//! web API it prints the `errors` in the body. In its index 404 means that there is no such crate, of
+//! which the body is not shown, and everything else but 401 ends what it does. 429 and 500 and above
+//! are asked again some times first.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse};
+use policies::package::PackageVersion;
+use serde_json::json;
+
+use super::names::PathError;
+use crate::edge::Problem;
+use crate::gate::Refused;
+use crate::pull::{PullError, Source};
+use crate::registries::callers::CallerFault;
+use crate::registries::refusal::{
+    DECISION_HEADER, decision_header, fault_line, invalid_token, left_out_line, retry_after,
+    status_of, tell_refused, unknown,
+};
+use crate::registries::{Registry, below_registry};
+use crate::requests::Wanted;
+
+const TOKEN_NEEDED: &str = "this garth serves nothing without a token of its own: cargo login \
+                            --registry NAME takes one, which garth token create makes";
+
+#[derive(Debug)]
+pub enum Refusal {
+    Path(PathError),
+    /// 405: crates registries answer this path, but not by this method.
+    Method,
+    Caller(CallerFault),
+    /// 404: crates registries may have this, and this one does not.
+    NotOffered(&'static str),
+    /// 404: the crate, or this version of it, is not where it would come from.
+    Unknown {
+        what: String,
+        source: Arc<Source>,
+    },
+    /// 404: the upstream has this version, and what it says of it is not passed on.
+    LeftOut {
+        what: String,
+        why: String,
+    },
+    /// 403: the rules do not let it through.
+    Refused {
+        refused: Box<Refused>,
+        wanted: Wanted,
+    },
+    Pull {
+        what: String,
+        fault: PullError,
+    },
+    Edge(Problem),
+}
+
+impl From<CallerFault> for Refusal {
+    fn from(fault: CallerFault) -> Self {
+        Self::Caller(fault)
+    }
+}
+
+pub fn pull_refusal(what: String, source: &Arc<Source>, fault: PullError) -> Refusal {
+    match fault {
+        PullError::Absent => Refusal::Unknown { what, source: Arc::clone(source) },
+        fault => Refusal::Pull { what, fault },
+    }
+}
+
+impl Refusal {
+    /// Of this version, which was asked for.
+    pub fn of_version(refused: Box<Refused>) -> Self {
+        let PackageVersion { package, version } = refused.subject.clone();
+        Self::Refused { refused, wanted: Wanted { package, version: Some(version) } }
+    }
+
+    pub fn response(&self, registry: &Registry, req: &HttpRequest) -> HttpResponse {
+        if let Self::Edge(problem) = self {
+            return problem.response();
+        }
+        let (status, line) = self.told(registry, req);
+        let mut response = if is_of_api(registry, req) {
+            HttpResponse::build(status).json(json!({ "errors": [{ "detail": line }] }))
+        } else {
+            HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(line)
+        };
+        let headers = response.headers_mut();
+        // It hangs on who asks.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::Refused { refused, .. } => {
+                headers.insert(DECISION_HEADER, decision_header(&refused.decision));
+            }
+            Self::Caller(CallerFault::TokenNeeded | CallerFault::InvalidToken(_)) => {
+                if let Some(challenge) = challenge(registry, req) {
+                    headers.insert(WWW_AUTHENTICATE, challenge);
+                }
+            }
+            Self::Caller(CallerFault::TooOften(fault)) => {
+                headers.insert(RETRY_AFTER, fault.seconds().into());
+            }
+            Self::Pull { fault, .. } => {
+                if let Some(seconds) = retry_after(fault) {
+                    headers.insert(RETRY_AFTER, seconds.into());
+                }
+            }
+            _ => {}
+        }
+        response
+    }
+
+    fn told(&self, registry: &Registry, req: &HttpRequest) -> (StatusCode, String) {
+        match self {
+            Self::Path(fault @ PathError::Malformed(_)) => {
+                (StatusCode::BAD_REQUEST, fault.to_string())
+            }
+            Self::Path(fault @ PathError::Unknown) => (StatusCode::NOT_FOUND, fault.to_string()),
+            Self::Method => {
+                let line = "a crates registry does not take this method at this path";
+                (StatusCode::METHOD_NOT_ALLOWED, line.to_owned())
+            }
+            Self::Caller(CallerFault::TokenNeeded) => {
+                (StatusCode::UNAUTHORIZED, TOKEN_NEEDED.to_owned())
+            }
+            Self::Caller(CallerFault::InvalidToken(gone)) => {
+                let why = invalid_token(gone.as_ref());
+                let line =
+                    format!("{why}. Give cargo another one, with cargo login --registry NAME");
+                (StatusCode::UNAUTHORIZED, line)
+            }
+            Self::Caller(CallerFault::TooOften(fault)) => {
+                (StatusCode::TOO_MANY_REQUESTS, fault.to_string())
+            }
+            Self::Caller(CallerFault::Lacks { line, .. }) => (StatusCode::FORBIDDEN, line.clone()),
+            Self::NotOffered(text) => (StatusCode::NOT_FOUND, (*text).to_owned()),
+            Self::Unknown { what, source } => {
+                (StatusCode::NOT_FOUND, format!("{what} is {}", unknown(registry, source)))
+            }
+            Self::LeftOut { what, why } => (StatusCode::NOT_FOUND, left_out_line(what, why)),
+            Self::Refused { refused, wanted } => {
+                (StatusCode::FORBIDDEN, tell_refused(registry, req, refused, wanted))
+            }
+            Self::Pull { what, fault } => (status_of(fault), fault_line(what, fault)),
+            Self::Edge(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+        }
+    }
+}
+
+/// Of the web API alone cargo reads errors; a download is text to it.
+fn is_of_api(registry: &Registry, req: &HttpRequest) -> bool {
+    let path = below_registry(registry, req).unwrap_or_default();
+    path.trim_start_matches('/').starts_with("api/") && !path.ends_with("/download")
+}
+
+/// cargo names the address in it to whoever has no token.
+fn challenge(registry: &Registry, req: &HttpRequest) -> Option<HeaderValue> {
+    let base = registry.base_url(req).ok()?;
+    HeaderValue::from_str(&format!("Cargo login_url=\"{base}/me\"")).ok()
+}
