@@ -105,7 +105,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
     SettingDoc {
         key: "limits.memory_cache",
         kind: Kind::Size { min: MIB, max: 1024 * GIB },
-        default: Some("44MiB"),
+        default: Some("40MiB"),
         text: "How many bytes of finished answers are kept in memory.",
     },
     SettingDoc {
