@@ -1,9 +1,10 @@
-//! What `./dev bench npm` was asked for.
+//! What `./dev bench npm` or `./dev bench cargo` was asked for.
 
-use crate::rows::ROWS;
+use crate::rows::{Format, ROWS, Row};
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
+    pub format: Format,
     /// In the order of [`ROWS`].
     pub rows: Vec<&'static str>,
     /// Into docs/benchmarks.md.
@@ -12,16 +13,23 @@ pub struct Arguments {
     pub quick: bool,
 }
 
-pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
+/// The format first, then rows of it and options.
+pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let format = match arguments.next().as_deref() {
+        Some("npm") => Format::Npm,
+        Some("cargo") => Format::Cargo,
+        _ => return Err("say npm or cargo first".to_owned()),
+    };
+    let of_format: Vec<&Row> = ROWS.iter().filter(|row| row.format == format).collect();
     let (mut write, mut quick, mut named) = (false, false, Vec::new());
     for argument in arguments {
         match argument.as_str() {
             "--write" => write = true,
             "--quick" => quick = true,
             option if option.starts_with('-') => return Err(format!("no such option: {option}")),
-            name if ROWS.iter().any(|row| row.name == name) => named.push(argument),
+            name if of_format.iter().any(|row| row.name == name) => named.push(argument),
             name => {
-                let known: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+                let known: Vec<_> = of_format.iter().map(|row| row.name).collect();
                 return Err(format!("no such row: {name}; there are {}", known.join(", ")));
             }
         }
@@ -30,8 +38,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         return Err("--write wants all rows, in full".to_owned());
     }
     let wanted = |row: &&str| named.is_empty() || named.iter().any(|name| name == row);
-    let rows = ROWS.iter().map(|row| row.name).filter(wanted).collect();
-    Ok(Arguments { rows, write, quick })
+    let rows = of_format.iter().map(|row| row.name).filter(wanted).collect();
+    Ok(Arguments { format, rows, write, quick })
 }
 
 #[cfg(test)]
@@ -39,14 +47,28 @@ mod tests {
     use super::*;
 
     fn parsed(arguments: &[&str]) -> Result<Arguments, String> {
-        parse(arguments.iter().map(|&argument| argument.to_owned()))
+        let all = std::iter::once(&"npm").chain(arguments);
+        parse(all.map(|&argument| argument.to_owned()))
     }
 
     #[test]
     fn rows_are_picked_by_name_and_all_of_them_without() {
-        assert_eq!(parsed(&[]).unwrap().rows.len(), ROWS.len());
+        let rows = parsed(&[]).unwrap().rows;
+        assert_eq!((rows.first(), rows.last()), (Some(&"packument"), Some(&"advisories")));
+        let of_crates = parse(["cargo".to_owned()].into_iter()).unwrap();
+        assert_eq!(of_crates.rows, ["index", "crate", "crates"]);
+        assert!(parsed(&["crate"]).unwrap_err().contains("packument"));
+        assert!(parse(["start".to_owned()].into_iter()).unwrap_err().contains("npm or cargo"));
         let picked = parsed(&["--quick", "start", "blob"]).unwrap();
-        assert_eq!(picked, Arguments { rows: vec!["blob", "start"], write: false, quick: true });
+        assert_eq!(
+            picked,
+            Arguments {
+                format: Format::Npm,
+                rows: vec!["blob", "start"],
+                write: false,
+                quick: true,
+            }
+        );
         assert!(parsed(&["bolb"]).unwrap_err().contains("blob"));
         assert!(parsed(&["--wirte"]).is_err());
     }

@@ -7,8 +7,10 @@
 //!   packuments/{name}.gz            the same as a registry sends it
 //!   templates/{name}                packuments with @NAME@ in it, for packages by the thousand
 //!   tarballs/{name}/-/{file}
+//!   crates/                         a sparse registry of cargo, see [`crates`]
 //! ```
 
+pub mod crates;
 mod packument;
 mod random;
 
@@ -39,7 +41,7 @@ pub const MISS_BYTES: usize = 64 << 20;
 pub const SEED_VERSIONS: usize = 50;
 const TARBALL_BYTES: usize = 40_000;
 /// Another content makes another directory.
-const FORMAT: &str = "3";
+const FORMAT: &str = "4";
 
 #[derive(Debug)]
 pub struct Corpus {
@@ -86,6 +88,7 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn make(&self, misses: usize) {
+        crates::make(self.directory, self.origin);
         for directory in ["packuments", "templates", "tarballs", "mirror"] {
             fs::create_dir_all(self.directory.join(directory)).unwrap();
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::arguments::Arguments;
 use crate::corpus::Corpus;
 use crate::process::Process;
+use crate::rows::Format;
 use crate::servers::{
     self, GARTH, NGINX_CACHE, NGINX_PLAIN, NGINX_STATIC, NORA, VERDACCIO, Wanted,
 };
@@ -22,6 +23,7 @@ pub struct Ports {
 }
 
 pub struct Ground {
+    pub format: Format,
     /// Everything that is written.
     pub directory: PathBuf,
     /// The released binary.
@@ -40,11 +42,11 @@ pub struct Ground {
 
 impl Ground {
     pub fn prepare(arguments: &Arguments) -> Self {
-        // target/debug/bench-npm
+        // target/debug/bench-registries
         let program = std::env::current_exe().unwrap();
         let target = program.ancestors().nth(2).unwrap().to_owned();
         let garth = target.join("release/garth");
-        assert!(garth.exists(), "{} is missing: run ./dev bench npm", garth.display());
+        assert!(garth.exists(), "{} is missing: run ./dev bench", garth.display());
         let bench = target.join("bench");
         let directory = bench.join("npm");
         std::fs::create_dir_all(&directory).unwrap();
@@ -65,6 +67,7 @@ impl Ground {
         let ports = Ports { garth: garth_port, nginx, verdaccio: verdaccio_port, nora: nora_port };
         let load = Duration::from_secs(if arguments.quick { 1 } else { 5 });
         let ground = Self {
+            format: arguments.format,
             directory,
             garth,
             verdaccio,
@@ -85,7 +88,7 @@ impl Ground {
         eprintln!("bench: garth's answers become nginx's files");
         let server = servers::start(self, GARTH);
         let mirror = self.corpus.directory.join("mirror");
-        for wanted in [Wanted::Packument, Wanted::Large, Wanted::Tarball, Wanted::Blob] {
+        for &wanted in Wanted::all(self.format) {
             let path = servers::path(GARTH, wanted);
             let answer = server.connect().fetch(&path, wanted.headers()).unwrap();
             let said = || String::from_utf8_lossy(&answer.body[..answer.body.len().min(500)]);

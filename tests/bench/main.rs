@@ -1,4 +1,5 @@
 //! `./dev bench npm`: garth beside nginx, Verdaccio and nora-registry, as a registry of npm.
+//! `./dev bench cargo`: garth beside nginx, as a registry of crates.
 //!
 //! The origin is nginx with generated packages; nothing leaves this machine. Rows are measured in
 //! [`rows`], servers are started by [`servers`], figures become medians, tables and verdicts in
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     let ground = Ground::prepare(&arguments);
     let mut results = Results::default();
     let failed = rows::run(&ground, &arguments.rows, &mut results);
-    let text = report::text(&ground, &machine, &results);
+    let text = report::text(&ground, arguments.format, &machine, &results);
     println!("{text}");
     ground.clear();
     for fault in &failed {
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
     }
     if arguments.write && failed.is_empty() {
         let page = std::fs::read_to_string(PAGE).unwrap();
-        std::fs::write(PAGE, report::placed(&page, &text)).unwrap();
+        std::fs::write(PAGE, report::placed(&page, arguments.format, &text)).unwrap();
         eprintln!("bench: written to {PAGE}");
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

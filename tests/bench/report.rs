@@ -3,19 +3,35 @@
 use std::fmt::Write as _;
 
 use crate::bars::{self, judge};
+use crate::corpus;
 use crate::ground::Ground;
 use crate::machine::{self, Machine};
 use crate::results::Results;
-use crate::rows::{ROWS, hot, record};
+use crate::rows::{Format, ROWS, hot, record};
 use crate::servers::{Wanted, garth, nora, verdaccio};
 use crate::table;
 
-const BEGIN: &str = "<!-- npm: written by ./dev bench npm --write -->";
-const END: &str = "<!-- npm: end -->";
+/// Where the table of a format lies in the page.
+fn marks(format: Format) -> (String, String) {
+    let name = name(format);
+    let begin = format!("<!-- {name}: written by ./dev bench {name} --write -->");
+    (begin, format!("<!-- {name}: end -->"))
+}
 
-pub fn text(ground: &Ground, machine: &Machine, results: &Results) -> String {
-    let mut text = String::from("## npm\n\n");
-    text.push_str(&preface(ground, machine));
+fn name(format: Format) -> &'static str {
+    match format {
+        Format::Npm => "npm",
+        Format::Cargo => "cargo",
+    }
+}
+
+pub fn text(ground: &Ground, format: Format, machine: &Machine, results: &Results) -> String {
+    let mut text = format!("## {}\n\n", name(format));
+    text.push_str(&how(ground, format, machine));
+    match format {
+        Format::Npm => text.push_str(&preface(ground)),
+        Format::Cargo => text.push_str(&preface_of_crates(ground)),
+    }
     let judged: Vec<_> = ROWS
         .iter()
         .filter(|row| results.places(row.name).next().is_some())
@@ -32,32 +48,15 @@ pub fn text(ground: &Ground, machine: &Machine, results: &Results) -> String {
     text
 }
 
-fn preface(ground: &Ground, machine: &Machine) -> String {
-    let kilobytes = |wanted| {
-        let length = ground.mirrored_length(wanted);
-        #[allow(clippy::cast_precision_loss, reason = "some megabytes")]
-        table::number(length as f64 / 1e3)
-    };
-    #[allow(clippy::cast_precision_loss, reason = "some megabytes")]
-    let large = table::number(ground.corpus.large_bytes as f64 / 1e6);
-    let missing = |server: &str, found: &Result<_, String>| match found {
-        Err(cause) if !cause.is_empty() => format!(" {server} is not there: {cause}."),
-        _ => String::new(),
-    };
+fn how(ground: &Ground, format: Format, machine: &Machine) -> String {
     let warning = if ground.quick { " **Run with --quick: these are no figures.**" } else { "" };
     format!(
-        "`./dev bench npm`, {date}, {cores} shared cores ({processor}), Linux {kernel}.{warning} \
+        "`./dev bench {name}`, {date}, {cores} shared cores ({processor}), Linux {kernel}.{warning} \
 Medians of {runs} interleaved runs, with the least and the most. One server runs at a time, bound to one core, \
 so garth has one worker; load generator and origin are bound to the other. Hot rows: wrk, {connections} connections \
 kept open, {seconds} s after 1 s of warming up; CPU is that of all the server's processes, from /proc; p99 is at full load. \
-The packument has {small} KB, the large one {large} MB and as gzip {packed} KB, the tarball {tarball} KB; nginx serves \
-the very bytes that garth answers with.\n\
-\n\
-garth enforces rules, {rules} more than those that allow these packages; its log is at its default (info: a line for each \
-request, to a file). nginx {nginx} writes its access log to a file, as Debian sets it up, with gzip_static. Verdaccio {verdaccio} \
-(node {node}) and nora-registry {nora} have their own defaults, but nora no limit of requests and both no reason to ask the \
-origin again; what they answer with is their own form of the same document.{no_verdaccio}{no_nora} New packages are asked for by {clients} clients; \
-the disk makes {durable} small writes durable in a second, one after the other.\n",
+nginx serves the very bytes that garth answers with.",
+        name = name(format),
         date = machine.date,
         cores = machine.cores,
         processor = machine.processor,
@@ -65,9 +64,47 @@ the disk makes {durable} small writes durable in a second, one after the other.\
         runs = ground.runs,
         connections = hot::CONNECTIONS,
         seconds = ground.load.as_secs(),
-        small = kilobytes(Wanted::Packument),
-        packed = kilobytes(Wanted::Large),
-        tarball = kilobytes(Wanted::Tarball),
+    )
+}
+
+fn kilobytes(ground: &Ground, wanted: Wanted) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "some megabytes")]
+    table::number(ground.mirrored_length(wanted) as f64 / 1e3)
+}
+
+fn preface_of_crates(ground: &Ground) -> String {
+    format!(
+        " The index file has {index} KB, the crate {small} KB.\n\
+\n\
+garth enforces rules, {rules} more than those that allow these crates; its log is at its default (info: a line for each \
+request, to a file). nginx {nginx} writes its access log to a file, as Debian sets it up. Cold are {cold} crates that nobody \
+has asked for, one after the other, each with its index file first.\n",
+        index = kilobytes(ground, Wanted::Index),
+        small = kilobytes(ground, Wanted::Crate),
+        rules = garth::OTHER_RULES,
+        nginx = machine::version("nginx", "-v"),
+        cold = corpus::crates::COLD,
+    )
+}
+
+fn preface(ground: &Ground) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "some megabytes")]
+    let large = table::number(ground.corpus.large_bytes as f64 / 1e6);
+    let missing = |server: &str, found: &Result<_, String>| match found {
+        Err(cause) if !cause.is_empty() => format!(" {server} is not there: {cause}."),
+        _ => String::new(),
+    };
+    format!(
+        " The packument has {small} KB, the large one {large} MB and as gzip {packed} KB, the tarball {tarball} KB.\n\
+\n\
+garth enforces rules, {rules} more than those that allow these packages; its log is at its default (info: a line for each \
+request, to a file). nginx {nginx} writes its access log to a file, as Debian sets it up, with gzip_static. Verdaccio {verdaccio} \
+(node {node}) and nora-registry {nora} have their own defaults, but nora no limit of requests and both no reason to ask the \
+origin again; what they answer with is their own form of the same document.{no_verdaccio}{no_nora} New packages are asked for by {clients} clients; \
+the disk makes {durable} small writes durable in a second, one after the other.\n",
+        small = kilobytes(ground, Wanted::Packument),
+        packed = kilobytes(ground, Wanted::Large),
+        tarball = kilobytes(ground, Wanted::Tarball),
         rules = garth::OTHER_RULES,
         nginx = machine::version("nginx", "-v"),
         verdaccio = verdaccio::VERSION,
@@ -81,11 +118,12 @@ the disk makes {durable} small writes durable in a second, one after the other.\
 }
 
 /// `page` with `text` between the marks; at its end, if it has none yet.
-pub fn placed(page: &str, text: &str) -> String {
-    let block = format!("{BEGIN}\n{}\n{END}", text.trim_end());
-    match (page.find(BEGIN), page.find(END)) {
+pub fn placed(page: &str, format: Format, text: &str) -> String {
+    let (begins, ends) = marks(format);
+    let block = format!("{begins}\n{}\n{ends}", text.trim_end());
+    match (page.find(&begins), page.find(&ends)) {
         (Some(begin), Some(end)) if begin < end => {
-            format!("{}{block}{}", &page[..begin], &page[end + END.len()..])
+            format!("{}{block}{}", &page[..begin], &page[end + ends.len()..])
         }
         _ => format!("{}\n\n{block}\n", page.trim_end()),
     }
@@ -98,8 +136,10 @@ mod tests {
     #[test]
     fn a_table_takes_the_place_of_the_one_before() {
         let page = "# Benchmarks\n\n## Deciding\n";
+        let (begins, ends) = marks(Format::Npm);
+        let placed = |page: &str, text| placed(page, Format::Npm, text);
         let once = placed(page, "## npm\nold\n");
-        assert_eq!(once, format!("# Benchmarks\n\n## Deciding\n\n{BEGIN}\n## npm\nold\n{END}\n"));
+        assert_eq!(once, format!("# Benchmarks\n\n## Deciding\n\n{begins}\n## npm\nold\n{ends}\n"));
         let behind = format!("{once}\n## More\n");
         let twice = placed(&behind, "## npm\nnew\n");
         assert_eq!(twice, behind.replace("old", "new"));

@@ -14,6 +14,8 @@ pub enum Measure {
     Cpu,
     CpuPerMegabyte,
     PackagesPerSecond,
+    CratesPerSecond,
+    CpuPerCrate,
     CoreUsed,
     Resident,
     Growth,
@@ -38,6 +40,8 @@ impl Measure {
             Self::Cpu | Self::CpuSeconds => "CPU",
             Self::CpuPerMegabyte => "CPU per MB of document",
             Self::PackagesPerSecond => "packages/s",
+            Self::CratesPerSecond => "crates/s",
+            Self::CpuPerCrate => "CPU per crate",
             Self::CoreUsed => "of its core",
             Self::Resident => "RSS",
             Self::Growth => "growth of the peak RSS",
@@ -50,8 +54,11 @@ impl Measure {
 
     pub fn unit(self) -> &'static str {
         match self {
-            Self::RequestsPerSecond | Self::PackagesPerSecond | Self::MegabytesPerSecond => "",
-            Self::CpuPerRequest => " µs",
+            Self::RequestsPerSecond
+            | Self::PackagesPerSecond
+            | Self::CratesPerSecond
+            | Self::MegabytesPerSecond => "",
+            Self::CpuPerRequest | Self::CpuPerCrate => " µs",
             Self::NinetyNinth
             | Self::CpuPerGigabyte
             | Self::FirstByte

@@ -3,6 +3,7 @@
 pub mod advisories;
 pub mod blob;
 pub mod cold;
+pub mod crates;
 pub mod hot;
 pub mod memory;
 pub mod miss;
@@ -14,24 +15,43 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::ground::Ground;
 use crate::results::Results;
 
+/// What is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Npm,
+    Cargo,
+}
+
 pub struct Row {
+    pub format: Format,
     pub name: &'static str,
     pub title: &'static str,
 }
 
 /// In the order in which they are measured and told.
-pub const ROWS: [Row; 10] = [
-    Row { name: "packument", title: "Hot packument, abbreviated" },
-    Row { name: "large", title: "Hot packument of 5 MB, whole, as gzip" },
-    Row { name: "tarball", title: "Hot tarball" },
-    Row { name: "blob", title: "Blob of 256 MB" },
-    Row { name: "miss", title: "Miss of 64 MB, hashed" },
-    Row { name: "cold", title: "Cold packument of 5 MB" },
-    Row { name: "record", title: "New packages, recorded durably" },
-    Row { name: "memory", title: "Memory" },
-    Row { name: "start", title: "Start" },
-    Row { name: "advisories", title: "A million advisories" },
+pub const ROWS: [Row; 13] = [
+    npm("packument", "Hot packument, abbreviated"),
+    npm("large", "Hot packument of 5 MB, whole, as gzip"),
+    npm("tarball", "Hot tarball"),
+    npm("blob", "Blob of 256 MB"),
+    npm("miss", "Miss of 64 MB, hashed"),
+    npm("cold", "Cold packument of 5 MB"),
+    npm("record", "New packages, recorded durably"),
+    npm("memory", "Memory"),
+    npm("start", "Start"),
+    npm("advisories", "A million advisories"),
+    cargo("index", "Hot index file"),
+    cargo("crate", "Hot crate"),
+    cargo("crates", "Cold crates, each with its index file"),
 ];
+
+const fn npm(name: &'static str, title: &'static str) -> Row {
+    Row { format: Format::Npm, name, title }
+}
+
+const fn cargo(name: &'static str, title: &'static str) -> Row {
+    Row { format: Format::Cargo, name, title }
+}
 
 /// What failed in them; the others were measured nevertheless.
 pub fn run(ground: &Ground, wanted: &[&'static str], results: &mut Results) -> Vec<String> {
@@ -45,6 +65,7 @@ pub fn run(ground: &Ground, wanted: &[&'static str], results: &mut Results) -> V
             "memory" => memory::run(ground, results),
             "start" => start::run(ground, results),
             "advisories" => advisories::run(ground, results),
+            "crates" => crates::run(ground, results),
             _ => {}
         });
         failed.extend(measured.err());

@@ -7,6 +7,7 @@ pub mod verdaccio;
 
 use crate::ground::Ground;
 use crate::process::Process;
+use crate::rows::Format;
 
 pub const GARTH: &str = "garth";
 pub const NGINX_CACHE: &str = "nginx proxy_cache";
@@ -27,6 +28,9 @@ pub enum Wanted {
     Large,
     Tarball,
     Blob,
+    /// Of a crate, as cargo asks.
+    Index,
+    Crate,
 }
 
 impl Wanted {
@@ -35,7 +39,8 @@ impl Wanted {
         match self {
             Self::Packument => &[("Accept", "application/vnd.npm.install-v1+json")],
             Self::Large => &[("Accept", "application/json"), ("Accept-Encoding", "gzip")],
-            Self::Tarball | Self::Blob => &[],
+            Self::Index => &[("cargo-protocol", "version=1"), ("Accept", "text/plain")],
+            Self::Tarball | Self::Blob | Self::Crate => &[],
         }
     }
 
@@ -46,17 +51,30 @@ impl Wanted {
             Self::Large => "large.json",
             Self::Tarball => "tarball.tgz",
             Self::Blob => "blob.tgz",
+            Self::Index => "index.txt",
+            Self::Crate => "small.crate",
+        }
+    }
+
+    /// What is measured of one format.
+    pub fn all(format: Format) -> &'static [Self] {
+        match format {
+            Format::Npm => &[Self::Packument, Self::Large, Self::Tarball, Self::Blob],
+            Format::Cargo => &[Self::Index, Self::Crate],
         }
     }
 
     /// At a registry.
     fn at_registry(self) -> String {
+        use crate::corpus::crates::{crate_path, index_path};
         use crate::corpus::{BLOB, LARGE, SMALL, SMALL_VERSION, tarball_path};
         match self {
             Self::Packument => format!("/{SMALL}"),
             Self::Large => format!("/{LARGE}"),
             Self::Tarball => tarball_path(SMALL, SMALL_VERSION),
             Self::Blob => tarball_path(BLOB, "1.0.0"),
+            Self::Index => index_path(SMALL),
+            Self::Crate => crate_path(SMALL, SMALL_VERSION),
         }
     }
 }
@@ -64,6 +82,9 @@ impl Wanted {
 /// The path of it at a server.
 pub fn path(server: &str, wanted: Wanted) -> String {
     match server {
+        GARTH if matches!(wanted, Wanted::Index | Wanted::Crate) => {
+            format!("/cargo{}", wanted.at_registry())
+        }
         GARTH | NORA => format!("/npm{}", wanted.at_registry()),
         NGINX_CACHE => format!("/cached/{}", wanted.mirrored()),
         NGINX_STATIC => format!("/static/{}", wanted.mirrored()),

@@ -1,4 +1,4 @@
-//! What is held is served: small and large packument, tarball. The servers take turns, and each
+//! What is held is served: small and large packument, tarball, index file, crate. The servers take turns, and each
 //! start is warmed up before it counts.
 
 use std::time::Duration;
@@ -9,8 +9,13 @@ use crate::results::{Measure, Place, Results};
 use crate::servers::{self, NORA, VERDACCIO, Wanted};
 use crate::wrk::Load;
 
-const ROWS: [(&str, Wanted); 3] =
-    [("packument", Wanted::Packument), ("large", Wanted::Large), ("tarball", Wanted::Tarball)];
+const ROWS: [(&str, Wanted); 5] = [
+    ("packument", Wanted::Packument),
+    ("large", Wanted::Large),
+    ("tarball", Wanted::Tarball),
+    ("index", Wanted::Index),
+    ("crate", Wanted::Crate),
+];
 pub const CONNECTIONS: usize = 16;
 const WARM_UP: Duration = Duration::from_secs(1);
 

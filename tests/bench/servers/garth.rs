@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::ground::Ground;
 use crate::http::Answer;
 use crate::process::{Process, SERVER_CORE, pinned};
+use crate::rows::Format;
 use crate::servers::GARTH;
 
 /// Besides those that allow what is measured.
@@ -20,8 +21,12 @@ pub fn start(ground: &Ground, data: &Path) -> Process {
     fs::create_dir_all(&policies).unwrap();
     fs::create_dir_all(data).unwrap();
     fs::write(policies.join("rules.toml"), rules()).unwrap();
+    let (format, below) = match ground.format {
+        Format::Npm => ("npm", ""),
+        Format::Cargo => ("cargo", "/crates/index"),
+    };
     let settings = format!(
-        "policies = \"{}\"\nmode = \"enforce\"\n\n[registry.npm]\nformat = \"npm\"\nupstream = \"http://127.0.0.1:{}\"\n",
+        "policies = \"{}\"\nmode = \"enforce\"\n\n[registry.{format}]\nformat = \"{format}\"\nupstream = \"http://127.0.0.1:{}{below}\"\n",
         policies.display(),
         ground.origin.port,
     );
@@ -82,7 +87,7 @@ fn rules() -> String {
     ] {
         let _ = write!(
             text,
-            "[[rule]]\nname = \"allow-{name}\"\neffect = \"allow\"\npackages = [\"npm:{pattern}\"]\n"
+            "[[rule]]\nname = \"allow-{name}\"\neffect = \"allow\"\npackages = [\"npm:{pattern}\", \"cargo:{pattern}\"]\n"
         );
     }
     for n in 0..OTHER_RULES {

@@ -30,6 +30,7 @@ pub fn start_origin(directory: &Path, corpus: &Corpus, port: u16) -> Process {
                 rewrite ^ /$template break;
                 root {root}/templates;
             }}
+            location /crates/ {{ root {root}; default_type text/plain; }}
             location / {{ root {root}/packuments; gzip_static on; }}
         }}"
     );
