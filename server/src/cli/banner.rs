@@ -80,6 +80,10 @@ fn write_banner(text: &mut String, of: &Banner<'_>) -> std::fmt::Result {
     if let [usual, others @ ..] = names.as_slice() {
         write_npm(text, &url, usual, others)?;
     }
+    let crates = of.config.registries.iter().find(|registry| registry.format == Format::Cargo);
+    if let Some(registry) = crates {
+        write_cargo(text, &url, &registry.name)?;
+    }
     if !of.has_rules && of.config.mode == Mode::Enforce {
         writeln!(text, "\nNothing is allowed yet. When a package is refused and you want it:")?;
         writeln!(text, "  garth allow npm:NAME")?;
@@ -122,6 +126,18 @@ fn write_registries(text: &mut String, of: &Banner<'_>) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// What cargo reads in its config.toml.
+fn write_cargo(text: &mut String, url: &str, name: &str) -> std::fmt::Result {
+    writeln!(
+        text,
+        "\nPoint cargo at it, in ~/.cargo/config.toml or a project's .cargo/config.toml"
+    )?;
+    writeln!(text, "  [source.crates-io]")?;
+    writeln!(text, "  replace-with = \"garth\"")?;
+    writeln!(text, "  [source.garth]")?;
+    writeln!(text, "  registry = \"sparse+{url}{name}/\"")
 }
 
 /// A client has one registry, and others for scopes only. The lines are pasted together: none of

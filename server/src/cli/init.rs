@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_without_a_fault() {
-        for (discovery, registries) in [(found(), 1), (missing(), 0)] {
+        for (discovery, registries) in [(found(), 2), (missing(), 0)] {
             let directory = tempfile::tempdir().unwrap();
             let written = init(&directory.path().join("new"), false).write(&discovery).unwrap();
             let options = LoadOptions { file: Some(written[0].clone()), ..LoadOptions::default() };

@@ -187,6 +187,27 @@ fn cargo_without_replacement_has_the_index_that_cargo_itself_uses() {
     assert_eq!(cargo.from, "cargo's own default");
 }
 
+/// Whoever replaced it by garth has said nothing of what is behind garth.
+#[test]
+fn cargo_that_is_set_to_garth_leads_to_what_was_found_before_else_to_its_own_index() {
+    let computer = Computer::new();
+    computer.file(
+        "project/.cargo/config.toml",
+        "[source.crates-io]\nreplace-with = 'garth'\n[source.garth]\nregistry = 'sparse+http://127.0.0.1:8642/cargo/'",
+    );
+    computer.command("cargo", "");
+    let of = |machine: &Machine| {
+        let found = discover(machine).found;
+        found.into_iter().find(|found| found.format == Format::Cargo).unwrap().upstream
+    };
+    let mut machine = computer.machine();
+    let published = tame_index::CRATES_IO_HTTP_INDEX.strip_prefix("sparse+");
+    assert_eq!(published, Some(of(&machine).as_str()));
+    let before: Url = "https://mirror.example.com/".parse().unwrap();
+    machine.remembered.upstreams.push((Format::Cargo, before.clone()));
+    assert_eq!(of(&machine), before);
+}
+
 #[test]
 fn cargo_with_a_circle_or_a_directory_says_so() {
     let computer = Computer::new();
@@ -194,7 +215,7 @@ fn cargo_with_a_circle_or_a_directory_says_so() {
         "project/.cargo/config.toml",
         "[source.crates-io]\nreplace-with = 'a'\n[source.a]\nreplace-with = 'crates-io'",
     );
-    insta::assert_snapshot!(computer.said(Format::Cargo), @"cargo: source replacement in /project/.cargo/config.toml leads to no registry; nothing to do: this version of garth does not serve cargo yet");
+    insta::assert_snapshot!(computer.said(Format::Cargo), @"cargo: source replacement in /project/.cargo/config.toml leads to no registry; set GARTH_REGISTRY_CARGO_UPSTREAM=URL, or upstream below [registry.cargo] in garth.toml");
 }
 
 #[test]
