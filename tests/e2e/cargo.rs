@@ -3,7 +3,9 @@
 
 mod clients;
 mod downloads;
+mod facts;
 mod index;
+mod tokens;
 
 use support::cargo::Cargo;
 use support::crates::Crate;

@@ -44,6 +44,8 @@ struct Format {
     lists_refused: bool,
     /// Facts that nobody can tell of what no garth has opened: rows that need them are left out.
     never_stated: &'static [Fact],
+    /// Words of conditions for which an artifact is fetched, and looked into here.
+    looks_for: &'static [&'static str],
     /// What advisories call the ecosystem.
     advised_as: &'static str,
     /// A range of npm as this format writes it.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use parking_lot::Mutex;
-use policies::package::{Algorithm, Digest};
+use policies::package::{Algorithm, Digest, PackageVersion};
 use tokio::sync::watch;
 
 use super::comparing::WhenHeld;
@@ -112,6 +112,8 @@ pub struct Artifacts {
 /// then a wrong one is an error with its reason and not a broken transfer.
 const SMALL: u64 = 256 * 1024;
 const ABSENT_AT_MOST: u64 = 100_000;
+/// Why something is here that nobody was let have.
+const LOOKED_INTO: &str = "a rule asks for what only its artifact says, so garth looks into it";
 
 impl Artifacts {
     /// `memory` bounds what is kept there; a file that the upstream does not have is not asked for
@@ -135,7 +137,44 @@ impl Artifacts {
         wanted: Wanted,
         target: impl FnOnce(&Upstream) -> Option<ArtifactTarget>,
     ) -> Result<Artifact, PullError> {
-        let package = admitted.subject().package.name().to_owned();
+        let file = wanted.file.clone();
+        let entry = || admission(admitted, source, &file);
+        self.obtain(admitted.subject(), entry, source, wanted, target).await
+    }
+
+    /// Sees to it that it is held, to be looked into here: nothing of it is sent. For rules that ask
+    /// for what an artifact alone can tell.
+    pub async fn bring(
+        self: &Arc<Self>,
+        subject: &PackageVersion,
+        source: &Arc<Source>,
+        wanted: Wanted,
+        target: impl FnOnce(&Upstream) -> Option<ArtifactTarget>,
+    ) -> Result<Arc<ArtifactRecord>, PullError> {
+        // As a part of it is, it is told once it is there whole.
+        let wanted = Wanted { partly: true, ..wanted };
+        let file = wanted.file.clone();
+        let entry = || {
+            Entry::new(Action::Admitted)
+                .package(&subject.package)
+                .versions(Some(subject.version.as_str()))
+                .why(Some(LOOKED_INTO))
+                .detail("registry", &source.registry)
+                .detail("file", &file)
+        };
+        let artifact = self.obtain(subject, entry, source, wanted, target).await?;
+        artifact.record.ok_or(PullError::Internal)
+    }
+
+    async fn obtain(
+        self: &Arc<Self>,
+        subject: &PackageVersion,
+        entry: impl FnOnce() -> Entry,
+        source: &Arc<Source>,
+        wanted: Wanted,
+        target: impl FnOnce(&Upstream) -> Option<ArtifactTarget>,
+    ) -> Result<Artifact, PullError> {
+        let package = subject.package.name().to_owned();
         let key = (Arc::clone(&source.registry), package, wanted.file.clone());
         if let Some(artifact) = self.get_held(&key, &wanted).await? {
             if let (Some(when_held), Some(record)) = (&wanted.when_held, &artifact.record) {
@@ -152,11 +191,11 @@ impl Artifacts {
         }
         let (flight, joined) = self.board(&key, || Fetch {
             key: key.clone(),
-            version: admitted.subject().version.to_string(),
+            version: subject.version.to_string(),
             upstream,
             target,
             wanted: wanted.clone(),
-            entry: admission(admitted, source, &wanted.file),
+            entry: entry(),
         });
         self.follow(flight, joined, &key, &wanted).await
     }

@@ -25,7 +25,7 @@ use policies::facts::Comparison;
 use policies::package::Version;
 use tokio::sync::Semaphore;
 
-use self::packed::Packed;
+pub use self::packed::Packed;
 use super::content::Content;
 use super::documents::{DocumentKey, DocumentRequest, Documents, Known, key_of};
 use super::format::{DocumentFormat, Verdict};

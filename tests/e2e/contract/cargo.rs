@@ -25,8 +25,9 @@ pub(super) const CARGO: Format = Format {
         upstream: "/dl/se/ed/seed-1.0.0.crate",
     },
     lists_refused: true,
-    // cargo has no deprecation, and says nothing of licences before a crate was opened.
-    never_stated: &[Fact::Deprecated, Fact::Licence],
+    // cargo has no deprecation.
+    never_stated: &[Fact::Deprecated],
+    looks_for: &["licence.", "install_scripts"],
     advised_as: "crates.io",
     range: |range| match range {
         ">2.7.0 <2.7.2" => ">2.7.0, <2.7.2",
@@ -130,7 +131,8 @@ fn release(up: &ScriptedUpstream, name: &str, releases: &[Release]) {
                         Trait::Scripts => draft.field("links", "z".into()),
                         Trait::Lying => draft.field("deps", json!([])).needs("a", "1"),
                         Trait::Copyleft => draft.says("license = \"GPL-3.0-only\""),
-                        _ => draft,
+                        Trait::NoLicence => draft.says("license = \"see the file\""),
+                        _ => draft.says("license = \"MIT\""),
                     }
                 }
             }

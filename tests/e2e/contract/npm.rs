@@ -24,6 +24,7 @@ pub(super) const NPM: Format = Format {
     },
     lists_refused: false,
     never_stated: &[],
+    looks_for: &[],
     advised_as: "npm",
     range: |range| range,
     bytes,

@@ -208,7 +208,12 @@ impl Garden {
     fn check_what_was_fetched(&self) {
         let fetched: BTreeSet<String> =
             self.up.recorded().into_iter().map(|asked| asked.path).collect();
-        for case in self.cases.iter().filter(|case| case.row.refused_to == Who::ALL) {
+        let looks = |case: &&Case| {
+            let rules = case.rules(self.format);
+            self.format.looks_for.iter().any(|word| rules.contains(word))
+        };
+        let refused = self.cases.iter().filter(|case| case.row.refused_to == Who::ALL);
+        for case in refused.filter(|case| !looks(case)) {
             let mut subjects = vec![case.newer()];
             subjects.extend((case.shape == Shape::Whole).then(|| case.older()));
             for path in subjects.iter().flat_map(|subject| (self.format.fetched_of)(subject)) {

@@ -6,6 +6,8 @@
 //! read or that stands there twice is left out and named in [`IndexFile::left_out`]: what can not be
 //! checked is not offered.
 
+mod archive;
+mod comparison;
 mod parse;
 mod text;
 
@@ -22,6 +24,7 @@ use jiff::Timestamp;
 use policies::facts::Stated;
 use policies::package::{Digest, Package, Version};
 
+pub use archive::{Inside, open};
 pub use text::IndexText;
 
 use crate::metadata::records::SummaryRecord;
@@ -166,12 +169,12 @@ impl DocumentFormat for CargoDocuments {
         SummaryRecord { latest, ..SummaryRecord::default() }
     }
 
-    fn said(_: &IndexFile, _: &Version) -> Result<Option<Said>, PullError> {
-        Ok(None)
+    fn said(parsed: &IndexFile, version: &Version) -> Result<Option<Said>, PullError> {
+        comparison::said(parsed, version)
     }
 
-    fn compare(_: &Said, _: &mut dyn Read, _: u64) -> Verdict {
-        Verdict::Agrees
+    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
+        comparison::compare(said, packed, length)
     }
 
     fn retain(parsed: &IndexFile, versions: &HashSet<Version>) -> Result<Bytes, PullError> {

@@ -1,6 +1,7 @@
 //! A paragraph an endpoint: parse, admit, pull, respond.
 
 mod finding;
+mod looking;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -9,12 +10,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, RANGE};
 use actix_web::{HttpRequest, HttpResponse};
 use policies::decision::Effect;
+use policies::facts::Stated;
 use policies::package::{Digest, Package, PackageVersion, Version};
 use policies::rules::RuleSet;
 use serde_json::json;
 
+pub use self::looking::Insides;
+
 use self::finding::{find_index, find_upstream_config, find_version, missing, remembered};
-use super::documents::{CargoDocuments, IndexFile, IndexText};
+use super::documents::{CargoDocuments, Entry, IndexFile, IndexText};
 use super::names;
 use super::refusal::{Refusal, pull_refusal};
 use super::upstream::index_request;
@@ -22,15 +26,15 @@ use crate::config::{Anonymous, Mode};
 use crate::edge;
 use crate::facts::Remembered;
 use crate::gate::{Asking, Gate, Screened};
-use crate::pull::artifacts::{Artifact, Wanted};
+use crate::pull::artifacts::Wanted;
 use crate::pull::content::Content;
 use crate::pull::documents::Known;
-use crate::pull::views::{Answer, Bindery};
+use crate::pull::views::{Answer, Bindery, Bound};
 use crate::pull::{PullError, Source};
-use crate::registries::Registry;
 use crate::registries::respond::{self, Kind};
 use crate::registries::viewing::{self, NoView, Viewed, Viewing};
-use crate::upstream::Upstream;
+use crate::registries::{Garden, Registry};
+use crate::upstream::{ArtifactTarget, Upstream};
 
 const LINES: Kind = Kind { content_type: "text/plain", varies: "Accept-Encoding" };
 const CRATE: &str = "application/gzip";
@@ -67,22 +71,18 @@ pub async fn index(
         package: &package,
         asking: &asking,
         found: &found,
-        form: "index".into(),
+        form: registry.garden.crate_insides.form(&package),
         with_reasons: false,
         base: Arc::clone(&registry.name),
     };
-    let (name, deciding) = (Arc::clone(&registry.name), asking.clone());
-    let make =
-        move |bindery: Bindery, content: &Content<IndexFile>, gate: &Gate, rules: &RuleSet| {
-            let screened = screen(gate, rules, (&name, content), &deciding);
-            let all = 0..content.parsed.entries.len();
-            let mut shown: Vec<usize> =
-                all.clone().filter(|place| screened.shows(*place)).collect();
-            if shown.is_empty() {
-                shown = all.collect();
-            }
-            bindery.bind(&screened, None, &IndexText::new(&content.parsed, shown))
-        };
+    let lines = Lines {
+        registry: Arc::clone(&registry.name),
+        asking: asking.clone(),
+        insides: Arc::clone(&registry.garden.crate_insides),
+    };
+    let make = move |bindery: Bindery, content: &_, gate: &Gate, rules: &RuleSet| {
+        lines.bind(bindery, content, gate, rules)
+    };
     let request = || index_request(&package);
     let viewed = viewing::find::<CargoDocuments, PullError>(
         registry,
@@ -109,17 +109,52 @@ pub async fn index(
     Ok(viewing::respond_view(registry, req, &found.document, (&view, audience), LINES))
 }
 
-fn screen(
-    gate: &Gate,
-    rules: &RuleSet,
-    (registry, content): (&str, &Content<IndexFile>),
-    asking: &Asking,
-) -> Screened {
-    let asked = content.parsed.entries.iter().map(|entry| {
-        let (record, stated) = (content.versions.get(&entry.version), Some(&entry.stated));
-        (&entry.version, Remembered { registry: Some(registry), record, stated })
-    });
-    gate.screen(rules, &content.parsed.package, asking, asked)
+/// What is shown of an index file to one asker.
+struct Lines {
+    registry: Arc<str>,
+    asking: Asking,
+    insides: Arc<Insides>,
+}
+
+impl Lines {
+    fn bind(
+        &self,
+        bindery: Bindery,
+        content: &Content<IndexFile>,
+        gate: &Gate,
+        rules: &RuleSet,
+    ) -> Result<Bound, PullError> {
+        let screened = self.screen(content, gate, rules);
+        let entries = &content.parsed.entries;
+        // What only its crate can tell is found out when it is downloaded.
+        let may_be_told: Vec<bool> = screened
+            .decisions()
+            .zip(entries)
+            .map(|((_, decision), entry)| {
+                looking::could_tell(decision) && !self.insides.is_known(&entry.digests)
+            })
+            .collect();
+        let is_shown = |place: &usize| screened.shows(*place) || may_be_told[*place];
+        let mut shown: Vec<usize> = (0..entries.len()).filter(is_shown).collect();
+        if shown.is_empty() {
+            shown = (0..entries.len()).collect();
+        }
+        bindery.bind(&screened, None, &IndexText::new(&content.parsed, shown))
+    }
+
+    fn screen(&self, content: &Content<IndexFile>, gate: &Gate, rules: &RuleSet) -> Screened {
+        let index = &content.parsed;
+        let complete = |entry: &Entry| self.insides.complete(&entry.stated, &entry.digests);
+        let completed: Option<Vec<Stated>> =
+            looking::is_asked_for(rules).then(|| index.entries.iter().map(complete).collect());
+        let asked = index.entries.iter().enumerate().map(|(place, entry)| {
+            let completed = completed.as_ref().and_then(|completed| completed.get(place));
+            let stated = Some(completed.unwrap_or(&entry.stated));
+            let record = content.versions.get(&entry.version);
+            (&entry.version, Remembered { registry: Some(&self.registry), record, stated })
+        });
+        gate.screen(rules, &index.package, &self.asking, asked)
+    }
 }
 
 pub async fn download(
@@ -136,53 +171,96 @@ pub async fn download(
     let subject = PackageVersion { package: package.clone(), version };
     let access = edge::access(req);
     access.set_package(subject.clone());
-    let remembered = remembered(registry, &known);
+    let source = registry.source_of(&package);
+    let stated = told(registry, source, &subject, &known, &asking).await;
+    let stated = stated.map_err(|fault| pull_refusal(subject.to_string(), source, fault))?;
+    let remembered = remembered(registry, &known, stated.as_ref());
     let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::of_version)?;
     access.set_decision(admitted.decision().effect);
 
-    let source = registry.source_of(&package);
     let wanted = Wanted {
-        file: names::crate_file(&package, &admitted.subject().version),
-        promised: Arc::clone(&known.promised),
         partly: req.headers().contains_key(RANGE),
-        when_held: registry.garden.cargo_documents.when_held(
-            source,
-            || index_request(&package),
-            &admitted.subject().version,
-            &known,
-        ),
+        ..wanted(registry, source, admitted.subject(), &known)
     };
-    let artifact = pull(registry, source, wanted, &known, &admitted).await;
+    let artifacts = &registry.garden.artifacts;
+    let get =
+        async |target: Target<'_>| artifacts.get(&admitted, source, wanted.clone(), target).await;
+    let artifact = from_upstream(registry, &known, &admitted.subject().version, get).await;
     let artifact =
         artifact.map_err(|fault| pull_refusal(admitted.subject().to_string(), source, fault))?;
     access.set_cache(artifact.outcome);
     Ok(respond::artifact(req, &admitted, artifact, CRATE))
 }
 
-/// Where the upstream keeps its crates is asked only for one that is not held.
-async fn pull(
+/// What the version states, where its crate has something to say that a rule asks for. It is looked
+/// into unless it is refused whatever it says.
+async fn told(
     registry: &Registry,
     source: &Arc<Source>,
-    wanted: Wanted,
+    subject: &PackageVersion,
     known: &Known,
-    admitted: &crate::gate::Admitted,
-) -> Result<Artifact, PullError> {
-    let artifacts = &registry.garden.artifacts;
-    let version = &admitted.subject().version;
+    asking: &Asking,
+) -> Result<Option<Stated>, PullError> {
+    let Garden { gate, crate_insides: insides, artifacts, .. } = registry.garden.as_ref();
+    if !looking::is_asked_for(&gate.rules()) {
+        return Ok(None);
+    }
+    let digests = &known.promise.digests;
+    if !insides.is_known(digests) {
+        let remembered = remembered(registry, known, None);
+        let refused = gate.admit(subject.clone(), &remembered, asking).err();
+        // What is let through now may be let through because nobody knows.
+        if refused.is_some_and(|refused| !looking::could_tell(&refused.decision)) {
+            return Ok(None);
+        }
+        let wanted = wanted(registry, source, subject, known);
+        let bring = async |target: Target<'_>| {
+            artifacts.bring(subject, source, wanted.clone(), target).await
+        };
+        let record = from_upstream(registry, known, &subject.version, bring).await?;
+        insides.look(registry, subject, &known.promise.source, &record).await?;
+    }
+    Ok(Some(insides.complete(&known.stated, digests)))
+}
+
+fn wanted(
+    registry: &Registry,
+    source: &Arc<Source>,
+    subject: &PackageVersion,
+    known: &Known,
+) -> Wanted {
+    let PackageVersion { package, version } = subject;
+    let documents = &registry.garden.cargo_documents;
+    Wanted {
+        file: names::crate_file(package, version),
+        promised: Arc::clone(&known.promised),
+        partly: false,
+        when_held: documents.when_held(source, || index_request(package), version, known),
+    }
+}
+
+type Target<'a> = &'a dyn Fn(&Upstream) -> Option<ArtifactTarget>;
+
+/// Where the upstream keeps its crates is asked only for one that is not held.
+async fn from_upstream<T>(
+    registry: &Registry,
+    known: &Known,
+    version: &Version,
+    pull: impl AsyncFn(Target<'_>) -> Result<T, PullError>,
+) -> Result<T, PullError> {
     let is_unheld = Cell::new(false);
     let nowhere = |_: &Upstream| {
         is_unheld.set(true);
         None
     };
-    match artifacts.get(admitted, source, wanted.clone(), nowhere).await {
+    match pull(&nowhere).await {
         Err(PullError::Absent) if is_unheld.get() => {}
         held => return held,
     }
     let config = find_upstream_config(registry).await?;
     // The name in the index's own spelling.
     let name = &known.promise.source;
-    let target = |_: &Upstream| config.target(name, version, &known.promise.digests);
-    artifacts.get(admitted, source, wanted, target).await
+    pull(&|_: &Upstream| config.target(name, version, &known.promise.digests)).await
 }
 
 /// cargo's login leads here.

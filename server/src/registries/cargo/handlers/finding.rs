@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
+use policies::facts::Stated;
 use policies::package::{Package, Version};
 
 use super::super::documents::IndexFile;
@@ -62,9 +63,13 @@ pub async fn missing(
 }
 
 /// What the gate hears of a version whose crate is asked for.
-pub fn remembered<'k>(registry: &'k Registry, known: &'k Known) -> Remembered<'k> {
-    let (record, stated) = (known.remembered.as_ref(), Some(&known.stated));
-    Remembered { registry: Some(&registry.name), record, stated }
+pub fn remembered<'k>(
+    registry: &'k Registry,
+    known: &'k Known,
+    told: Option<&'k Stated>,
+) -> Remembered<'k> {
+    let stated = Some(told.unwrap_or(&known.stated));
+    Remembered { registry: Some(&registry.name), record: known.remembered.as_ref(), stated }
 }
 
 /// Where the upstream keeps its crates, by its own word.

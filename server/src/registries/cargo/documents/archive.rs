@@ -1,0 +1,217 @@
+//! The crate, opened: what its own manifest says.
+//!
+//! Read once, from its beginning to its end, and nothing of it is written anywhere. Work and memory are
+//! bounded whatever it claims to be. It is unpacked by the crate that cargo unpacks with, so both see
+//! the same files; what cargo would refuse, or take in the place of another file, is refused here.
+
+use std::io::{self, Read};
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use flate2::read::GzDecoder;
+use semver::VersionReq;
+use serde_json::{Map, Value};
+use tar::{Archive, EntryType};
+use tokio::time::Instant;
+use toml::Table;
+
+/// Bytes that may always be unpacked, and how many more for each packed one, up to a bound.
+const UNPACKED_FLOOR: u64 = 64 << 20;
+const RATIO: u64 = 100;
+const UNPACKED: u64 = 2 << 30;
+const ENTRIES: usize = 100_000;
+const MANIFEST: u64 = 1 << 20;
+/// Nobody waits for it longer, and others wait for its place.
+const TIME: Duration = Duration::from_secs(30);
+/// A licence is an expression of some words.
+const LICENCE: usize = 1024;
+
+/// What a crate says of itself.
+#[derive(Debug)]
+pub struct Contents {
+    manifest: Table,
+    has_build_file: bool,
+}
+
+/// What rules can ask for and no index says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    pub licence: Option<String>,
+    /// It has a build script, or it is a macro that the compiler runs.
+    pub runs_code: bool,
+}
+
+/// Blocks; `packed` are the bytes of the crate `name-version`, `length` of them. An error says why it
+/// can not be read.
+pub fn open(packed: impl Read, length: u64, root: &str) -> Result<Contents, String> {
+    let unpacked = length.saturating_mul(RATIO).max(UNPACKED_FLOOR).min(UNPACKED);
+    let bounded =
+        Bounded { inner: GzDecoder::new(packed), left: unpacked, end: Instant::now() + TIME };
+    let mut archive = Archive::new(bounded);
+    let (mut manifest, mut has_build_file) = (None, false);
+    let entries = archive.entries().map_err(|fault| unreadable(&fault))?;
+    for (count, entry) in entries.enumerate() {
+        if count >= ENTRIES {
+            return Err(format!("it has more than {ENTRIES} entries"));
+        }
+        let mut entry = entry.map_err(|fault| unreadable(&fault))?;
+        let kind = entry.header().entry_type();
+        if matches!(kind, EntryType::XGlobalHeader) {
+            continue;
+        }
+        let path = entry.path().map_err(|fault| unreadable(&fault))?.into_owned();
+        let Ok(inside) = path.strip_prefix(root) else {
+            return Err("something in it lies beside the crate's directory".to_owned());
+        };
+        if !is_plain(inside) {
+            return Err("something in it leaves the crate's directory".to_owned());
+        }
+        let Some(inside) = inside.to_str() else { continue };
+        // Some file systems do not tell these apart.
+        if inside.eq_ignore_ascii_case("Cargo.toml") {
+            if manifest.is_some() || inside != "Cargo.toml" || kind != EntryType::Regular {
+                return Err("it has more than one Cargo.toml".to_owned());
+            }
+            manifest = Some(read_manifest(&mut entry)?);
+        }
+        has_build_file |= inside == "build.rs";
+    }
+    let manifest = manifest.ok_or("it has no Cargo.toml at its root")?;
+    Ok(Contents { manifest, has_build_file })
+}
+
+fn is_plain(inside: &Path) -> bool {
+    inside.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+fn read_manifest(entry: &mut impl Read) -> Result<Table, String> {
+    let mut text = Vec::new();
+    entry.take(MANIFEST + 1).read_to_end(&mut text).map_err(|fault| unreadable(&fault))?;
+    if text.len() as u64 > MANIFEST {
+        return Err(format!("its Cargo.toml has more than {MANIFEST} bytes"));
+    }
+    let text = String::from_utf8(text).map_err(|_| "its Cargo.toml is not UTF-8".to_owned())?;
+    text.parse().map_err(|fault: toml::de::Error| {
+        format!("its Cargo.toml can not be read: {}", fault.message())
+    })
+}
+
+fn unreadable(fault: &io::Error) -> String {
+    format!("it can not be unpacked: {fault}")
+}
+
+/// What may still be unpacked, and until when.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+    end: Instant,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(out)?;
+        let left = self.left.checked_sub(length as u64);
+        self.left = left.ok_or_else(|| io::Error::other("it unpacks to far too many bytes"))?;
+        if Instant::now() > self.end {
+            return Err(io::Error::other("unpacking it takes too long"));
+        }
+        Ok(length)
+    }
+}
+
+impl Contents {
+    pub fn inside(&self) -> Inside {
+        let licence = self.text("license").filter(|text| text.len() <= LICENCE);
+        let build = self.package().and_then(|package| package.get("build"));
+        let builds = match build {
+            Some(toml::Value::Boolean(builds)) => *builds,
+            Some(_) => true,
+            None => self.has_build_file,
+        };
+        let library = self.manifest.get("lib").and_then(toml::Value::as_table);
+        let is_macro = ["proc-macro", "proc_macro"].iter().any(|key| {
+            library.and_then(|library| library.get(*key)) == Some(&toml::Value::Boolean(true))
+        });
+        Inside { licence: licence.map(str::to_owned), runs_code: builds || is_macro }
+    }
+
+    fn package(&self) -> Option<&Table> {
+        let package = self.manifest.get("package").or_else(|| self.manifest.get("project"));
+        package.and_then(toml::Value::as_table)
+    }
+
+    fn text(&self, field: &str) -> Option<&str> {
+        self.package()?.get(field)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// What an index line says of the same, in one form: see [`said`].
+    pub fn said(&self) -> Map<String, Value> {
+        let text = |field| self.text(field).map_or(Value::Null, Value::from);
+        let mut said = Map::new();
+        said.insert("name".to_owned(), text("name"));
+        said.insert("version".to_owned(), text("version"));
+        said.insert("links".to_owned(), text("links"));
+        let mut needs = Vec::new();
+        self.add_needs(&self.manifest, "", &mut needs);
+        let targets = self.manifest.get("target").and_then(toml::Value::as_table);
+        for (target, table) in targets.into_iter().flatten() {
+            if let Some(table) = table.as_table() {
+                self.add_needs(table, target, &mut needs);
+            }
+        }
+        said.insert("dependencies".to_owned(), needs_value(needs));
+        said
+    }
+
+    fn add_needs(&self, table: &Table, target: &str, needs: &mut Vec<Need>) {
+        for (key, kind) in [
+            ("dependencies", "normal"),
+            ("build-dependencies", "build"),
+            ("build_dependencies", "build"),
+        ] {
+            let listed = table.get(key).and_then(toml::Value::as_table);
+            for (name, value) in listed.into_iter().flatten() {
+                let field = |field: &str| value.get(field);
+                let package = field("package").and_then(toml::Value::as_str).unwrap_or(name);
+                let wanted = value.as_str().or_else(|| field("version")?.as_str());
+                needs.push(Need {
+                    package: package.to_owned(),
+                    requirement: requirement(wanted.unwrap_or("*")),
+                    kind: kind.to_owned(),
+                    optional: field("optional") == Some(&toml::Value::Boolean(true)),
+                    target: target.to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// A dependency that is resolved for whoever uses the crate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    pub package: String,
+    pub requirement: String,
+    pub kind: String,
+    pub optional: bool,
+    pub target: String,
+}
+
+/// In one spelling, whatever spaces and defaults it was written with.
+pub fn requirement(text: &str) -> String {
+    VersionReq::parse(text).map_or_else(|_| text.to_owned(), |parsed| parsed.to_string())
+}
+
+/// Whoever writes these in another order says the same.
+pub fn needs_value(mut needs: Vec<Need>) -> Value {
+    needs.sort();
+    let words = needs.into_iter().map(|need| {
+        let Need { package, requirement, kind, optional, target } = need;
+        let optional = if optional { " optional" } else { "" };
+        let target = if target.is_empty() { target } else { format!(" on {target}") };
+        Value::from(format!("{kind} {package} {requirement}{optional}{target}"))
+    });
+    Value::Array(words.collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tar::{Builder, Header};
+
+use super::*;
+
+const ROOT: &str = "seed-1.0.0";
+
+fn packed(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
+    let mut tar = Builder::new(Vec::new());
+    for (path, kind, content) in entries {
+        let mut header = Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_entry_type(*kind);
+        // As it stands, however odd.
+        header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_cksum();
+        tar.append(&header, content.as_bytes()).unwrap();
+    }
+    gzip(&tar.into_inner().unwrap())
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn opened(bytes: &[u8]) -> Result<Contents, String> {
+    open(bytes, bytes.len() as u64, ROOT)
+}
+
+fn of_manifest(manifest: &str, more: &[(&str, EntryType, &str)]) -> Contents {
+    let mut entries = vec![("seed-1.0.0/Cargo.toml", EntryType::Regular, manifest)];
+    entries.extend_from_slice(more);
+    opened(&packed(&entries)).unwrap()
+}
+
+#[test]
+fn a_crate_says_its_licence_and_whether_it_runs_code() {
+    let build = [("seed-1.0.0/build.rs", EntryType::Regular, "fn main() {}")];
+    for (manifest, more, licence, runs_code) in [
+        ("[package]\nlicense = 'MIT OR Apache-2.0'", &[][..], Some("MIT OR Apache-2.0"), false),
+        ("[package]\nlicense = ' '\n", &[][..], None, false),
+        ("[package]\nlicense-file = 'LICENCE'\n", &[][..], None, false),
+        ("[package]\nname = 'seed'\n", &build[..], None, true),
+        ("[package]\nbuild = false\n", &build[..], None, false),
+        ("[package]\nbuild = 'other.rs'\n", &[][..], None, true),
+        ("[package]\n[lib]\nproc-macro = true\n", &[][..], None, true),
+        ("[project]\nlicense = 'MIT'\n", &[][..], Some("MIT"), false),
+        ("", &[][..], None, false),
+    ] {
+        let inside = of_manifest(manifest, more).inside();
+        let expected = Inside { licence: licence.map(str::to_owned), runs_code };
+        assert_eq!(inside, expected, "{manifest}");
+    }
+}
+
+#[test]
+fn dependencies_are_said_in_one_form() {
+    let manifest = r#"
+        [package]
+        name = "seed"
+        version = "1.0.0"
+        links = "z"
+        [dependencies]
+        a = "1"
+        renamed = { package = "b", version = ">= 1.2, <2", optional = true }
+        [dev-dependencies]
+        left_out = "1"
+        [target.'cfg(unix)'.build-dependencies.c]
+        version = "0.1"
+    "#;
+    let said = Value::Object(of_manifest(manifest, &[]).said());
+    let expected = serde_json::json!({
+        "name": "seed", "version": "1.0.0", "links": "z",
+        "dependencies": ["normal a ^1", "normal b >=1.2, <2 optional", "build c ^0.1 on cfg(unix)"],
+    });
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn what_could_be_taken_for_another_crate_can_not_be_read() {
+    let manifest = "[package]\nname = 'seed'\n";
+    let regular = EntryType::Regular;
+    let good = ("seed-1.0.0/Cargo.toml", regular, manifest);
+    for (why, entries) in [
+        ("no Cargo.toml", vec![("seed-1.0.0/src/lib.rs", regular, "")]),
+        ("more than one", vec![good, good]),
+        ("more than one", vec![good, ("seed-1.0.0/cargo.toml", regular, "")]),
+        ("more than one", vec![("seed-1.0.0/Cargo.toml", EntryType::Symlink, "")]),
+        ("beside", vec![good, ("seed-1.0.1/x", regular, "")]),
+        ("beside", vec![good, ("/etc/passwd", regular, "")]),
+        ("leaves", vec![good, ("seed-1.0.0/../x", regular, "")]),
+        ("can not be read", vec![("seed-1.0.0/Cargo.toml", regular, "[package")]),
+    ] {
+        let fault = opened(&packed(&entries)).unwrap_err();
+        assert!(fault.contains(why), "{why}: {fault}");
+    }
+    for bytes in [&b""[..], b"no gzip", &gzip(b"no tar, and longer than nothing")] {
+        assert!(opened(bytes).is_err());
+    }
+}
+
+#[test]
+fn a_bomb_is_left_where_its_bound_is() {
+    let large = vec![b'#'; 2 << 20];
+    let long = String::from_utf8(large).unwrap();
+    let bytes = packed(&[("seed-1.0.0/Cargo.toml", EntryType::Regular, &long)]);
+    assert!(opened(&bytes).unwrap_err().contains("more than"), "its manifest");
+
+    let mut tar = Builder::new(Vec::new());
+    let mut header = Header::new_gnu();
+    header.set_size(UNPACKED_FLOOR + 1);
+    header.set_path("seed-1.0.0/zeros").unwrap();
+    header.set_cksum();
+    tar.append(&header, io::repeat(0).take(UNPACKED_FLOOR + 1)).unwrap();
+    let bytes = gzip(&tar.into_inner().unwrap());
+    assert!(bytes.len() < 200_000);
+    let fault = opened(&bytes).unwrap_err();
+    assert!(fault.contains("far too many bytes"), "{fault}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
+        let _ = opened(&bytes);
+        let _ = opened(&gzip(&bytes));
+    }
+}

@@ -1,0 +1,119 @@
+//! Whether a crate from an upstream says of itself what the index says of it.
+//!
+//! Pure. cargo resolves by the index and builds by the manifest in the crate, so an upstream where the
+//! two differ shows one crate and delivers another. Both sides are brought to one form and compared in
+//! what is resolved and linked; what the index says beside ages (`yanked`) or is of no build.
+
+use std::io::Read;
+
+use policies::package::Version;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::IndexFile;
+use super::archive::{self, Need, needs_value, requirement};
+use crate::metadata::records::{Difference, SAID};
+use crate::observability::escape::bounded;
+use crate::pull::PullError;
+use crate::pull::format::{Said, Verdict};
+
+/// So much is told of one crate, so that it fits into an observation.
+const CHARACTERS_TOLD: usize = 150;
+
+#[derive(Deserialize)]
+struct Line {
+    name: String,
+    vers: String,
+    #[serde(default)]
+    links: Option<String>,
+    #[serde(default)]
+    deps: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    req: String,
+    #[serde(default)]
+    optional: bool,
+    #[serde(default)]
+    target: Option<String>,
+    #[serde(default)]
+    kind: Option<String>,
+    /// The crate's own name, where the dependency has another one.
+    #[serde(default)]
+    package: Option<String>,
+}
+
+/// The line of the index, as far as it is compared. Blocks where the text is not in memory.
+pub fn said(file: &IndexFile, version: &Version) -> Result<Option<Said>, PullError> {
+    let Some(entry) = file.entry(version) else { return Ok(None) };
+    let line = file.original.read(entry.part, entry.line.clone())?;
+    Ok(serde_json::from_slice(&line).ok().map(said_by))
+}
+
+fn said_by(line: Line) -> Said {
+    let is_needed = |dependency: &Dependency| dependency.kind.as_deref() != Some("dev");
+    let need = |dependency: Dependency| Need {
+        package: dependency.package.unwrap_or(dependency.name),
+        requirement: requirement(&dependency.req),
+        kind: dependency.kind.unwrap_or_else(|| "normal".to_owned()),
+        optional: dependency.optional,
+        target: dependency.target.unwrap_or_default(),
+    };
+    let needs = line.deps.into_iter().filter(is_needed).map(need).collect();
+    let mut said = Map::new();
+    said.insert("name".to_owned(), line.name.into());
+    said.insert("version".to_owned(), line.vers.into());
+    said.insert("links".to_owned(), line.links.map_or(Value::Null, Value::from));
+    said.insert("dependencies".to_owned(), needs_value(needs));
+    let text = Value::Object(said).to_string();
+    let mut id = hex::encode(Sha256::digest(&text));
+    id.truncate(SAID);
+    Said { id, text }
+}
+
+/// Blocks: the crate is opened.
+pub fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
+    let unreadable = |why: &str| Verdict::Unreadable(bounded(why, CHARACTERS_TOLD).into_owned());
+    let said: Map<String, Value> = match serde_json::from_str(&said.text) {
+        Ok(said) => said,
+        Err(fault) => return unreadable(&fault.to_string()),
+    };
+    let text = |field| said.get(field).and_then(Value::as_str).unwrap_or_default();
+    let root = format!("{}-{}", text("name"), text("version"));
+    let contents = match archive::open(packed, length, &root) {
+        Ok(contents) => contents.said(),
+        Err(why) => return unreadable(&why),
+    };
+    let differs = |(field, upstream): (&String, &Value)| {
+        let artifact = contents.get(field).unwrap_or(&Value::Null);
+        (artifact != upstream).then(|| Difference {
+            field: field.clone(),
+            artifact: told(artifact, upstream),
+            upstream: told(upstream, artifact),
+        })
+    };
+    let differences: Vec<Difference> = said.iter().filter_map(differs).collect();
+    if differences.is_empty() { Verdict::Agrees } else { Verdict::Contradicts(differences) }
+}
+
+/// Of a list what the other has not.
+fn told(value: &Value, other: &Value) -> String {
+    let is_missing = |word: &&Value| !other.as_array().is_some_and(|all| all.contains(word));
+    let text = match value {
+        Value::Null => String::new(),
+        Value::Array(words) => {
+            let words = words.iter().filter(is_missing).filter_map(Value::as_str);
+            words.collect::<Vec<_>>().join(", ")
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.is_empty() {
+        "nothing".to_owned()
+    } else {
+        bounded(&text, CHARACTERS_TOLD).into_owned()
+    }
+}
