@@ -117,7 +117,7 @@ impl Cargo {
         printed
     }
 
-    /// What was printed, without ports, paths, dates and causes.
+    /// What was printed, without ports, paths, dates, times and causes.
     pub fn redacted(&self, printed: &Printed) -> String {
         let real = self.home.path().canonicalize().unwrap();
         let text = printed.text().replace(&*real.to_string_lossy(), "HOME");
@@ -145,8 +145,11 @@ fn redact_line(line: &str) -> String {
     for piece in pieces {
         plain.extend([ADDRESS, "PORT", piece.trim_start_matches(|c: char| c.is_ascii_digit())]);
     }
-    match plain.find(" since 20") {
-        Some(at) => format!("{} since DATE: CAUSE", &plain[..at]),
+    if let Some(at) = plain.find(" since 20") {
+        return format!("{} since DATE: CAUSE", &plain[..at]);
+    }
+    match plain.find(" target(s) in ") {
+        Some(at) => format!("{} target(s) in TIME", &plain[..at]),
         None => plain,
     }
 }
