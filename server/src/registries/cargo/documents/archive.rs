@@ -44,7 +44,7 @@ pub struct Inside {
 /// Blocks; `packed` are the bytes of the crate `name-version`, `length` of them. An error says why it
 /// can not be read.
 pub fn open(packed: impl Read, length: u64, root: &str) -> Result<Contents, String> {
-    let unpacked = length.saturating_mul(RATIO).max(UNPACKED_FLOOR).min(UNPACKED);
+    let unpacked = length.saturating_mul(RATIO).clamp(UNPACKED_FLOOR, UNPACKED);
     let bounded =
         Bounded { inner: GzDecoder::new(packed), left: unpacked, end: Instant::now() + TIME };
     let mut archive = Archive::new(bounded);
@@ -144,7 +144,7 @@ impl Contents {
         self.package()?.get(field)?.as_str().map(str::trim).filter(|text| !text.is_empty())
     }
 
-    /// What an index line says of the same, in one form: see [`said`].
+    /// What an index line says of the same, in one form.
     pub fn said(&self) -> Map<String, Value> {
         let text = |field| self.text(field).map_or(Value::Null, Value::from);
         let mut said = Map::new();
@@ -152,36 +152,36 @@ impl Contents {
         said.insert("version".to_owned(), text("version"));
         said.insert("links".to_owned(), text("links"));
         let mut needs = Vec::new();
-        self.add_needs(&self.manifest, "", &mut needs);
+        add_needs(&self.manifest, "", &mut needs);
         let targets = self.manifest.get("target").and_then(toml::Value::as_table);
         for (target, table) in targets.into_iter().flatten() {
             if let Some(table) = table.as_table() {
-                self.add_needs(table, target, &mut needs);
+                add_needs(table, target, &mut needs);
             }
         }
         said.insert("dependencies".to_owned(), needs_value(needs));
         said
     }
+}
 
-    fn add_needs(&self, table: &Table, target: &str, needs: &mut Vec<Need>) {
-        for (key, kind) in [
-            ("dependencies", "normal"),
-            ("build-dependencies", "build"),
-            ("build_dependencies", "build"),
-        ] {
-            let listed = table.get(key).and_then(toml::Value::as_table);
-            for (name, value) in listed.into_iter().flatten() {
-                let field = |field: &str| value.get(field);
-                let package = field("package").and_then(toml::Value::as_str).unwrap_or(name);
-                let wanted = value.as_str().or_else(|| field("version")?.as_str());
-                needs.push(Need {
-                    package: package.to_owned(),
-                    requirement: requirement(wanted.unwrap_or("*")),
-                    kind: kind.to_owned(),
-                    optional: field("optional") == Some(&toml::Value::Boolean(true)),
-                    target: target.to_owned(),
-                });
-            }
+fn add_needs(table: &Table, target: &str, needs: &mut Vec<Need>) {
+    for (key, kind) in [
+        ("dependencies", "normal"),
+        ("build-dependencies", "build"),
+        ("build_dependencies", "build"),
+    ] {
+        let listed = table.get(key).and_then(toml::Value::as_table);
+        for (name, value) in listed.into_iter().flatten() {
+            let field = |field: &str| value.get(field);
+            let package = field("package").and_then(toml::Value::as_str).unwrap_or(name);
+            let wanted = value.as_str().or_else(|| field("version")?.as_str());
+            needs.push(Need {
+                package: package.to_owned(),
+                requirement: requirement(wanted.unwrap_or("*")),
+                kind: kind.to_owned(),
+                optional: field("optional") == Some(&toml::Value::Boolean(true)),
+                target: target.to_owned(),
+            });
         }
     }
 }
