@@ -1,4 +1,7 @@
 //! cargo's registry: what its default source is replaced with, else the index that cargo itself uses.
+//!
+//! As cargo reads it: the nearer file wins, setting by setting; a source comes before a registry of the
+//! same name; the index of a registry may be given by a variable, and nothing of a source may.
 
 use std::path::{Path, PathBuf};
 
@@ -23,10 +26,10 @@ pub(super) fn discover(machine: &Machine, discovery: &mut Discovery) {
     }
     let Some(file) = replaced_by else { return default(machine, discovery) };
     let from = format!("source replacement in {file}");
-    let Some(index) = registry_of(&files, &source) else {
+    let Some(index) = registry_of(machine, &files, &source) else {
         return discovery.missing(Format::Cargo, format!("{from} leads to no registry"));
     };
-    match sparse(index) {
+    match sparse(&index) {
         // What it replaces is known all the same: by an earlier start, else as cargo knows it.
         Some(given) if machine.is_garth(&given.url) => match machine.recalled(Format::Cargo) {
             Some(upstream) => {
@@ -35,7 +38,15 @@ pub(super) fn discover(machine: &Machine, discovery: &mut Discovery) {
             }
             None => default(machine, discovery),
         },
-        Some(given) => discovery.found(Format::Cargo, given.url, from),
+        Some(given) => {
+            if given.had_credentials {
+                discovery.notes.push(format!(
+                    "cargo's registry, by {from}, has credentials in its URL. They were not taken over: \
+                     set username and password of the registry."
+                ));
+            }
+            discovery.found(Format::Cargo, given.url, from);
+        }
         None => discovery.missing(Format::Cargo, format!("{from} leads to no sparse registry")),
     }
 }
@@ -53,11 +64,22 @@ fn sparse(index: &str) -> Option<super::GivenUrl> {
     given_url(index.strip_prefix("sparse+")?)
 }
 
-fn registry_of<'a>(files: &'a [(PathBuf, toml::Table)], source: &str) -> Option<&'a str> {
+fn registry_of(
+    machine: &Machine,
+    files: &[(PathBuf, toml::Table)],
+    source: &str,
+) -> Option<String> {
     if let Some((_, registry)) = setting(files, source, "registry") {
-        return Some(registry);
+        return Some(registry.to_owned());
     }
-    files.iter().find_map(|(_, table)| table.get("registries")?.get(source)?.get("index")?.as_str())
+    let variable = source.replace('-', "_").to_ascii_uppercase();
+    if let Some(index) = machine.env.get(&format!("CARGO_REGISTRIES_{variable}_INDEX")) {
+        return Some(index.to_owned());
+    }
+    let mut tables = files.iter().map(|(_, table)| table);
+    tables.find_map(|table| {
+        Some(table.get("registries")?.get(source)?.get("index")?.as_str()?.to_owned())
+    })
 }
 
 /// The nearest file's word on a source.

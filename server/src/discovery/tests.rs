@@ -177,6 +177,55 @@ fn cargo_follows_source_replacement_and_the_nearest_file_wins() {
 }
 
 #[test]
+fn cargo_takes_the_index_of_a_registry_from_a_variable_and_no_source() {
+    let mut computer = Computer::new();
+    computer.variable("CARGO_HOME", &computer.home().join("elsewhere").display().to_string());
+    computer
+        .variable("CARGO_REGISTRIES_MY_MIRROR_INDEX", "sparse+https://u:hush@by-variable.example/");
+    // cargo does not heed it.
+    computer.variable("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "other");
+    computer.file("home/elsewhere/config.toml", "source.crates-io.replace-with = 'my-mirror'");
+    // The older name of the file comes first.
+    computer.file(
+        "project/.cargo/config.toml",
+        "[registries.my-mirror]\nindex = 'sparse+https://unread.example/'",
+    );
+    computer.file(
+        "project/.cargo/config",
+        "[registries.my-mirror]\nindex = 'sparse+https://by-file.example/'",
+    );
+    let said = computer.said(Format::Cargo);
+    insta::assert_snapshot!(said, @r"
+    cargo: https://by-variable.example/ (source replacement in ~/elsewhere/config.toml)
+    note: cargo's registry, by source replacement in ~/elsewhere/config.toml, has credentials in its URL. They were not taken over: set username and password of the registry.
+    ");
+    computer.variables.retain(|(name, _)| !name.contains("REGISTRIES"));
+    let said = computer.said(Format::Cargo);
+    insta::assert_snapshot!(said, @"cargo: https://by-file.example/ (source replacement in ~/elsewhere/config.toml)");
+}
+
+#[test]
+fn cargo_that_is_set_to_garth_leads_to_what_was_found_before_else_to_its_own_default() {
+    let computer = Computer::new();
+    computer.file(
+        "home/.cargo/config.toml",
+        "[source.crates-io]\nreplace-with = 'garth'\n[registries.garth]\nindex = 'sparse+http://127.0.0.1:8642/cargo/'",
+    );
+    let mut machine = computer.machine();
+    let found = |machine: &Machine| {
+        let found = discover(machine).found.into_iter().find(|found| found.format == Format::Cargo);
+        found.unwrap().upstream
+    };
+    assert_eq!(
+        Some(found(&machine).as_str()),
+        tame_index::CRATES_IO_HTTP_INDEX.strip_prefix("sparse+")
+    );
+    let upstream = Url::parse("https://crates.example/").unwrap();
+    machine.remembered.upstreams.push((Format::Cargo, upstream.clone()));
+    assert_eq!(found(&machine), upstream);
+}
+
+#[test]
 fn cargo_without_replacement_has_the_index_that_cargo_itself_uses() {
     let computer = Computer::new();
     computer.command("cargo", "");
