@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::facts::Remembered;
 use crate::gate::{Asking, Gate};
 use crate::pull::PullError;
-use crate::registries::{Registry, npm};
+use crate::registries::{Registry, cargo, npm};
 
 /// Closures and long lists that are worked on at once; each fetches many documents.
 const AT_ONCE: usize = 2;
@@ -281,6 +281,7 @@ impl Closures {
         let place = self.place().await?;
         match ecosystem {
             Ecosystem::Npm => npm::closure::closure(chosen, question, self.limits, place).await,
+            Ecosystem::Cargo => cargo::closure::closure(chosen, question, self.limits, place).await,
             other => Err(ClosureError::NotServed(other)),
         }
     }

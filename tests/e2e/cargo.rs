@@ -2,6 +2,7 @@
 //! upstream.
 
 mod clients;
+mod closures;
 mod downloads;
 mod facts;
 mod index;

@@ -75,11 +75,7 @@ pub async fn index(
         with_reasons: false,
         base: Arc::clone(&registry.name),
     };
-    let lines = Lines {
-        registry: Arc::clone(&registry.name),
-        asking: asking.clone(),
-        insides: Arc::clone(&registry.garden.crate_insides),
-    };
+    let lines = Lines::of(registry, asking.clone());
     let make = move |bindery: Bindery, content: &_, gate: &Gate, rules: &RuleSet| {
         lines.bind(bindery, content, gate, rules)
     };
@@ -110,13 +106,18 @@ pub async fn index(
 }
 
 /// What is shown of an index file to one asker.
-struct Lines {
+pub(super) struct Lines {
     registry: Arc<str>,
     asking: Asking,
     insides: Arc<Insides>,
 }
 
 impl Lines {
+    pub(super) fn of(registry: &Registry, asking: Asking) -> Self {
+        let insides = Arc::clone(&registry.garden.crate_insides);
+        Self { registry: Arc::clone(&registry.name), asking, insides }
+    }
+
     fn bind(
         &self,
         bindery: Bindery,
@@ -142,7 +143,13 @@ impl Lines {
         bindery.bind(&screened, None, &IndexText::new(&content.parsed, shown))
     }
 
-    fn screen(&self, content: &Content<IndexFile>, gate: &Gate, rules: &RuleSet) -> Screened {
+    /// Each version of the index, decided.
+    pub(super) fn screen(
+        &self,
+        content: &Content<IndexFile>,
+        gate: &Gate,
+        rules: &RuleSet,
+    ) -> Screened {
         let index = &content.parsed;
         let complete = |entry: &Entry| self.insides.complete(&entry.stated, &entry.digests);
         let completed: Option<Vec<Stated>> =

@@ -13,6 +13,7 @@
 //! only not to be had ends the builds that need it, with the reason, which cargo prints. What is
 //! downloaded is decided at the download.
 
+pub mod closure;
 pub mod documents;
 mod handlers;
 pub mod names;

@@ -49,6 +49,14 @@ impl Sections for IndexText<'_> {
     }
 }
 
+impl IndexFile {
+    /// The line of a version, without its end. Blocking.
+    pub fn line(&self, version: &Version) -> Result<Option<Bytes>, PullError> {
+        let entry = self.entry(version);
+        entry.map(|entry| self.original.read(entry.part, entry.line.clone())).transpose()
+    }
+}
+
 /// A file of these versions alone.
 pub fn retained(file: &IndexFile, versions: &HashSet<Version>) -> Result<Bytes, PullError> {
     let original = file.original.hold()?;

@@ -1,0 +1,123 @@
+//! What a crate needs: as the real cargo locks it, and allowed as one.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use support::cargo::Cargo;
+use support::crates::{Crate, CrateVersion};
+use support::server::TestServer;
+use support::upstream::ScriptedUpstream;
+
+use super::{person, setup, upstream};
+
+/// `app` with optional crates, crates for other platforms, two ranges of one crate, and two dependents
+/// that do not want the same.
+async fn forest() -> ScriptedUpstream {
+    let up = upstream().await;
+    let features = json!({ "default": ["std"], "std": ["dep:extra", "extra?/big"] });
+    Crate::new("app")
+        .version("1.0.0", |version| version.needs("gone", "1"))
+        .version("1.4.0", |version| {
+            let version = version.needs("base", "1").needs("narrow", "1").needs("wide", "0.3");
+            let version = version.needs_on("cfg(windows)", "elsewhere", "1");
+            let version = version.may_use("extra", "1").may_use("unused", "1");
+            version.field("v", 2.into()).field("features2", features)
+        })
+        .version("1.5.0", CrateVersion::yanked)
+        .publish(&up);
+    Crate::new("base")
+        .version("1.0.0", |version| version)
+        .version("1.1.0", |version| version.needs("too-new", "1"))
+        .publish(&up);
+    Crate::new("narrow")
+        .version("1.0.0", |version| version.needs("base", "=1.0.0").needs("wide", "0.4"))
+        .publish(&up);
+    Crate::plain("wide", &["0.3.1", "0.3.2", "0.4.0"]).publish(&up);
+    Crate::new("extra")
+        .version("1.2.0", |version| {
+            version.may_use("deep", "1").field("features", json!({ "big": ["deep"] }))
+        })
+        .publish(&up);
+    for name in ["elsewhere", "unused", "deep", "too-new"] {
+        Crate::plain(name, &["1.0.0", "1.2.0", "2.0.0"]).publish(&up);
+    }
+    up
+}
+
+/// `name@version` of every crate of the lockfile.
+fn locked(person: &Cargo) -> BTreeSet<String> {
+    let lockfile: toml::Table = person.read("Cargo.lock").unwrap().parse().unwrap();
+    let packages = lockfile["package"].as_array().unwrap();
+    let fetched = packages.iter().filter(|package| package.get("source").is_some());
+    let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap().to_owned();
+    fetched.map(|one| format!("{}@{}", text(one, "name"), text(one, "version"))).collect()
+}
+
+fn closure(garth: &TestServer, package: &str) -> Value {
+    let command = ["allow", package, "--with-dependencies", "--dry-run", "--json"];
+    let output = garth.garth(&command);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let said: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{errors}"));
+    said["closures"][0].clone()
+}
+
+fn members(closure: &Value) -> BTreeSet<String> {
+    let versions = closure["versions"].as_array().unwrap().iter();
+    let text = |member: &Value, key: &str| member[key].as_str().unwrap().to_owned();
+    let name = |member: &Value| text(member, "package").replacen("cargo:", "", 1);
+    versions.map(|member| format!("{}@{}", name(member), text(member, "version"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_allow_with_dependencies_cargo_fetches() {
+    let up = forest().await;
+    let direct = Cargo::replaced_by(up.url().as_str());
+    direct.depend("app = \"1\"");
+    direct.must(&["fetch"]);
+
+    let garth = setup(&up).start();
+    let person = person(&garth);
+    person.depend("app = \"1\"");
+    person.must_fail(&["fetch"]);
+    assert_eq!(members(&closure(&garth, "cargo:app@^1")), locked(&direct));
+    assert_eq!(members(&closure(&garth, "cargo:app")), locked(&direct));
+
+    let told = garth.run(&["allow", "cargo:app@^1", "--with-dependencies", "--reason", "ADR-14"]);
+    assert!(told.contains("as cargo would install it"), "{told}");
+    person.forget();
+    person.depend("app = \"1\"");
+    person.must(&["fetch"]);
+    assert_eq!(person.read("Cargo.lock"), direct.read("Cargo.lock"));
+    assert_eq!(garth.get("/cargo/api/v1/crates/unused/1.2.0/download").await.status, 403);
+    let again = garth.run(&["allow", "cargo:app@^1", "--with-dependencies"]);
+    assert!(again.contains("allowed already"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_the_way_is_told() {
+    let up = forest().await;
+    let garth = setup(&up).start();
+    // Another version does.
+    garth.run(&["deny", "cargo:wide@0.3.2", "--reason", "it leaks", "--name", "no-leaks"]);
+    let all = closure(&garth, "cargo:app@^1");
+    assert!(members(&all).contains("wide@0.3.1"), "{all:#}");
+    let passed =
+        all["versions"].as_array().unwrap().iter().find(|one| !one["instead_of"].is_null());
+    assert_eq!(passed.unwrap()["instead_of"]["version"], "0.3.2");
+    // Nothing else does, and what is needed is unknown.
+    let refused = garth.garth(&["allow", "cargo:app@=1.0.0", "--with-dependencies"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", String::from_utf8_lossy(&refused.stderr));
+    let told = String::from_utf8(refused.stdout).unwrap();
+    assert!(told.contains("not to be had: gone ^1, for cargo:app@1.0.0"), "{told}");
+    for (package, why) in [
+        ("cargo:nothing", "unknown"),
+        ("cargo:app@1.5.0", "not yanked"),
+        ("cargo:app@^9", "has no version"),
+    ] {
+        let refused = garth.garth(&["allow", package, "--with-dependencies"]);
+        assert_eq!(refused.status.code(), Some(2), "{package}");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains(why), "{package}: {told}");
+    }
+}
