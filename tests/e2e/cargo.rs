@@ -1,6 +1,7 @@
 //! Crates, from outside: the real cargo and raw requests, against the real binary and a scripted
 //! upstream.
 
+mod advisories;
 mod clients;
 mod closures;
 mod downloads;
