@@ -1,5 +1,7 @@
 //! `garth setup`, judged by the real clients: what each takes for its registry, and what it installs.
 
+mod cargo;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;

@@ -98,9 +98,15 @@ impl Cargo {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Printed {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    /// cargo, ready to run in the project.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         self.furnish(&mut command);
-        command.args(arguments).current_dir(self.project()).output().unwrap().into()
+        command.args(arguments).current_dir(self.project());
+        command
     }
 
     /// Runs cargo, which has to succeed.

@@ -339,18 +339,25 @@ pub enum Silent {
     Unclear(String),
 }
 
-/// Whether a registry of garth answers at `registry`. No token is sent.
-pub async fn answers(registry: &Url) -> Result<(), Silent> {
+/// What a registry wants of whoever asks it something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    Nothing,
+    Token,
+}
+
+/// Whether a registry of garth answers at `registry`: it has `known` below it. No token is sent.
+pub async fn answers(registry: &Url, known: &str) -> Result<Needs, Silent> {
     let failed = |error: &reqwest::Error| {
         let cause = root_cause(error);
         Silent::Unclear(format!("{registry} does not answer: {cause}. Is the server running?"))
     };
     let http = connections(registry).build().map_err(|error| failed(&error))?;
-    let ping = registry.join("-/ping").unwrap_or_else(|_| registry.clone());
+    let ping = registry.join(known).unwrap_or_else(|_| registry.clone());
     match http.get(ping).send().await.map_err(|error| failed(&error))?.status() {
-        status if status.is_success() => Ok(()),
+        status if status.is_success() => Ok(Needs::Nothing),
         // It is there, and wants to know who asks.
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(()),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(Needs::Token),
         StatusCode::NOT_FOUND => Err(Silent::NoRegistry(format!(
             "there is no registry at {registry}: is this the name that it has in garth.toml?"
         ))),

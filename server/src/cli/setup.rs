@@ -1,4 +1,4 @@
-//! `garth setup`: points npm, pnpm, yarn or bun at garth, and takes it back.
+//! `garth setup`: points npm, pnpm, yarn, bun or cargo at garth, and takes it back.
 //!
 //! [`address`] finds the registry, a module a client says which files it reads, a module a notation which
 //! lines change, [`plan`] puts both together, and [`report`] tells it. Without `--write` nothing is written;
@@ -10,6 +10,8 @@
 mod address;
 mod bun;
 mod bunfig;
+mod cargo;
+mod cargo_toml;
 mod edits;
 mod files;
 mod machine;
@@ -33,9 +35,10 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Exit;
-use super::client::{Silent, answers};
+use super::client::{Needs, Silent, answers};
 use super::talk::{print, print_json};
-use crate::config::EnvSnapshot;
+use crate::config::{EnvSnapshot, Format};
+use address::Address;
 use machine::{Layout, Machine};
 use plan::Plan;
 use report::Report;
@@ -60,12 +63,18 @@ pub struct Setup {
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     #[allow(clippy::option_option, reason = "given, and given with a value")]
     project: Option<Option<PathBuf>>,
-    /// The registry, as garth.toml calls it [default: the one of format npm]
+    /// The registry, as garth.toml calls it [default: the one of the client's format]
     #[arg(long, value_name = "NAME")]
     registry: Option<String>,
     /// The environment variable that will hold a token; the token itself is never written
     #[arg(long, value_name = "NAME")]
     token_env: Option<String>,
+    /// cargo: one more registry, which has crates of your own [default: those without an upstream]
+    #[arg(long, value_name = "NAME")]
+    own: Vec<String>,
+    /// cargo: replace what stands in for its default registry already
+    #[arg(long)]
+    replace: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -84,6 +93,7 @@ pub enum Client {
     Pnpm,
     Yarn,
     Bun,
+    Cargo,
 }
 
 /// What the client's files shall say.
@@ -92,6 +102,23 @@ pub struct Wanted<'a> {
     /// Ends in `/`.
     pub registry: &'a Url,
     pub token_env: Option<&'a str>,
+    /// What cargo is told of; no other client is.
+    pub sources: &'a [Source],
+    /// What stands in another's place already may be replaced.
+    pub may_replace: bool,
+}
+
+/// A registry, as cargo's configuration has it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What cargo calls it.
+    pub name: String,
+    /// Ends in `/`.
+    pub index: Url,
+    /// It stands in for cargo's default registry.
+    pub replaces: bool,
+    /// It serves nobody without a token.
+    pub asks_for_token: bool,
 }
 
 /// A registry that a file names, and the line, from 1.
@@ -111,12 +138,21 @@ pub struct Unreadable {
 }
 
 impl Client {
+    /// What a registry speaks to it.
+    fn format(self) -> Format {
+        match self {
+            Self::Npm | Self::Pnpm | Self::Yarn | Self::Bun => Format::Npm,
+            Self::Cargo => Format::Cargo,
+        }
+    }
+
     fn layout(self, machine: &Machine) -> Layout {
         match self {
             Self::Npm => npm::layout(machine),
             Self::Pnpm => pnpm::layout(machine),
             Self::Yarn => yarn::layout(machine),
             Self::Bun => bun::layout(machine),
+            Self::Cargo => cargo::layout(machine),
         }
     }
 }
@@ -128,6 +164,7 @@ impl fmt::Display for Client {
             Self::Pnpm => "pnpm",
             Self::Yarn => "yarn",
             Self::Bun => "bun",
+            Self::Cargo => "cargo",
         })
     }
 }
@@ -139,8 +176,12 @@ impl Wanted<'_> {
     }
 }
 
+/// What cargo has in front of the address of an index that it reads over HTTP.
+const SPARSE: &str = "sparse+";
+
 /// Whether an address, as somebody wrote it, is that of the registry.
 fn same_address(written: &str, registry: &Url) -> bool {
+    let written = written.strip_prefix(SPARSE).unwrap_or(written);
     written.trim_end_matches('/') == registry.as_str().trim_end_matches('/')
 }
 
@@ -164,20 +205,34 @@ impl Setup {
         let mut machine = Machine { env, home, directory, project: None, is_root, undo: self.undo };
         machine.project = match &self.project {
             None => None,
-            Some(None) => Some(machine.root(self.client.layout(&machine).markers)),
+            Some(None) => Some(self.client.layout(&machine).root),
             Some(Some(given)) => Some(existing(&machine.directory.join(given))?),
         };
         Ok(machine)
     }
 
     fn set_up(&self, machine: &Machine) -> Result<Exit, String> {
-        let registry = address::find(self, &machine.env)?;
+        let Address { registry, mut sources } = address::find(self, &machine.env)?;
         if let Some(name) = &self.token_env {
             address::check_variable(name)?;
         }
         // Asked first: nothing is written of a registry that is not there.
-        let silent = ask(&registry)?;
-        let wanted = Wanted { registry: &registry, token_env: self.token_env.as_deref() };
+        let mut silent = Vec::new();
+        if sources.is_empty() {
+            silent.extend(ask(&registry, "-/ping")?.err());
+        }
+        for source in &mut sources {
+            match ask(&source.index, "config.json")? {
+                Ok(needs) => source.asks_for_token = needs == Needs::Token,
+                Err(why) => silent.push(why),
+            }
+        }
+        let wanted = Wanted {
+            registry: &registry,
+            token_env: self.token_env.as_deref(),
+            sources: &sources,
+            may_replace: self.replace,
+        };
         let layout = self.client.layout(machine);
         let plan = Plan::make(self.client, machine, &layout, &wanted)?;
         if self.write {
@@ -191,7 +246,7 @@ impl Setup {
             files,
             notes,
         });
-        if let Some(why) = silent.filter(|_| self.write) {
+        for why in silent.iter().filter(|_| self.write) {
             eprintln!("garth: warning: {why}");
         }
         Ok(Exit::Done)
@@ -217,13 +272,13 @@ fn existing(directory: &Path) -> Result<PathBuf, String> {
     Err(format!("{} is no directory: give that of the project", directory.display()))
 }
 
-/// Why it is not known whether there is such a registry, or an error where there is none.
-fn ask(registry: &Url) -> Result<Option<String>, String> {
+/// What a registry needs, or why it is not known whether there is one; an error where there is none.
+fn ask(registry: &Url, known: &str) -> Result<Result<Needs, String>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot ask {registry}: {error}"))?;
-    match runtime.block_on(answers(registry)) {
-        Ok(()) => Ok(None),
-        Err(Silent::Unclear(why)) => Ok(Some(why)),
+    match runtime.block_on(answers(registry, known)) {
+        Ok(needs) => Ok(Ok(needs)),
+        Err(Silent::Unclear(why)) => Ok(Err(why)),
         Err(Silent::NoRegistry(why)) => Err(why),
     }
 }

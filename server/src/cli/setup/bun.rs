@@ -2,12 +2,12 @@
 //! them; a variable wins over all. The person's lies in `$XDG_CONFIG_HOME` where that is set, and then the
 //! one in the home is not read at all.
 
-use super::machine::{Layout, Machine, Notation, Sets, Target};
+use super::machine::{Layout, Machine, Notation, PACKAGE_JSON, Sets, Target};
 
 const LOCKFILES: &[&str] = &["bun.lock", "bun.lockb"];
 
 pub fn layout(machine: &Machine) -> Layout {
-    let root = machine.root(LOCKFILES);
+    let root = machine.root(LOCKFILES, PACKAGE_JSON);
     let of_project = root.join("bunfig.toml");
     let (path, rivals) = if machine.project.is_some() {
         (of_project, Vec::new())
@@ -20,7 +20,7 @@ pub fn layout(machine: &Machine) -> Layout {
         rivals,
         rival_variables: &["npm_config_registry", "BUN_CONFIG_REGISTRY"],
         lockfiles: vec![root.join("bun.lock")],
-        markers: LOCKFILES,
+        root,
         notes: Vec::new(),
     }
 }

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::edits::Edit;
 use super::npmrc::Dialect;
-use super::{Named, Unreadable, Wanted, bunfig, npmrc, pnpm, yarnrc, yarnrc_yml};
+use super::{Named, Unreadable, Wanted, bunfig, cargo_toml, npmrc, pnpm, yarnrc, yarnrc_yml};
 use crate::config::EnvSnapshot;
+
+/// By which the project of npm, pnpm, yarn or bun is known.
+pub const PACKAGE_JSON: &str = "package.json";
 
 pub struct Machine {
     pub env: EnvSnapshot,
@@ -29,8 +32,8 @@ pub struct Layout {
     pub rival_variables: &'static [&'static str],
     /// Of the project here.
     pub lockfiles: Vec<PathBuf>,
-    /// The files by which the root of a project is known.
-    pub markers: &'static [&'static str],
+    /// Of the project that is meant, else of the one here.
+    pub root: PathBuf,
     /// What else a person should know.
     pub notes: Vec<String>,
 }
@@ -62,6 +65,8 @@ pub enum Notation {
     Bunfig,
     /// config.yaml and pnpm-workspace.yaml. Read only.
     PnpmYaml,
+    /// cargo's own config.toml.
+    CargoToml,
 }
 
 impl Sets {
@@ -97,8 +102,8 @@ impl Machine {
     }
 
     /// The project that is meant, else the one here: the nearest directory with one of these files, else
-    /// the nearest with a package.json, else this one.
-    pub fn root(&self, markers: &[&str]) -> PathBuf {
+    /// the nearest with a manifest, else this one.
+    pub fn root(&self, markers: &[&str], manifest: &str) -> PathBuf {
         if let Some(project) = &self.project {
             return project.clone();
         }
@@ -106,7 +111,7 @@ impl Machine {
             let mut upward = self.directory.ancestors();
             upward.find(|path| names.iter().any(|name| path.join(name).is_file()))
         };
-        let found = has(markers).or_else(|| has(&["package.json"]));
+        let found = has(markers).or_else(|| has(&[manifest]));
         found.unwrap_or(&self.directory).to_path_buf()
     }
 
@@ -151,6 +156,7 @@ impl Notation {
             Self::Yarnrc => yarnrc::set_registry(text, wanted),
             Self::YarnrcYml => yarnrc_yml::set(text, wanted),
             Self::Bunfig => bunfig::set(text, wanted),
+            Self::CargoToml => cargo_toml::set(text, wanted),
             Self::PnpmYaml => Ok(Vec::new()),
         }
     }
@@ -163,6 +169,7 @@ impl Notation {
             Self::YarnrcYml => yarnrc_yml::registry(text),
             Self::Bunfig => bunfig::registry(text),
             Self::PnpmYaml => pnpm::registry(text),
+            Self::CargoToml => cargo_toml::registry(text),
         }
     }
 
@@ -172,7 +179,7 @@ impl Notation {
             Self::Npmrc => npmrc::scopes(text, wanted),
             Self::YarnrcYml => yarnrc_yml::scopes(text, wanted),
             Self::Bunfig => bunfig::scopes(text, wanted),
-            Self::Yarnrc | Self::PnpmYaml => Vec::new(),
+            Self::Yarnrc | Self::PnpmYaml | Self::CargoToml => Vec::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::files::Snapshot;
 use super::machine::{Layout, Machine, Notation};
 use super::plan::Plan;
-use super::{Client, Wanted, same_address};
+use super::{Client, Wanted, cargo, same_address};
 
 /// A lockfile is read up to here; what is behind it says hardly anything else.
 const MAX_LOCKFILE: u64 = 256 << 20;
@@ -53,8 +53,12 @@ pub fn notes(
         }
     }
     for path in &layout.lockfiles {
-        note_lockfile(client, machine, path, wanted, &mut notes);
+        match client {
+            Client::Cargo => notes.extend(cargo::note_lockfile(machine, path, wanted)),
+            _ => note_lockfile(client, machine, path, wanted, &mut notes),
+        }
     }
+    notes.extend(cargo::note_logins(wanted));
     note_token(client, machine, wanted, &mut notes);
     notes
 }

@@ -1,11 +1,11 @@
 //! What npm reads: the .npmrc of the project, then that of the person; a variable wins over both.
 
-use super::machine::{Layout, Machine, Notation, Sets, Target};
+use super::machine::{Layout, Machine, Notation, PACKAGE_JSON, Sets, Target};
 
 const LOCKFILES: &[&str] = &["package-lock.json", "npm-shrinkwrap.json"];
 
 pub fn layout(machine: &Machine) -> Layout {
-    let root = machine.root(LOCKFILES);
+    let root = machine.root(LOCKFILES, PACKAGE_JSON);
     let of_project = root.join(".npmrc");
     let (path, rivals) = match machine.project {
         Some(_) => (of_project, Vec::new()),
@@ -16,7 +16,7 @@ pub fn layout(machine: &Machine) -> Layout {
         rivals,
         rival_variables: &["npm_config_registry"],
         lockfiles: LOCKFILES.iter().map(|name| root.join(name)).collect(),
-        markers: LOCKFILES,
+        root,
         notes: Vec::new(),
     }
 }

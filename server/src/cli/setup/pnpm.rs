@@ -2,7 +2,7 @@
 //! auth.ini. It takes no variable's value from the .npmrc of a project, so a token stands in the person's.
 
 use super::Named;
-use super::machine::{Layout, Machine, Notation, Sets, Target};
+use super::machine::{Layout, Machine, Notation, PACKAGE_JSON, Sets, Target};
 use super::yaml;
 
 const WORKSPACE: &str = "pnpm-workspace.yaml";
@@ -10,7 +10,7 @@ const LOCKFILE: &str = "pnpm-lock.yaml";
 const MARKERS: &[&str] = &[WORKSPACE, LOCKFILE];
 
 pub fn layout(machine: &Machine) -> Layout {
-    let root = machine.root(MARKERS);
+    let root = machine.root(MARKERS, PACKAGE_JSON);
     let target = |path, sets| Target { path, notation: Notation::Npmrc, sets };
     let mut rivals = vec![(root.join(WORKSPACE), Notation::PnpmYaml)];
     let mut targets = Vec::new();
@@ -29,7 +29,7 @@ pub fn layout(machine: &Machine) -> Layout {
         rivals,
         rival_variables: &["pnpm_config_registry", "npm_config_registry"],
         lockfiles: vec![root.join(LOCKFILE)],
-        markers: MARKERS,
+        root,
         notes: vec!["npm reads this file too".to_owned()],
     }
 }

@@ -10,7 +10,7 @@ use super::*;
 pub fn wanted(token_env: Option<&str>) -> Wanted<'_> {
     static REGISTRY: LazyLock<Url> =
         LazyLock::new(|| Url::parse("http://garth.example/npm/").unwrap());
-    Wanted { registry: &REGISTRY, token_env }
+    Wanted { registry: &REGISTRY, token_env, sources: &[], may_replace: false }
 }
 
 /// What `set` makes of a file: it can be taken back, and a second time changes nothing.

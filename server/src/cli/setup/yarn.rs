@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::files::Snapshot;
-use super::machine::{Layout, Machine, Notation, Sets, Target};
+use super::machine::{Layout, Machine, Notation, PACKAGE_JSON, Sets, Target};
 
 const LOCKFILE: &str = "yarn.lock";
 const MARKERS: &[&str] = &[LOCKFILE];
@@ -21,7 +21,7 @@ enum Generation {
 }
 
 pub fn layout(machine: &Machine) -> Layout {
-    let root = machine.root(MARKERS);
+    let root = machine.root(MARKERS, PACKAGE_JSON);
     let yml = machine.env.get("YARN_RC_FILENAME").unwrap_or(".yarnrc.yml");
     let (directory, npmrc) = match machine.project {
         Some(_) => (&root, root.join(".npmrc")),
@@ -59,7 +59,7 @@ pub fn layout(machine: &Machine) -> Layout {
         rivals,
         rival_variables: &["npm_config_registry", "yarn_registry", "YARN_NPM_REGISTRY_SERVER"],
         lockfiles: vec![root.join(LOCKFILE)],
-        markers: MARKERS,
+        root,
         notes: vec![note.to_owned()],
     }
 }
