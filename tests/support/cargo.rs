@@ -154,6 +154,12 @@ fn redact_line(line: &str) -> String {
     if let Some(at) = plain.find(" since 20") {
         return format!("{} since DATE: CAUSE", &plain[..at]);
     }
+    const REVOKED: &str = " was revoked ";
+    if let Some((head, rest)) = plain.split_once(REVOKED)
+        && let Some((_, rest)) = rest.split_once(". ")
+    {
+        return format!("{head}{REVOKED}DATE. {rest}");
+    }
     match plain.find(" target(s) in ") {
         Some(at) => format!("{} target(s) in TIME", &plain[..at]),
         None => plain,

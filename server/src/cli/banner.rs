@@ -194,6 +194,15 @@ mod tests {
         })
     }
 
+    #[test]
+    fn whoever_serves_crates_reads_what_cargo_has_to_be_told() {
+        let variables = [("GARTH_REGISTRY_CARGO_UPSTREAM", "https://index.example.com")];
+        let told = said(&config(&variables, false), None);
+        let source = "[source.garth]\n  registry = \"sparse+http://127.0.0.1:8642/cargo/\"\n";
+        assert!(told.contains(source), "{told}");
+        assert!(!said(&config(&[], true), None).contains("sparse+"), "npm alone is served");
+    }
+
     fn discovery(npm_found: bool) -> Discovery {
         let found = |format, host: &str, from: &str| {
             let upstream = Url::parse(&format!("https://{host}/")).unwrap();
