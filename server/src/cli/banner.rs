@@ -130,10 +130,9 @@ fn write_registries(text: &mut String, of: &Banner<'_>) -> std::fmt::Result {
 
 /// What cargo reads in its config.toml.
 fn write_cargo(text: &mut String, url: &str, name: &str) -> std::fmt::Result {
-    writeln!(
-        text,
-        "\nPoint cargo at it, in ~/.cargo/config.toml or a project's .cargo/config.toml"
-    )?;
+    writeln!(text, "\nPoint cargo at it (--undo takes it back)")?;
+    writeln!(text, "  garth setup cargo --write")?;
+    writeln!(text, "or by hand, in ~/.cargo/config.toml or a project's .cargo/config.toml")?;
     writeln!(text, "  [source.crates-io]")?;
     writeln!(text, "  replace-with = \"garth\"")?;
     writeln!(text, "  [source.garth]")?;

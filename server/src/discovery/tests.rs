@@ -205,27 +205,6 @@ fn cargo_takes_the_index_of_a_registry_from_a_variable_and_no_source() {
 }
 
 #[test]
-fn cargo_that_is_set_to_garth_leads_to_what_was_found_before_else_to_its_own_default() {
-    let computer = Computer::new();
-    computer.file(
-        "home/.cargo/config.toml",
-        "[source.crates-io]\nreplace-with = 'garth'\n[registries.garth]\nindex = 'sparse+http://127.0.0.1:8642/cargo/'",
-    );
-    let mut machine = computer.machine();
-    let found = |machine: &Machine| {
-        let found = discover(machine).found.into_iter().find(|found| found.format == Format::Cargo);
-        found.unwrap().upstream
-    };
-    assert_eq!(
-        Some(found(&machine).as_str()),
-        tame_index::CRATES_IO_HTTP_INDEX.strip_prefix("sparse+")
-    );
-    let upstream = Url::parse("https://crates.example/").unwrap();
-    machine.remembered.upstreams.push((Format::Cargo, upstream.clone()));
-    assert_eq!(found(&machine), upstream);
-}
-
-#[test]
 fn cargo_without_replacement_has_the_index_that_cargo_itself_uses() {
     let computer = Computer::new();
     computer.command("cargo", "");

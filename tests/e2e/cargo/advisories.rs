@@ -55,7 +55,7 @@ async fn a_version_with_a_hole_is_refused_by_a_rule_and_the_hole_is_one() {
     for id in ["RUSTSEC-2026-0001", "GHSA-aaaa-bbbb-cccc", "CVE-2026-1"] {
         assert!(listed.contains(id), "no {id}: {listed}");
     }
-    assert_eq!(listed.matches("Boxes that open").count(), 1, "it is one hole: {listed}");
+    assert_eq!(listed.trim().lines().count(), 1, "it is one hole: {listed}");
     assert_eq!(garth.get(holed).await.status, 200, "no rule is about it yet");
 
     let rule = "[[rule]]\nname = \"no-known-critical\"\neffect = \"deny\"\npackages = [\"*\"]\n\

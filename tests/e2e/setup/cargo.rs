@@ -95,7 +95,13 @@ async fn a_config_that_was_there_is_afterwards_what_it_was() {
     let (_up, server) = garden("").await;
     let crlf =
         "# mine\r\n[net] # x\r\nretry = 1\r\n\r\n[source.crates-io] # mine, too\r\n# [alias]\r\n";
+    // As a start says it can be done by hand.
+    let by_hand = format!(
+        "[source.crates-io]\nreplace-with = \"garth\"\n[source.garth]\nregistry = \"sparse+{}/cargo/\"\n",
+        server.url
+    );
     for (path, before) in [
+        (CONFIG, by_hand.as_str()),
         (CONFIG, crlf),
         (".cargo/config", "# the old name\nregistries.corp.index = 'sparse+https://corp.example/'"),
         (
@@ -193,10 +199,10 @@ async fn a_token_is_asked_for_where_it_is_needed_and_never_written() {
     fetches_through(&server, &person).await;
     let (credentials, mode) = file(&person, ".cargo/credentials.toml").unwrap();
     assert!(credentials.contains(secret) && mode == 0o600, "{mode:o}");
+    person.must(&["logout", "--registry", "garth"]);
     setup(&server, &person, &["--undo"]);
 
     // Out of a variable.
-    person.must(&["logout", "--registry", "garth"]);
     let told = setup(&server, &person, &["--write", "--token-env", "READ_GARTH"]);
     assert!(told.contains("READ_GARTH is not set here"), "{told}");
     let written = file(&person, CONFIG).unwrap().0;
