@@ -49,6 +49,7 @@ use report::Report;
 /// what it was, whatever else was changed in it meanwhile. The files are your own, in the home directory,
 /// unless you say --project.
 #[allow(clippy::doc_markdown, reason = "shown as it stands in the help text")]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of the command")]
 #[derive(Args, Debug)]
 pub struct Setup {
     #[arg(value_enum)]

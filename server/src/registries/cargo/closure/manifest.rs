@@ -147,16 +147,17 @@ impl<'m> Turned<'m> {
                         self.dependencies.insert(alias);
                     }
                     (None, None) => waiting.push(value),
-                    (None, Some((alias, feature))) => match alias.strip_suffix('?') {
-                        Some(alias) => self.weak.push((alias, feature)),
-                        None => {
-                            self.dependencies.insert(alias);
-                            self.extra.push((alias, feature));
-                            if manifest.features.contains_key(alias) {
-                                waiting.push(alias);
-                            }
+                    (None, Some((alias, feature))) => {
+                        if let Some(alias) = alias.strip_suffix('?') {
+                            self.weak.push((alias, feature));
+                            continue;
                         }
-                    },
+                        self.dependencies.insert(alias);
+                        self.extra.push((alias, feature));
+                        if manifest.features.contains_key(alias) {
+                            waiting.push(alias);
+                        }
+                    }
                 }
             }
         }
