@@ -146,6 +146,7 @@ fn program() -> PathBuf {
 
 fn redact_line(line: &str) -> String {
     const ADDRESS: &str = "127.0.0.1:";
+    const REVOKED: &str = " was revoked ";
     let mut pieces = line.split(ADDRESS);
     let mut plain = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -154,7 +155,6 @@ fn redact_line(line: &str) -> String {
     if let Some(at) = plain.find(" since 20") {
         return format!("{} since DATE: CAUSE", &plain[..at]);
     }
-    const REVOKED: &str = " was revoked ";
     if let Some((head, rest)) = plain.split_once(REVOKED)
         && let Some((_, rest)) = rest.split_once(". ")
     {
