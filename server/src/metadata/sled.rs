@@ -53,6 +53,8 @@ pub struct SledOptions {
     pub cache_bytes: u64,
     /// Free bytes on the disk below which commits are refused; fewer on a disk of less than 4 GiB.
     pub reserve_bytes: u64,
+    /// A log that is larger is cleared of what is gone, as it is written ([`Store::tidy`]).
+    pub tidy_above: u64,
     /// How long to wait for another process to let go of the directory.
     pub patience: Duration,
     /// How long the engine may work at one group before it counts as stuck: sled waits for ever
@@ -68,6 +70,7 @@ impl Default for SledOptions {
         Self {
             cache_bytes: 64 * 1024 * 1024,
             reserve_bytes: 64 * 1024 * 1024,
+            tidy_above: 64 * 1024 * 1024,
             patience: Duration::from_secs(5),
             stalled: Duration::from_mins(1),
             on_fatal: Arc::new(stop_process),
@@ -81,6 +84,7 @@ impl fmt::Debug for SledOptions {
         f.debug_struct("SledOptions")
             .field("cache_bytes", &self.cache_bytes)
             .field("reserve_bytes", &self.reserve_bytes)
+            .field("tidy_above", &self.tidy_above)
             .field("patience", &self.patience)
             .field("stalled", &self.stalled)
             .field("faults", &self.faults)

@@ -31,7 +31,7 @@ async fn main() {
     let data = PathBuf::from(arguments.next().unwrap());
     let round: u64 = arguments.next().unwrap().parse().unwrap();
 
-    let options = SledOptions { reserve_bytes: 8 << 20, ..SledOptions::default() };
+    let options = SledOptions { reserve_bytes: 8 << 20, tidy_above: 0, ..SledOptions::default() };
     let store = Sled::open(&data.join("metadata"), options).unwrap();
     let engine = Arc::new(DiskBlobs::open(&data, DiskOptions::default()).unwrap());
     let options = BlobsOptions { reserve_bytes: 16 << 20, ..BlobsOptions::default() };

@@ -28,6 +28,10 @@ use crate::disk::space::Space;
 const GROUP_BYTES: usize = 256 * 1024;
 const GROUP_CHANGES: usize = 1024;
 
+/// For each so many bytes that are written a page is moved, so that its segment can be used again.
+const TIDIED: usize = 1024;
+const MOST_TIDIED: usize = 200;
+
 // A group stays well below a segment of sled's log, so that the log never reuses a segment whose
 // successor is not durable yet.
 const _: () = assert!(GROUP_BYTES + MAX_BATCH_BYTES <= SEGMENT / 2);
@@ -81,6 +85,7 @@ pub struct Committer {
     space: Space,
     faults: Faults,
     progress: Arc<Progress>,
+    tidy_above: u64,
 }
 
 impl Committer {
@@ -92,7 +97,13 @@ impl Committer {
     ) -> Self {
         let faults = options.faults.clone();
         let space = Space::new(directory.to_owned(), options.reserve_bytes, faults.clone());
-        Self { store, space, faults, progress: Arc::clone(progress) }
+        Self {
+            store,
+            space,
+            faults,
+            progress: Arc::clone(progress),
+            tidy_above: options.tidy_above,
+        }
     }
 
     /// The thread ends when the last sender of `waiting` is gone.
@@ -156,6 +167,7 @@ impl Committer {
         let committed = results.iter().filter(|result| result.is_ok()).count();
         if committed > 0 {
             self.apply(store, changes)?;
+            self.tidy(store, bytes)?;
             self.make_durable(store)?;
             self.progress.commits.fetch_add(committed as u64, Ordering::Relaxed);
         }
@@ -167,6 +179,14 @@ impl Committer {
         self.faults.check(Operation::Apply).map_err(|error| broken("taking up a group", &error))?;
         let _no_scan = store.applying.write();
         store.db.apply_batch(changes).map_err(|error| broken("taking up a group", &error))
+    }
+
+    fn tidy(&self, store: &Store, bytes: usize) -> Result<(), Broken> {
+        let failed = |error: &dyn std::error::Error| broken("clearing up the log", error);
+        if store.log.metadata().map_err(|error| failed(&error))?.len() <= self.tidy_above {
+            return Ok(());
+        }
+        store.tidy((bytes / TIDIED).clamp(1, MOST_TIDIED)).map_err(|error| failed(&error))
     }
 
     fn make_durable(&self, store: &Store) -> Result<(), Broken> {

@@ -491,3 +491,37 @@ async fn last_batch_is_not_begun_where_a_part_fails_or_it_is_too_large() {
     commit_in_parts(&store, many(3000), put("last", "1")).await.unwrap();
     assert_eq!(store.scan(b"many/", None, usize::MAX).await.unwrap().len(), 3000);
 }
+
+/// What comes and goes lies in the log between what stays: without [`Store::tidy`] hardly any of it is
+/// written again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_makes_room_though_something_between_stays() {
+    let watched = Watched::new();
+    let options = || SledOptions { tidy_above: 0, ..watched.options() };
+    let store = Sled::open(&watched.path(), options()).unwrap();
+    let waiting = |n: u64| format!("waiting/{n:08}").into_bytes();
+    let mut written = 0;
+    for n in 0..400u64 {
+        let mut batch = Batch::default();
+        for at in n * 100..(n + 1) * 100 {
+            batch = batch.put(waiting(at), vec![b'x'; 600]);
+            if let Some(gone) = at.checked_sub(100) {
+                batch = batch.remove(waiting(gone));
+            }
+        }
+        for at in 0..20 {
+            let stays = (n * 20 + at).wrapping_mul(2_654_435_761) % 100_000;
+            batch = batch.put(format!("stays/{stays:06}").into_bytes(), vec![b'y'; 60]);
+        }
+        written += batch.bytes() as u64;
+        store.commit(batch).await.unwrap();
+    }
+    let there = store.size().await.unwrap();
+    assert!(there < written / 2, "{there} bytes for {written} that were written");
+    let kept = store.scan(b"", None, 20_000).await.unwrap();
+    assert_eq!(kept.iter().filter(|entry| entry.key.starts_with(b"waiting/")).count(), 100);
+    store.close().await;
+    let again = watched.open();
+    assert_eq!(again.scan(b"", None, 20_000).await.unwrap(), kept);
+    assert!(watched.fatal.lock().is_empty());
+}
