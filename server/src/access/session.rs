@@ -12,6 +12,8 @@ use url::Url;
 const SESSION: &str = "garth-session";
 /// A login that was begun.
 const BEGUN: &str = "garth-login";
+/// What the login lies in where the public URL begins with https; elsewhere without what is before `garth`.
+pub const SAFE: &str = "__Host-garth-session";
 /// A browser takes such a cookie only with `Secure`, and from no neighbour of this host.
 const HOST: &str = "__Host-";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -141,6 +143,7 @@ mod tests {
         assert!(safe.clear().starts_with("__Host-garth-session=; Path=/; Max-Age=0;"));
         let here = sessions("http://127.0.0.1:8642").set("x", SignedDuration::ZERO);
         assert!(here.starts_with("garth-session=x;") && !here.contains("Secure"), "{here}");
+        assert_eq!(safe.name(SESSION), SAFE);
     }
 
     #[test]

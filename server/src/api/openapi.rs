@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref,
@@ -13,11 +13,16 @@ use utoipa::openapi::{
 };
 
 use super::problem::Problem;
-use super::table::{TOKEN, table};
+use super::table::{SESSION, TOKEN, table};
+use crate::access::session;
 
 const ABOUT: &str = "Everything that the commands of garth do, for programs. Bodies are JSON. What is \
                      not done is answered as `application/problem+json` with a stable `code`. Each \
                      operation says in `x-garth-right` which right a token needs for it.";
+const ABOUT_SESSION: &str = "The login of a browser at a provider, where there is one. What changes something by it \
+                             has to come from a page of this garth (`Origin` or `Sec-Fetch-Site`). A token goes \
+                             before it. Where the public URL of this garth is plain http the cookie is \
+                             `garth-session`.";
 
 /// The groups of endpoints, by the first part of their paths.
 const GROUPS: [(&str, &str); 28] = [
@@ -114,9 +119,11 @@ fn build(base: &str) -> OpenApi {
         .license(Some(licence.build()));
     let mut http = Http::new(HttpAuthScheme::Bearer);
     http.description = Some("A token of this garth, as `garth token create` makes one.".to_owned());
+    let cookie = ApiKeyValue::with_description(session::SAFE, ABOUT_SESSION);
     let components = ComponentsBuilder::new()
         .schemas_from_iter(schemas)
-        .security_scheme(TOKEN, SecurityScheme::Http(http));
+        .security_scheme(TOKEN, SecurityScheme::Http(http))
+        .security_scheme(SESSION, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     let tags =
         GROUPS.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build());
     OpenApiBuilder::new()

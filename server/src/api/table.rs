@@ -25,7 +25,7 @@ use super::{
 use crate::access::Person;
 use crate::access::rights::{Place, Right};
 
-pub use describe::TOKEN;
+pub use describe::{SESSION, TOKEN};
 pub use mount::mount;
 
 /// Every endpoint, with those of one path beside each other, and fixed paths before patterns that

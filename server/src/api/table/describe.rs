@@ -26,6 +26,8 @@ pub const JSON: &str = "application/json";
 pub const PROBLEM: &str = "application/problem+json";
 /// What the document calls the way in which a token is sent.
 pub const TOKEN: &str = "token";
+/// And that in which a browser sends the session that it has.
+pub const SESSION: &str = "session";
 
 /// Made of what the client sent; every endpoint can answer them.
 const ALWAYS: [&str; 8] = [
@@ -287,17 +289,17 @@ impl Endpoint {
             .description(Some(self.note).filter(|note| !note.is_empty()))
             .parameters(Some(self.parameters.clone()))
             .request_body(self.body.clone());
+        if matches!(self.needs, Needs::Nothing | Needs::ReadOrNobody) {
+            operation = operation.security(SecurityRequirement::default());
+        }
+        if self.needs != Needs::Nothing {
+            // Each by itself is enough.
+            operation = operation.security(by(TOKEN)).security(by(SESSION));
+        }
         match self.needs {
-            Needs::Nothing => operation = operation.security(SecurityRequirement::default()),
-            Needs::ReadOrNobody => {
-                extensions = extensions.add("x-garth-anonymous", true);
-                operation = operation.security(SecurityRequirement::default()).security(token());
-            }
-            Needs::Some(_) => {
-                extensions = extensions.add("x-garth-limited", true);
-                operation = operation.security(token());
-            }
-            Needs::Token | Needs::Whole(_) => operation = operation.security(token()),
+            Needs::ReadOrNobody => extensions = extensions.add("x-garth-anonymous", true),
+            Needs::Some(_) => extensions = extensions.add("x-garth-limited", true),
+            Needs::Nothing | Needs::Token | Needs::Whole(_) => {}
         }
         for (status, response) in &self.answers {
             let response = self.shaped(response.clone(), form);
@@ -371,8 +373,8 @@ fn if_none_match() -> Parameter {
         .build()
 }
 
-fn token() -> SecurityRequirement {
-    SecurityRequirement::new(TOKEN, Vec::<String>::new())
+fn by(scheme: &str) -> SecurityRequirement {
+    SecurityRequirement::new(scheme, Vec::<String>::new())
 }
 
 fn problem(codes: &[&Code]) -> Response {
