@@ -6,7 +6,8 @@
 //!    there is no change without its entry: where the entry can not be written, the change is
 //!    refused. [`audited`] refuses batches that forget it.
 //! 2. Within a second the [`sequencer`] moves it to the end of the log: it gets its number, its
-//!    index keys, and its hash in the [`tree`].
+//!    place in a block ([`blocks`]) and its hash in the [`tree`]. With many others it gets into the lists
+//!    of the index ([`indexing`], [`listing`]).
 //! 3. The root of the tree is signed ([`checkpoint`]), kept beside the key and put where the
 //!    administrator wants it ([`anchoring`]). A start over a store with another log is refused
 //!    ([`opening`]), and a copy is held against what was signed ([`verify`]). `garth check` looks
@@ -19,9 +20,12 @@
 
 mod anchoring;
 mod audited;
+mod blocks;
 pub mod checkpoint;
 mod entry;
 mod index;
+mod indexing;
+mod listing;
 pub mod mending;
 mod often;
 mod opening;
@@ -59,6 +63,8 @@ use crate::metadata::records::{self, AuditHead, Prefix, WaitingRecord};
 use crate::metadata::{Metadata, MetadataError};
 use crate::observability::CheckState;
 
+/// So much is looked up at the same time, of what lies in many places.
+const TOGETHER: usize = 16;
 /// How long a reader waits for what was written just before.
 const SETTLE: Duration = Duration::from_secs(2);
 

@@ -158,6 +158,13 @@ async fn jobs_are_shown_and_run_and_what_they_count_is_told() {
     let told = garth.run(&["jobs", "run", "statistics", "--wait"]);
     assert!(told.contains("done at") && told.contains("1 runs, 0 failed"), "{told}");
     assert!(garth.run(&["jobs", "list"]).contains("recorded-use"));
+    let asked = garth.run(&["log", "--action", "job-asked", "--json"]);
+    let asked: Vec<Value> = asked.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(
+        (&asked[0]["subject"], &asked[0]["who"]),
+        (&json!("job statistics"), &json!("admin"))
+    );
     let job = client.api("GET", "/jobs/statistics", None).await.unwrap().json();
     assert_eq!((&job["runs"], &job["last"]["fault"]), (&json!(1), &json!(null)), "{job}");
     assert!(job["next"].is_string(), "{job}");

@@ -4,11 +4,13 @@ use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Api;
 use super::problem::Problem;
 use super::status::Vitals;
 use super::table::{ADMINISTER, Endpoint, READ, get, post};
-use crate::audit::redacted;
+use crate::audit::{Action, Entry, redacted};
 use crate::jobs::{Job, Run, Seen};
+use crate::metadata::{Batch, Metadata, MetadataError};
 
 pub fn endpoints() -> Vec<Endpoint> {
     let named = |endpoint: Endpoint| {
@@ -24,7 +26,9 @@ pub fn endpoints() -> Vec<Endpoint> {
         named(get("show_job", "/jobs/{name}", READ, one, show))
             .answers::<JobView>(200, "When it last ran, what came of it, and when it is due."),
         named(post("run_job", "/jobs/{name}/runs", ADMINISTER, run, run_now))
-            .note("Where it runs already, it runs once more behind that.")
+            .note(
+                "Where it runs already, it runs once more behind that. That somebody asked is in the audit log.",
+            )
             .answers::<JobView>(202, "It was asked to run; `runs` says when that is over."),
     ]
 }
@@ -91,12 +95,21 @@ pub async fn show(
 
 /// 202: some take long, and nobody waits for them here.
 pub async fn run_now(
+    api: web::Data<Api>,
     vitals: web::Data<Vitals>,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let job = find(&vitals, &name)?;
-    job.ask();
+    ask(&job, api.memory.metadata.as_ref(), api.clock.now()).await?;
     Ok(HttpResponse::Accepted().json(JobView::of(&job)))
+}
+
+/// What is done by hand is on record before it is done.
+async fn ask(job: &Job, metadata: &dyn Metadata, now: Timestamp) -> Result<(), MetadataError> {
+    let entry = Entry::new(Action::JobAsked).subject(&format!("job {}", job.name()));
+    metadata.commit(Batch::default().note(entry, now)).await?;
+    job.ask();
+    Ok(())
 }
 
 fn find(vitals: &Vitals, name: &str) -> Result<Job, Problem> {
@@ -105,3 +118,6 @@ fn find(vitals: &Vitals, name: &str) -> Result<Job, Problem> {
         Problem::not_found("no-such-job", format!("there is no job {name:?}"))
     })
 }
+
+#[cfg(test)]
+mod tests;

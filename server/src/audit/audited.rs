@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::metadata::records::{
-    AuditHashes, AuditHead, AuditIndex, AuditRecord, OwnRecord, Record, RoleRecord, RuleRecord,
-    TeamRecord, TokenRecord, UnitRecord, UserRecord, WaitingRecord, WebhookRecord,
+    AuditEntries, AuditHashes, AuditHead, AuditIndex, AuditIndexed, OwnRecord, Record, RoleRecord,
+    RuleRecord, TeamRecord, TokenRecord, UnitRecord, UserRecord, WaitingRecord, WebhookRecord,
 };
 use crate::metadata::{Batch, Entry, Metadata, MetadataError};
 
@@ -29,8 +29,8 @@ pub const TOLD: [&str; 10] = [
     "request/rejected",
 ];
 /// Kinds that the sequencer alone writes.
-pub const LOG: [&str; 4] =
-    [AuditRecord::KIND, AuditIndex::KIND, AuditHashes::KIND, AuditHead::KIND];
+pub const LOG: [&str; 5] =
+    [AuditEntries::KIND, AuditIndex::KIND, AuditIndexed::KIND, AuditHashes::KIND, AuditHead::KIND];
 
 /// Clones are the same store.
 #[derive(Clone, Debug)]

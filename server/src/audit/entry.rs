@@ -11,10 +11,11 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use super::blocks::line_of;
 use super::redact::redacted;
 use crate::access::Person;
 use crate::edge;
-use crate::metadata::records::{AuditRecord, WaitingRecord, encode};
+use crate::metadata::records::{AuditRecord, WaitingRecord};
 use crate::metadata::{Batch, Change};
 use crate::observability::escape::bounded;
 use crate::random;
@@ -28,7 +29,7 @@ const DETAIL: usize = 240;
 /// So much of one entry's packages; the rest is in further entries of the same batch.
 const PACKAGES: usize = 300;
 const PACKAGES_BYTES: usize = 5 * 1024;
-/// An entry as it is stored; longer ones lose the end of their texts.
+/// An entry before it has its number; longer ones lose the end of their texts.
 const BYTES: usize = 14 * 1024;
 /// What is left of a text then.
 const CUT: usize = 60;
@@ -88,6 +89,8 @@ pub enum Action {
     AdvisoriesImported,
     /// An advisory speaks of a version that is held here or in use.
     AdvisoryHit,
+    /// Somebody had a job of the background run at once.
+    JobAsked,
     /// Somebody was refused a version because it is on hold.
     PackageHeld,
     /// It is not on hold any more.
@@ -109,7 +112,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::Admitted,
         Self::Refused,
         Self::RuleMade,
@@ -149,6 +152,7 @@ impl Action {
         Self::SettingsChanged,
         Self::AdvisoriesImported,
         Self::AdvisoryHit,
+        Self::JobAsked,
         Self::PackageHeld,
         Self::PackageReleased,
         Self::WebhookMade,
@@ -203,6 +207,7 @@ impl Action {
             Self::SettingsChanged => "settings-changed",
             Self::AdvisoriesImported => "advisories-imported",
             Self::AdvisoryHit => "advisory-hit",
+            Self::JobAsked => "job-asked",
             Self::PackageHeld => "package-held",
             Self::PackageReleased => "package-released",
             Self::WebhookMade => "webhook-made",
@@ -430,7 +435,7 @@ fn in_parts(packages: Vec<String>) -> Vec<Vec<String>> {
 
 /// Texts that are legal one by one may be too long together.
 fn fitting(mut record: AuditRecord) -> AuditRecord {
-    if encode(&record).len() <= BYTES {
+    if line_of(&record).get().len() <= BYTES {
         return record;
     }
     let texts = record.details.values_mut().chain(&mut record.why).chain(&mut record.subject);

@@ -10,22 +10,25 @@ use std::path::Path;
 use bytes::Bytes;
 use tlog_tiles::tlog::{EMPTY_HASH, Hash, record_hash, stored_hash_index};
 
+use super::blocks::{self, Block, Filling, Line, record_in};
 use super::checkpoint::{Checkpoint, LogKey};
+use super::indexing::index_more;
 use super::opening::read_checkpoint;
-use super::sequencer::leaf;
 use super::tree::{CHUNK, Edge, TreeError, encode_root, read_chunk};
-use super::{index, reading};
-use crate::metadata::records::{self, AuditHead, AuditIndex, AuditRecord, Parts, Prefix};
-use crate::metadata::{Change, Entry, Metadata, MetadataError};
+use crate::metadata::records::{self, AuditHead, Parts};
+use crate::metadata::{Change, Metadata};
 
 /// Kinds of records that are not taken over as they are.
-pub const OF_THE_LOG: [&str; 4] = super::audited::LOG;
+pub const OF_THE_LOG: [&str; 5] = super::audited::LOG;
 
-const PAGE: usize = 512;
+/// Blocks that are read at once.
+const PAGE: usize = 64;
 /// Entries that can not be read and are named; all are counted.
 const NAMED: usize = 100;
 /// Entries after which the tree so far is written.
-const AT_ONCE: u64 = 128;
+const AT_ONCE: u64 = 1024;
+/// So much is put into the index at once, in some ten MB of memory.
+const STRETCHES: u64 = 16;
 
 /// What became of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,10 +67,12 @@ pub async fn mend(
     let by_entries = entries_are_right(old, size, signed.as_ref()).await?;
     let mut making = Making {
         old,
+        new,
         parts: Parts::new(new),
         by_entries,
         chunk: None,
         edge: Edge::default(),
+        filling: Filling::default(),
         written: 0,
         logged: head.as_ref().map(|head| head.logged),
         mended,
@@ -87,20 +92,25 @@ async fn entries_are_right(
     let mut last: Option<Bytes> = None;
     loop {
         // What can not be read is told when it is taken over.
-        let Ok(page) = page(old, last.as_ref()).await else { return Ok(false) };
+        let Ok(page) = blocks::page(old, last.as_ref(), PAGE).await else { return Ok(false) };
         let Some(end) = page.last() else { break };
         last = Some(end.key.clone());
         for entry in &page {
-            let Some(n) = reading::number(&entry.key) else { continue };
-            if size.is_some_and(|size| n >= size) {
+            if blocks::last_in(&entry.key).is_none() {
                 continue;
             }
-            if n != edge.size() || reading::logged(entry).is_err() {
-                return Ok(false);
-            }
-            edge.push(record_hash(leaf(&entry.value)))?;
-            if let Some(signed) = signed.filter(|signed| signed.size == edge.size()) {
-                is_signed = edge.root()? == signed.root;
+            let Ok(block) = Block::read(entry) else { return Ok(false) };
+            for (n, line) in block.into_lines() {
+                if size.is_some_and(|size| n >= size) {
+                    continue;
+                }
+                if n != edge.size() || record_in(n, &line).is_err() {
+                    return Ok(false);
+                }
+                edge.push(record_hash(line.get().as_bytes()))?;
+                if let Some(signed) = signed.filter(|signed| signed.size == edge.size()) {
+                    is_signed = edge.root()? == signed.root;
+                }
             }
         }
         edge.prune();
@@ -108,18 +118,15 @@ async fn entries_are_right(
     Ok(is_signed && size.is_none_or(|size| size == edge.size()))
 }
 
-async fn page(old: &dyn Metadata, last: Option<&Bytes>) -> Result<Vec<Entry>, MetadataError> {
-    let prefix = Prefix::<AuditRecord>::all();
-    old.scan(prefix.as_bytes(), last.map(|key| &**key), PAGE).await
-}
-
 struct Making<'m> {
     old: &'m dyn Metadata,
+    new: &'m dyn Metadata,
     parts: Parts<'m>,
     by_entries: bool,
     /// Stored hashes of the old tree.
     chunk: Option<(u64, Vec<Hash>)>,
     edge: Edge,
+    filling: Filling,
     /// The tree is written up to this size.
     written: u64,
     /// When the last entry got its number.
@@ -137,7 +144,7 @@ impl Making<'_> {
         // Neither an entry nor its hash is left.
         let mut is_cut = false;
         loop {
-            let page = match page(self.old, last.as_ref()).await {
+            let page = match blocks::page(self.old, last.as_ref(), PAGE).await {
                 Ok(page) => page,
                 Err(fault) => {
                     self.mended.unreadable.push(format!("audit/: {fault}"));
@@ -147,15 +154,27 @@ impl Making<'_> {
             let Some(end) = page.last() else { break };
             last = Some(end.key.clone());
             for entry in page {
-                let Some(n) = reading::number(&entry.key) else {
-                    self.drop_entry("audit/: a key is no number");
+                let Some(end) = blocks::last_in(&entry.key) else {
+                    self.drop_entries(1, "audit/: a key is no number");
                     continue;
                 };
-                is_cut = is_cut || !self.fill_until(n.min(size.unwrap_or(n))).await?;
-                if is_cut || n < self.edge.size() || size.is_some_and(|size| n >= size) {
-                    self.mended.dropped += 1;
-                } else {
-                    is_cut = !self.take(n, entry).await?;
+                let block = match Block::read(&entry) {
+                    Ok(block) => block,
+                    Err(fault) => {
+                        let end = end.saturating_add(1).min(size.unwrap_or(u64::MAX));
+                        let lost = end.saturating_sub(self.edge.size()).max(1);
+                        self.drop_entries(lost, &fault.to_string());
+                        is_cut = is_cut || !self.fill_until(end).await?;
+                        continue;
+                    }
+                };
+                for (n, line) in block.into_lines() {
+                    is_cut = is_cut || !self.fill_until(n.min(size.unwrap_or(n))).await?;
+                    if is_cut || n < self.edge.size() || size.is_some_and(|size| n >= size) {
+                        self.mended.dropped += 1;
+                    } else {
+                        is_cut = !self.take(n, line).await?;
+                    }
                 }
             }
             progress(self.edge.size());
@@ -180,25 +199,30 @@ impl Making<'_> {
     }
 
     /// Whether the log goes on behind it.
-    async fn take(&mut self, n: u64, entry: Entry) -> Result<bool, TreeError> {
-        let logged = match reading::logged(&entry) {
-            Ok(logged) => logged,
+    async fn take(&mut self, n: u64, line: Line) -> Result<bool, TreeError> {
+        let record = match record_in(n, &line) {
+            Ok(record) => record,
             Err(fault) => {
-                self.drop_entry(&fault.to_string());
+                self.drop_entries(1, &fault.to_string());
                 return self.fill_until(n + 1).await;
             }
         };
-        let own = record_hash(leaf(&entry.value));
+        let own = record_hash(line.get().as_bytes());
         let leaf = if self.by_entries { None } else { self.stored_leaf(n).await? };
-        self.logged = self.logged.max(logged.record.logged);
-        self.parts.push(Change { key: entry.key, value: Some(entry.value) }).await?;
-        for (kind, value) in index::values(&logged.record) {
-            let key = AuditIndex::key(kind, &value, n);
-            self.parts.push(Change::put_record(&key, &AuditIndex {})).await?;
-        }
+        self.logged = self.logged.max(record.logged);
+        let mut changes = Vec::new();
+        self.filling.push(n, line, &mut changes);
+        self.push_all(changes).await?;
         self.mended.kept += 1;
         self.grow(leaf.unwrap_or(own)).await?;
         Ok(true)
+    }
+
+    async fn push_all(&mut self, changes: Vec<Change>) -> Result<(), TreeError> {
+        for change in changes {
+            self.parts.push(change).await?;
+        }
+        Ok(())
     }
 
     async fn grow(&mut self, leaf: Hash) -> Result<(), TreeError> {
@@ -210,9 +234,9 @@ impl Making<'_> {
     }
 
     async fn write_tree(&mut self) -> Result<(), TreeError> {
-        for (key, hashes) in self.edge.changed(self.written) {
-            self.parts.push(Change::put_record(&key, &hashes)).await?;
-        }
+        let changed = self.edge.changed(self.written).into_iter();
+        let changes = changed.map(|(key, hashes)| Change::put_record(&key, &hashes)).collect();
+        self.push_all(changes).await?;
         self.written = self.edge.size();
         self.edge.prune();
         Ok(())
@@ -235,8 +259,8 @@ impl Making<'_> {
         Ok(self.chunk.as_ref().and_then(|(_, hashes)| hashes.get(at).copied()))
     }
 
-    fn drop_entry(&mut self, why: &str) {
-        self.mended.dropped += 1;
+    fn drop_entries(&mut self, count: u64, why: &str) {
+        self.mended.dropped += count;
         if self.mended.unreadable.len() < NAMED {
             self.mended.unreadable.push(why.to_owned());
         }
@@ -247,6 +271,9 @@ impl Making<'_> {
             return Ok(self.mended);
         }
         self.write_tree().await?;
+        let mut changes = Vec::new();
+        self.filling.finish(&mut changes);
+        self.push_all(changes).await?;
         let size = self.edge.size();
         let root = if size == 0 { EMPTY_HASH } else { self.edge.root()? };
         let next = AuditHead {
@@ -257,6 +284,7 @@ impl Making<'_> {
         };
         self.parts.push(Change::put_record(&AuditHead::key(), &next)).await?;
         self.parts.finish().await?;
+        while index_more(self.new, STRETCHES).await? {}
         Ok(self.mended)
     }
 }

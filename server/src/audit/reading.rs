@@ -1,22 +1,27 @@
 //! What is in the log: from a number onward, and what somebody looks for.
 //!
 //! What is about a package, a person, a subject or of a kind is found by its index; where several of
-//! these are asked for, by what their lists have in common ([`walking`](super::walking)). Time is asked of the entries, which
-//! are in its order. What a page may cost is bounded and it says where to go on, so nobody waits long
+//! these are asked for, by what their lists have in common ([`walking`](super::walking)). The newest entries, which are in no
+//! list yet ([`indexing`](super::indexing)), are looked at one by one. Time is asked of the entries, which are in its order. What a page may cost is bounded and it says where to go on, so nobody waits long
 //! however large the log is.
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Log;
-use super::sequencer::leaf;
+use super::blocks::{self, Block, Line, record_in};
+use super::indexing::indexed;
 use super::walking::{Cost, Numbers, Step};
-use crate::metadata::records::{self, AuditRecord, Key, Prefix, decode};
-use crate::metadata::{Entry, MetadataError};
+use super::{Log, TOGETHER};
+use crate::metadata::MetadataError;
+use crate::metadata::records::{AuditEntries, AuditRecord, show_key};
 
-/// Entries that are read at once, one after the other and each by its number.
+/// Entries that are read one after the other at once.
 const PAGE: usize = 256;
-const TOGETHER: usize = 16;
+/// Blocks that are read at once, of those that a caller wants.
+const BLOCKS: usize = 16;
+/// Entries of most blocks; those that lie so near each other are looked for in one.
+const OF_A_BLOCK: usize = 32;
+const NEAR: u64 = OF_A_BLOCK as u64;
 /// A stretch of the log that is gone through whole, at first, and where little is found.
 const SPAN: u64 = 2048;
 const MAX_SPAN: u64 = 1 << 20;
@@ -63,19 +68,40 @@ pub struct Page {
 }
 
 impl Log {
-    /// At most `limit` entries from the number `from` on, in their order.
+    /// At most `limit` entries from the number `from` on, in their order. Fewer are all that there are.
     pub async fn since(&self, from: u64, limit: usize) -> Result<Vec<Logged>, MetadataError> {
-        let after = from.checked_sub(1).map(AuditRecord::key);
-        let prefix = Prefix::<AuditRecord>::all();
-        let after = after.as_ref().map(Key::as_bytes);
-        let found = self.0.metadata.scan(prefix.as_bytes(), after, limit).await?;
-        found.iter().map(logged).collect()
+        let (mut next, mut entries) = (from, Vec::with_capacity(limit.min(PAGE)));
+        while entries.len() < limit {
+            let count = BLOCKS.min((limit - entries.len()) / OF_A_BLOCK + 1);
+            let blocks = blocks::scan_from(self.0.metadata.as_ref(), next, count).await?;
+            for entry in &blocks {
+                if entries.len() == limit {
+                    break;
+                }
+                let block = Block::read(entry)?;
+                next = block.end().max(next);
+                let wanted = block.into_lines().filter(|(n, _)| *n >= from);
+                for (n, line) in wanted.take(limit - entries.len()) {
+                    entries.push(logged(n, line)?);
+                }
+            }
+            if blocks.len() < count {
+                break;
+            }
+        }
+        Ok(entries)
     }
 
     pub async fn entry(&self, n: u64) -> Result<Option<Logged>, MetadataError> {
-        let key = AuditRecord::key(n).to_bytes();
-        let found = self.0.metadata.get(&key).await?;
-        found.map(|value| logged(&Entry { key, value })).transpose()
+        let Some(block) = self.block_of(n).await? else { return Ok(None) };
+        block.line(n).map(|line| logged(n, line.clone())).transpose()
+    }
+
+    /// The block that has an entry.
+    async fn block_of(&self, n: u64) -> Result<Option<Block>, MetadataError> {
+        let found = blocks::scan_from(self.0.metadata.as_ref(), n, 1).await?;
+        let block = found.first().map(Block::read).transpose()?;
+        Ok(block.filter(|block| block.has(n)))
     }
 
     /// At most `limit` entries, behind the number that the page before ended with.
@@ -103,16 +129,19 @@ impl Log {
         limit: usize,
     ) -> Result<Page, MetadataError> {
         let (floor, end) = self.bounds(filter).await?;
+        let indexed = indexed(self.0.metadata.as_ref()).await?;
         let mut from = after.map_or(0, |after| after.saturating_add(1)).max(floor);
         let mut found = Finding::new(filter, limit);
         let mut span = SPAN;
         while from < end {
-            let to = from.saturating_add(span).min(end);
-            let Some(mut numbers) = Numbers::of(filter, from, to) else {
+            let is_listed = from < indexed;
+            let to = from.saturating_add(span).min(if is_listed { indexed.min(end) } else { end });
+            let numbers = Numbers::of(filter, from, to).filter(|_| is_listed);
+            let Some(mut numbers) = numbers else {
                 let count = usize::try_from(to - from).unwrap_or(PAGE).min(PAGE);
                 let page = self.since(from, count).await?;
                 from = page.last().map_or(end, |last| last.n + 1);
-                found.cost.of_keys(page.len());
+                found.cost.of_run(page.len());
                 if let Some(next) = found.take(page) {
                     return Ok(found.page(next));
                 }
@@ -131,7 +160,7 @@ impl Log {
                     Step::Enough => break false,
                 }
             };
-            found.cost.of_keys(cost.spent());
+            found.cost.add(cost);
             if !is_whole {
                 // There is more in it than was thought.
                 span = SPAN;
@@ -139,8 +168,8 @@ impl Log {
             }
             let is_sparse = cost.spent() < CHEAP_SPAN;
             for part in stretch.rchunks(TOGETHER) {
-                let page = self.entries(part.iter().rev().copied()).await?;
-                found.cost.of_entries(page.len());
+                let page = self.entries(&part.iter().rev().copied().collect::<Vec<_>>()).await?;
+                found.cost.of_some(page.len());
                 if let Some(next) = found.take(page) {
                     return Ok(found.page(next));
                 }
@@ -163,22 +192,25 @@ impl Log {
         let (floor, end) = self.bounds(filter).await?;
         let mut below = after.unwrap_or(u64::MAX).min(end);
         let mut found = Finding::new(filter, limit);
-        let Some(mut numbers) = Numbers::of(filter, floor, below) else {
-            while below > floor {
-                let from = below.saturating_sub(PAGE as u64).max(floor);
-                let count = usize::try_from(below - from).unwrap_or(PAGE);
-                let mut page = self.since(from, count).await?;
-                page.retain(|logged| logged.n < below);
-                page.reverse();
-                found.cost.of_keys(page.len());
-                if let Some(next) = found.take(page) {
-                    return Ok(found.page(next));
-                }
-                below = from;
-                if found.cost.is_too_much() {
-                    return Ok(found.page(below));
-                }
+        let indexed = indexed(self.0.metadata.as_ref()).await?;
+        let is_indexed = Numbers::of(filter, floor, below).is_some();
+        let one_by_one = if is_indexed { floor.max(indexed) } else { floor };
+        while below > one_by_one {
+            let from = below.saturating_sub(PAGE as u64).max(one_by_one);
+            let count = usize::try_from(below - from).unwrap_or(PAGE);
+            let mut page = self.since(from, count).await?;
+            page.retain(|logged| logged.n < below);
+            page.reverse();
+            found.cost.of_run(page.len());
+            if let Some(next) = found.take(page) {
+                return Ok(found.page(next));
             }
+            below = from;
+            if found.cost.is_too_much() {
+                return Ok(found.page(below));
+            }
+        }
+        let Some(mut numbers) = Numbers::of(filter, floor, below).filter(|_| below > floor) else {
             return Ok(found.last());
         };
         loop {
@@ -194,8 +226,8 @@ impl Log {
                     }
                 }
             }
-            let page = self.entries(part.into_iter()).await?;
-            found.cost.of_entries(page.len());
+            let page = self.entries(&part).await?;
+            found.cost.of_some(page.len());
             if let Some(next) = found.take(page) {
                 return Ok(found.page(next));
             }
@@ -223,12 +255,21 @@ impl Log {
     }
 
     /// Those of these numbers, in their order.
-    async fn entries(
-        &self,
-        numbers: impl Iterator<Item = u64>,
-    ) -> Result<Vec<Logged>, MetadataError> {
-        let read = numbers.map(async |n| self.entry(n).await?.ok_or_else(|| missing(n)));
-        futures_util::future::try_join_all(read).await
+    async fn entries(&self, numbers: &[u64]) -> Result<Vec<Logged>, MetadataError> {
+        let near = numbers.chunk_by(|one, other| one / NEAR == other / NEAR);
+        let read = near.map(async |numbers| {
+            let (mut found, mut known) = (Vec::with_capacity(numbers.len()), Block::default());
+            for n in numbers {
+                if !known.has(*n) {
+                    known = self.block_of(*n).await?.ok_or_else(|| missing(*n))?;
+                }
+                let line = known.line(*n).ok_or_else(|| missing(*n))?;
+                found.push(logged(*n, line.clone())?);
+            }
+            Ok::<_, MetadataError>(found)
+        });
+        let found = futures_util::future::try_join_all(read).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// The number of the first entry that got one at that time or later; the size where none did.
@@ -291,29 +332,15 @@ impl<'f> Finding<'f> {
 
 fn missing(n: u64) -> MetadataError {
     MetadataError::Damaged {
-        key: records::show_key(AuditRecord::key(n).as_bytes()),
+        key: show_key(AuditEntries::key(n).as_bytes()),
         cause: "an entry of the audit log is not there".to_owned(),
     }
 }
 
-/// Which entry lies under a key; `None` where it is no key of this code.
-pub fn number(key: &[u8]) -> Option<u64> {
-    let n = Key::<AuditRecord>::parse(key)?.parts().pop()?.parse().ok()?;
-    (AuditRecord::key(n).as_bytes() == key).then_some(n)
-}
-
-/// What lies under a key of the log.
-pub fn logged(entry: &Entry) -> Result<Logged, MetadataError> {
-    let record: AuditRecord = decode(&entry.key, &entry.value)?;
-    match (number(&entry.key), record.n) {
-        (Some(n), Some(said)) if n == said => {
-            Ok(Logged { n, record, line: entry.value.slice_ref(leaf(&entry.value)) })
-        }
-        _ => Err(MetadataError::Damaged {
-            key: records::show_key(&entry.key),
-            cause: "the entry lies under a number that is not its own".to_owned(),
-        }),
-    }
+/// What lies in a block under a number.
+fn logged(n: u64, line: Line) -> Result<Logged, MetadataError> {
+    let record = record_in(n, &line)?;
+    Ok(Logged { n, record, line: Bytes::from(String::from(Box::<str>::from(line))) })
 }
 
 impl Filter {

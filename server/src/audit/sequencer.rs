@@ -3,7 +3,7 @@
 //!
 //! There is one order, whoever moves them: each step expects the head as it was read, so of two
 //! processes over one store one does it. What a step moves is removed where it waited, written
-//! under its number and its indexes, and hashed, in one commit.
+//! under its number and hashed, in one commit. It gets into the index later, with many others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,26 @@ use jiff::Timestamp;
 use tlog_tiles::tlog::record_hash;
 use tokio::sync::{Notify, watch};
 
+use super::Trouble;
+use super::blocks::{Filling, line_of};
 use super::entry::{Action, Entry, GARTH};
+use super::indexing::index_more;
 use super::tree::{Edge, TreeError, encode_root};
-use super::{Trouble, index};
 use crate::clock::Clock;
 use crate::metadata::records::{
-    self, AuditHead, AuditIndex, AuditRecord, Prefix, Stored, WaitingRecord, decode,
+    self, AuditHead, AuditRecord, Prefix, Stored, WaitingRecord, decode,
 };
 use crate::metadata::{Batch, MAX_BATCH_BYTES, MAX_BATCH_CHANGES, Metadata, MetadataError};
 
 /// Entries that are looked at in one step.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 256;
+/// Where there are no more of them, more are waited for.
+const FEW: usize = 64;
 /// A step leaves other writers room beside it.
 const STEP_BYTES: usize = MAX_BATCH_BYTES / 2;
 const STEP_CHANGES: usize = MAX_BATCH_CHANGES / 2;
+/// So much is put into the index at once where it is behind.
+const STRETCHES: u64 = 4;
 /// Entries that other processes wrote are looked for so often.
 const LOOK: Duration = Duration::from_millis(500);
 /// So long the entries of a moment gather, so that many of them share a step.
@@ -43,7 +49,22 @@ pub struct Sequencer {
     wake: Arc<Notify>,
     size: watch::Sender<u64>,
     trouble: Trouble,
-    edge: Option<Edge>,
+    end: Option<End>,
+}
+
+/// What a step goes on with.
+#[derive(Debug)]
+struct End {
+    edge: Edge,
+    filling: Filling,
+}
+
+impl End {
+    /// Of a log of that size.
+    async fn read(metadata: &dyn Metadata, size: u64) -> Result<Self, TreeError> {
+        let edge = Edge::read(metadata, size).await?;
+        Ok(Self { edge, filling: Filling::behind(metadata, size).await? })
+    }
 }
 
 impl Sequencer {
@@ -54,13 +75,17 @@ impl Sequencer {
         size: watch::Sender<u64>,
         trouble: Trouble,
     ) -> Self {
-        Self { metadata, clock, wake, size, trouble, edge: None }
+        Self { metadata, clock, wake, size, trouble, end: None }
     }
 
     /// Until it is dropped.
     pub async fn run(mut self) {
         loop {
-            match self.step().await {
+            let done = match self.step().await {
+                Ok(moved) => self.index().await.map(|()| moved),
+                Err(fault) => Err(fault),
+            };
+            match done {
                 Ok(0) => {
                     *self.trouble.lock() = None;
                     if tokio::time::timeout(LOOK, self.wake.notified()).await.is_ok() {
@@ -69,15 +94,17 @@ impl Sequencer {
                 }
                 Ok(moved) => {
                     *self.trouble.lock() = None;
-                    if moved < AT_ONCE / 2 {
+                    if moved < FEW {
                         tokio::time::sleep(GATHER).await;
                     }
                 }
                 // Another process was faster.
-                Err(TreeError::Metadata(MetadataError::Conflict { .. })) => self.edge = None,
+                Err(TreeError::Metadata(MetadataError::Conflict { .. })) => self.end = None,
                 Err(fault) => {
-                    self.edge = None;
-                    let why = format!("entries of the audit log wait for their numbers: {fault}");
+                    self.end = None;
+                    let why = format!(
+                        "entries of the audit log wait for their numbers, or for the index: {fault}"
+                    );
                     if self.trouble.lock().replace(why).is_none() {
                         tracing::error!(%fault, "entries of the audit log wait: they are kept, and are not in its tree yet");
                     }
@@ -98,9 +125,9 @@ impl Sequencer {
         if waiting.is_empty() {
             return Ok(0);
         }
-        let mut edge = match self.edge.take() {
-            Some(edge) if edge.size() == size => edge,
-            _ => Edge::read(store.as_ref(), size).await?,
+        let End { mut edge, mut filling } = match self.end.take() {
+            Some(end) if end.edge.size() == size => end,
+            _ => End::read(store.as_ref(), size).await?,
         };
         let logged = self.logged(head.as_ref());
         let mut batch = Batch::default().expect_unchanged(&key, head.as_ref());
@@ -115,14 +142,13 @@ impl Sequencer {
             };
             let n = edge.size();
             let record = AuditRecord { n: Some(n), logged: Some(logged), ..record };
-            let value = records::encode(&record);
-            edge.push(record_hash(leaf(&value)))?;
-            batch = batch.remove(waiting.key).put(AuditRecord::key(n).to_bytes(), value);
-            for (kind, value) in index::values(&record) {
-                batch = batch.put_record(&AuditIndex::key(kind, &value, n), &AuditIndex {});
-            }
+            let line = line_of(&record);
+            edge.push(record_hash(line.get().as_bytes()))?;
+            batch = batch.remove(waiting.key);
+            filling.push(n, line, &mut batch.changes);
             moved += 1;
         }
+        filling.finish(&mut batch.changes);
         for (key, hashes) in edge.changed(size) {
             batch = batch.put_record(&key, &hashes);
         }
@@ -135,8 +161,16 @@ impl Sequencer {
         store.commit(batch.put_record(&key, &next)).await?;
         edge.prune();
         self.tell(edge.size());
-        self.edge = Some(edge);
+        self.end = Some(End { edge, filling });
         Ok(moved)
+    }
+
+    /// Another process may be at it, too.
+    async fn index(&self) -> Result<(), TreeError> {
+        match index_more(self.metadata.as_ref(), STRETCHES).await {
+            Ok(_) | Err(MetadataError::Conflict { .. }) => Ok(()),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// Now, and never earlier than before.
@@ -154,11 +188,6 @@ impl Sequencer {
             newer
         });
     }
-}
-
-/// What of a stored entry is hashed, exported and shown: its JSON.
-pub fn leaf(value: &[u8]) -> &[u8] {
-    value.get(1..).unwrap_or_default()
 }
 
 /// What can not be read is kept as it is, and holds up nobody.

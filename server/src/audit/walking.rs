@@ -1,24 +1,24 @@
 //! Numbers of entries by the index, the newest first: those that stand in every list that is asked for.
 //!
 //! A list is what the index names under one value, or under any of several. Lists are held against each
-//! other without looking at an entry: each goes on to where the furthest one is, and what all of them have
-//! is found. What that costs is counted, so that a page can end where lists are long and have little in
-//! common.
+//! other without looking at an entry: each goes on to where the furthest one is, part by part, and what all
+//! of them have is found. What that costs is counted, so that a page can end where lists are long and have
+//! little in common.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::listing::{Part, scan_below};
 use super::{Filter, index};
-use crate::metadata::records::{self, AuditIndex, Key, Prefix};
+use crate::metadata::records::{AuditIndex, Prefix};
 use crate::metadata::{Metadata, MetadataError};
 
-/// Keys of the index that are read at once.
-const FEW: usize = 8;
-const MOST: usize = 512;
-/// What a page may cost, in keys of an index that are read one after the other. On a machine of two
-/// cores that is some 30 ms.
+/// Parts of a list that are read at once.
+const FEW: usize = 1;
+const MOST: usize = 64;
+/// What a page may cost, each some microsecond of a machine of two cores: 30 ms.
 const COST: usize = 30_000;
 /// A page that costs less than this is finished, however slow the machine is at this moment.
 const CHEAP: usize = 4_000;
@@ -26,6 +26,12 @@ const CHEAP: usize = 4_000;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Of a look-up, beside what it reads.
 const LOOK_UP: usize = 20;
+/// Of a part of a list, and of numbers in it.
+const PART: usize = 2;
+const NUMBERS: usize = 24;
+/// Of a block that is read, and of an entry in it.
+const BLOCK: usize = 50;
+const ENTRY: usize = 4;
 
 /// What a page has cost so far.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +45,23 @@ impl Cost {
         Self { spent: 0, begun: Instant::now() }
     }
 
-    /// A look-up that read so many keys.
-    pub fn of_keys(&mut self, keys: usize) {
-        self.spent += LOOK_UP + keys;
+    /// A look-up that read so many parts of a list, with so many numbers.
+    pub fn of_list(&mut self, parts: usize, numbers: usize) {
+        self.spent += LOOK_UP + PART * parts + numbers / NUMBERS;
     }
 
-    pub fn of_entries(&mut self, entries: usize) {
-        self.spent += LOOK_UP * entries;
+    /// Entries that follow each other.
+    pub fn of_run(&mut self, entries: usize) {
+        self.spent += LOOK_UP + (ENTRY + 2) * entries;
+    }
+
+    /// Entries here and there.
+    pub fn of_some(&mut self, entries: usize) {
+        self.spent += (LOOK_UP + BLOCK + ENTRY) * entries;
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.spent += other.spent;
     }
 
     pub fn spent(&self) -> usize {
@@ -170,16 +186,17 @@ struct Values {
     ahead: VecDeque<u64>,
     /// Nothing is behind those that are read.
     is_whole: bool,
-    /// So many are read next.
+    /// So many parts are read next.
     count: usize,
-    /// Of those that were read last, how many were looked at.
+    /// So many numbers were read last, and so many of them looked at.
+    had: usize,
     used: usize,
 }
 
 impl Values {
     fn of(kind: &str, value: &str) -> Self {
         let prefix = AuditIndex::of_value(kind, &index::value(value));
-        Self { prefix, ahead: VecDeque::new(), is_whole: false, count: FEW, used: 0 }
+        Self { prefix, ahead: VecDeque::new(), is_whole: false, count: FEW, had: 0, used: 0 }
     }
 
     async fn up_to(
@@ -204,27 +221,17 @@ impl Values {
         n: u64,
         cost: &mut Cost,
     ) -> Result<(), MetadataError> {
-        let after = n.checked_add(1).map(|below| key_below(&self.prefix, below));
-        let found = metadata.scan(self.prefix.as_bytes(), after.as_deref(), self.count).await?;
-        cost.of_keys(found.len());
+        let is_of_use = self.used * 2 > self.had;
+        let found = scan_below(metadata, &self.prefix, n, self.count).await?;
         self.is_whole = found.len() < self.count;
         for entry in &found {
-            let n = Key::parse(&entry.key).and_then(|key| AuditIndex::number(&key));
-            self.ahead.push_back(n.ok_or_else(|| MetadataError::Damaged {
-                key: records::show_key(&entry.key),
-                cause: "it names no entry of the audit log".to_owned(),
-            })?);
+            // Where parts are damaged a number may stand in two of them.
+            let below = self.ahead.back().copied().unwrap_or(n.saturating_add(1));
+            self.ahead.extend(Part::read(entry)?.numbers().skip_while(|number| *number >= below));
         }
-        let is_of_use = self.used * 2 >= self.count;
+        cost.of_list(found.len(), self.ahead.len());
         self.count = if is_of_use { self.count * 4 } else { self.count / 2 }.clamp(FEW, MOST);
-        self.used = 0;
+        (self.had, self.used) = (self.ahead.len(), 0);
         Ok(())
     }
-}
-
-/// Behind this key are the entries below that number.
-fn key_below(prefix: &Prefix<AuditIndex>, below: u64) -> Vec<u8> {
-    let mut key = prefix.as_bytes().to_vec();
-    key.extend(format!("{:020}", u64::MAX - below).into_bytes());
-    key
 }

@@ -2,8 +2,8 @@
 //! comes to the root that was signed, and the index names every entry and nothing else.
 //!
 //! The tree is made twice while the entries go by, of the hashes that are stored and of the entries
-//! as they are: what each comes to says which of the two was damaged. Of the index a sum over its keys
-//! is kept, as it is and as it should be, and only where these differ is each key looked for. So the
+//! as they are: what each comes to says which of the two was damaged. Of the index a sum over its numbers
+//! is kept, as it is and as it should be, and only where these differ is each number looked for. So the
 //! memory is bounded, however long the log is.
 
 mod beside;
@@ -19,19 +19,21 @@ use tlog_tiles::tlog::{Hash, record_hash, stored_hash_count};
 use self::beside::Beside;
 use self::faults::{Faults, NAMED, Part};
 use self::indexed::Sum;
+use super::blocks::{self, Block, Line, record_in};
 use super::checkpoint::Checkpoint;
-use super::sequencer::leaf;
 use super::tree::{CHUNK, Edge, encode_root, read_chunk};
-use super::{index, reading};
-use crate::metadata::records::{
-    self, AuditHashes, AuditHead, AuditIndex, AuditRecord, Key, Prefix, show_key,
-};
+use super::{index, indexing};
+use crate::metadata::records::{self, AuditHashes, AuditHead, AuditIndexed, Key, Prefix, show_key};
 use crate::metadata::{Entry, Metadata, MetadataError};
 
+/// Parts of the index that are read at once.
 const PAGE: usize = 512;
+/// Blocks that are read at once.
+const BLOCKS: usize = 64;
 /// Entries after which what is not needed any more is let go.
 const PRUNE: u64 = 1024;
 
+const GONE: (&str, &str) = ("is not there", "is");
 const REBUILD: &str = "`garth check --rebuild` makes it again from the entries";
 const RESTORE: &str = "what was there is in a backup alone: keep this copy, and put back the metadata store, audit-key and \
      audit-checkpoint of one moment";
@@ -77,6 +79,14 @@ pub async fn inspect(
         }
         Err(fault) => return Err(fault),
     };
+    let listed = match indexing::indexed(metadata).await {
+        Ok(listed) => listed,
+        Err(MetadataError::Damaged { key, cause }) => {
+            faults.tell(Part::Index, key, format!("it can not be read: {cause}"));
+            0
+        }
+        Err(fault) => return Err(fault),
+    };
     let beside = Beside::read(data, head.as_ref()).await;
     let signed = beside.checkpoint.as_ref().map(|checkpoint| checkpoint.size);
     let mut walk = Walk {
@@ -89,6 +99,7 @@ pub async fn inspect(
         by_entries: Some(Edge::default()),
         next: 0,
         indexed: Sum::new(),
+        listed,
         signed_by_entries: false,
         signed_by_tree: false,
     };
@@ -116,8 +127,9 @@ struct Walk<'m> {
     by_entries: Option<Edge>,
     /// The number that comes next.
     next: u64,
-    /// Of the index as the entries want it.
+    /// Of the index as the entries want it, which names those below a number.
     indexed: Sum,
+    listed: u64,
     /// Whether each of them came to the root that was signed, once it was that long.
     signed_by_entries: bool,
     signed_by_tree: bool,
@@ -130,34 +142,64 @@ impl Walk<'_> {
     ) -> Result<(), MetadataError> {
         let mut last: Option<Bytes> = None;
         loop {
-            let prefix = Prefix::<AuditRecord>::all();
-            let page = self.metadata.scan(prefix.as_bytes(), last.as_deref(), PAGE).await?;
+            let page = blocks::page(self.metadata, last.as_ref(), BLOCKS).await?;
             let Some(end) = page.last() else { return Ok(()) };
             last = Some(end.key.clone());
-            for entry in page {
-                self.read_entry(&entry).await?;
+            for entry in &page {
+                self.read_block(entry).await?;
             }
             progress(self.next);
         }
     }
 
-    async fn read_entry(&mut self, entry: &Entry) -> Result<(), MetadataError> {
-        let Some(n) = reading::number(&entry.key) else {
+    async fn read_block(&mut self, entry: &Entry) -> Result<(), MetadataError> {
+        let Some(last) = blocks::last_in(&entry.key) else {
             self.faults.tell(Part::Entry, show_key(&entry.key), "its key is no number".to_owned());
             return Ok(());
         };
-        // Without a head nobody knows how many there should be, so a gap is the end.
-        if n < self.next || n >= self.size.unwrap_or(self.next.saturating_add(1)) {
+        match Block::read(entry) {
+            Ok(block) => {
+                for (n, line) in block.into_lines() {
+                    self.read_entry(n, &line).await?;
+                }
+                Ok(())
+            }
+            Err(MetadataError::Damaged { cause, .. })
+                if last < self.next || self.is_behind_end(last) =>
+            {
+                let what = format!("it can not be read: {cause}");
+                self.faults.tell(Part::Entry, show_key(&entry.key), what);
+                Ok(())
+            }
+            Err(MetadataError::Damaged { cause, .. }) => {
+                self.miss_until(last + 1, ("can not be read", "can"), &format!(": {cause}")).await
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Without a head nobody knows how many there should be, so a gap is the end.
+    fn is_behind_end(&self, n: u64) -> bool {
+        n >= self.size.unwrap_or(self.next.saturating_add(1))
+    }
+
+    async fn read_entry(&mut self, n: u64, line: &Line) -> Result<(), MetadataError> {
+        if n < self.next {
+            self.faults.tell(Part::Entry, place(n), "it is there twice".to_owned());
+            return Ok(());
+        }
+        if self.is_behind_end(n) {
             let end = self.size.unwrap_or(self.next);
             let what = format!("it is behind the end: the log has {end} entries");
             self.faults.tell(Part::Entry, place(n), what);
             return Ok(());
         }
-        self.miss_until(n).await?;
-        match reading::logged(entry) {
-            Ok(logged) => {
-                for (kind, value) in index::values(&logged.record) {
-                    self.indexed.add(AuditIndex::key(kind, &value, n).as_bytes());
+        self.miss_until(n, GONE, "").await?;
+        match record_in(n, line) {
+            Ok(_) if n >= self.listed => {}
+            Ok(record) => {
+                for (kind, value) in index::values(&record) {
+                    self.indexed.add(kind, &value, n);
                 }
             }
             Err(MetadataError::Damaged { cause, .. }) => {
@@ -165,17 +207,22 @@ impl Walk<'_> {
             }
             Err(fault) => return Err(fault),
         }
-        self.push(n, Some(record_hash(leaf(&entry.value)))).await
+        self.push(n, Some(record_hash(line.get().as_bytes()))).await
     }
 
-    /// Those up to there have not been seen.
-    async fn miss_until(&mut self, n: u64) -> Result<(), MetadataError> {
-        if n == self.next {
+    /// What is said of those up to there, and why.
+    async fn miss_until(
+        &mut self,
+        n: u64,
+        (said, of_more): (&str, &str),
+        why: &str,
+    ) -> Result<(), MetadataError> {
+        if n <= self.next {
             return Ok(());
         }
         let what = match n - self.next {
-            1 => "it is not there".to_owned(),
-            _ => format!("it is not there, nor is any up to entry {}", n - 1),
+            1 => format!("it {said}{why}"),
+            _ => format!("it {said}, nor {of_more} any up to entry {}{why}", n - 1),
         };
         self.faults.tell(Part::Entry, place(self.next), what);
         while self.next < n {
@@ -236,7 +283,7 @@ impl Walk<'_> {
             }
             return Ok(());
         };
-        self.miss_until(head.size.max(self.next)).await?;
+        self.miss_until(head.size, GONE, "").await?;
         let of_head = self.by_tree.as_ref().and_then(|edge| edge.root().ok()).map(encode_root);
         if of_head.is_some_and(|root| root != head.root) {
             let what = "its root is not that of the tree".to_owned();
@@ -260,11 +307,16 @@ impl Walk<'_> {
     }
 
     async fn hold_index(&mut self) -> Result<(), MetadataError> {
-        let found = indexed::sum_of(self.metadata, &self.indexed).await?;
-        if found == self.indexed {
+        if self.listed > self.next {
+            let what = format!("it says that {} entries are in the index", self.listed);
+            self.faults.tell(Part::Index, show_key(AuditIndexed::key().as_bytes()), what);
+        }
+        let meant = self.listed..self.next.max(self.listed);
+        let found = indexed::sum_of(self.metadata, &self.indexed, &meant).await?;
+        if found.as_ref() == Some(&self.indexed) {
             return Ok(());
         }
-        indexed::compare(self.metadata, self.next, &mut self.faults).await
+        indexed::compare(self.metadata, &meant, &mut self.faults).await
     }
 
     /// All faults, with what to do about each.

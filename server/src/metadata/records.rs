@@ -29,8 +29,9 @@
 //! requests/state                             RequestsRecord   the last number
 //! endings/state                              EndingsRecord    up to when ends of rules were told
 //! audit-waiting/{micros:020}-{writer}        WaitingRecord    an entry of the audit log without a number
-//! audit/{n:020}                              AuditRecord      an entry of the audit log
-//! audit-by/{kind}/{value}/{inverted n:020}   AuditIndex       which entries are about this value
+//! audit/{last n:020}                         AuditEntries     entries of the audit log that follow each other
+//! audit-by/{kind}/{value}/{inverted n:020}   AuditIndex       which entries are about this value, from n on
+//! audit-indexed/state                        AuditIndexed     up to where entries are in the index
 //! audit-hashes/{chunk:020}                   AuditHashes      hashes of the log's tree
 //! audit-head/state                           AuditHead        how far the log is, and its root
 //! setting/{name}                             SettingRecord    a setting as it was at the last start
@@ -45,8 +46,8 @@
 //! ```
 //!
 //! Each part of a key is percent-encoded, so a `/` in a package name never shifts the parts. A
-//! value is one byte of encoding version followed by JSON; a reader refuses a version that it does
-//! not know, and says so.
+//! value is one byte of encoding version followed by JSON, packed by zstd in version 2; a reader refuses
+//! a version that it does not know, and says so.
 
 mod access;
 mod advisories;
@@ -80,7 +81,8 @@ pub use self::advisories::{
 };
 pub use self::answers::{AnswerRecord, KeptAnswer};
 pub use self::audit::{
-    AuditHashes, AuditHead, AuditIndex, AuditRecord, SettingRecord, WaitingRecord,
+    AuditEntries, AuditHashes, AuditHead, AuditIndex, AuditIndexed, AuditRecord, SettingRecord,
+    WaitingRecord,
 };
 pub use self::keys::{Key, Prefix, parse_key, show_key};
 pub use self::kinds::{KINDS, check_value};
@@ -101,19 +103,25 @@ pub use self::webhooks::{
     AttemptRecord, DeliveryRecord, DeliveryState, WebhookCursor, WebhookRecord,
     WebhookSecretRecord, WebhookStopRecord,
 };
-use super::{Batch, Change, Metadata, MetadataError};
+use super::{Batch, Change, MAX_VALUE, Metadata, MetadataError};
 
 /// Where the store says what wrote it; an engine refuses a directory that says something else.
 pub const FORMAT_KEY: &[u8] = b"meta/format";
 pub const FORMAT: &[u8] = b"garth 2";
 
 const ENCODING: u8 = 1;
+/// The JSON is packed.
+const PACKED: u8 = 2;
+/// What is packed is no longer than what need not be, so nothing small unfolds into much.
+const UNPACKED: usize = MAX_VALUE;
 
 /// A kind of value with a place of its own in the key space.
 pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     const KIND: &'static str;
     /// How many parts a key has behind the kind.
     const PARTS: usize;
+    /// Whether its values are packed: those of which there are very many, and that are long.
+    const PACKED: bool = false;
 }
 
 /// A record together with the bytes it was read from, which an expectation needs.
@@ -417,6 +425,12 @@ pub fn encode<R: Record>(record: &R) -> Bytes {
     let mut value = vec![ENCODING];
     serde_json::to_writer(&mut value, record)
         .expect("records are plain structs with string keys, and a Vec never fails to grow");
+    if R::PACKED && value.len() <= UNPACKED {
+        let packed = zstd::bulk::compress(&value[1..], 3);
+        value.truncate(0);
+        value.push(PACKED);
+        value.extend(packed.expect("memory is all that packing needs"));
+    }
     Bytes::from(value)
 }
 
@@ -426,9 +440,13 @@ pub fn decode<R: Record>(key: &[u8], value: &[u8]) -> Result<R, MetadataError> {
         Some((&ENCODING, json)) => {
             serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))
         }
+        Some((&PACKED, packed)) if R::PACKED => zstd::bulk::decompress(packed, UNPACKED)
+            .map_err(|fault| damaged(fault.to_string()))
+            .and_then(|json| {
+                serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))
+            }),
         Some((version, _)) => Err(damaged(format!(
-            "its encoding is version {version} and this garth reads version {ENCODING}: \
-             a newer garth wrote it"
+            "its encoding is version {version}, which this garth does not read: a newer garth wrote it"
         ))),
         None => Err(damaged("it is empty".to_owned())),
     }

@@ -1,18 +1,22 @@
-//! Whether the index of the log names every entry by what it is about, and nothing else.
+//! Whether the index of the log names every entry by what it is about, and nothing else. The newest entries
+//! need not be named yet, and may be: they are those from the number on that the index says, to the end.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::faults::{Faults, Part};
-use super::{PAGE, place};
-use crate::audit::{index, reading};
-use crate::metadata::records::{AuditIndex, AuditRecord, Key, Prefix, show_key};
+use super::{BLOCKS, PAGE, place};
+use crate::audit::blocks::{self, Block, record_in};
+use crate::audit::index;
+use crate::audit::listing::{self, scan_below};
+use crate::metadata::records::{AuditIndex, Key, Prefix, show_key};
 use crate::metadata::{Entry, Metadata, MetadataError};
 use crate::random;
 
-/// Of keys, in whatever order they come. By hashes that nobody knows before, so that no other keys come
-/// to the same.
+/// Of what the index says, in whatever order it comes. By hashes that nobody knows before, so that nothing
+/// else comes to the same.
 #[derive(Clone)]
 pub struct Sum {
     hashers: [RandomState; 2],
@@ -30,10 +34,11 @@ impl Sum {
         Self { hashers: self.hashers.clone(), count: 0, sums: [0; 2] }
     }
 
-    pub fn add(&mut self, key: &[u8]) {
+    /// That an entry is about a value of a kind.
+    pub fn add(&mut self, kind: &str, value: &str, n: u64) {
         self.count += 1;
         for (sum, hasher) in self.sums.iter_mut().zip(&self.hashers) {
-            *sum = sum.wrapping_add(hasher.hash_one(key));
+            *sum = sum.wrapping_add(hasher.hash_one((kind, value, n)));
         }
     }
 }
@@ -44,86 +49,144 @@ impl PartialEq for Sum {
     }
 }
 
-/// Of the index as it is.
-pub async fn sum_of(metadata: &dyn Metadata, wanted: &Sum) -> Result<Sum, MetadataError> {
+/// Of the index as it is; `None` where some of it can not be read, or its parts are in each other's way.
+pub async fn sum_of(
+    metadata: &dyn Metadata,
+    wanted: &Sum,
+    newest: &Range<u64>,
+) -> Result<Option<Sum>, MetadataError> {
     let mut sum = wanted.begun();
-    let mut last: Option<Bytes> = None;
+    let (mut last, mut before) = (None, None);
     loop {
-        let page = page(metadata, &Prefix::<AuditIndex>::all(), last.as_ref()).await?;
-        let Some(end) = page.last() else { return Ok(sum) };
+        let page = page(metadata, last.as_ref()).await?;
+        let Some(end) = page.last() else { return Ok(Some(sum)) };
         last = Some(end.key.clone());
         for entry in &page {
-            sum.add(&entry.key);
+            let Ok(part) = Placed::read(entry) else { return Ok(None) };
+            if before.as_ref().is_some_and(|before| part.overlaps(before)) {
+                return Ok(None);
+            }
+            for n in part.part.numbers().filter(|n| !newest.contains(n)) {
+                sum.add(&part.kind, &part.value, n);
+            }
+            before = Some(part);
         }
     }
 }
 
-/// Looks for each key of the one in the other. Entries that can not be read have been told of.
+/// A part of the index, and what it is about.
+struct Placed {
+    kind: String,
+    value: String,
+    part: listing::Part,
+}
+
+impl Placed {
+    fn read(entry: &Entry) -> Result<Self, MetadataError> {
+        let part = listing::Part::read(entry)?;
+        let parts = Key::<AuditIndex>::parse(&entry.key).map(|key| key.parts());
+        match parts.map(<[String; 3]>::try_from) {
+            Some(Ok([kind, value, _])) => Ok(Self { kind, value, part }),
+            _ => Err(MetadataError::Damaged {
+                key: show_key(&entry.key),
+                cause: "it names no entry".to_owned(),
+            }),
+        }
+    }
+
+    /// Who looks for a number looks in one part alone.
+    fn overlaps(&self, newer: &Self) -> bool {
+        (&self.kind, &self.value) == (&newer.kind, &newer.value)
+            && self.part.last() >= newer.part.first()
+    }
+}
+
+/// Looks for each number of the one in the other. Entries that can not be read have been told of.
 pub async fn compare(
     metadata: &dyn Metadata,
-    size: u64,
+    newest: &Range<u64>,
     faults: &mut Faults,
 ) -> Result<(), MetadataError> {
     let mut last: Option<Bytes> = None;
     loop {
-        let page = page(metadata, &Prefix::<AuditRecord>::all(), last.as_ref()).await?;
+        let page = blocks::page(metadata, last.as_ref(), BLOCKS).await?;
         let Some(end) = page.last() else { break };
         last = Some(end.key.clone());
-        for entry in page {
-            let Some(n) = reading::number(&entry.key).filter(|n| *n < size) else { continue };
-            let Ok(logged) = reading::logged(&entry) else { continue };
-            for (kind, value) in index::values(&logged.record) {
-                let key = AuditIndex::key(kind, &value, n);
-                if metadata.get(key.as_bytes()).await?.is_none() {
-                    let what = format!("the index does not name it by the {kind} {value}");
-                    faults.tell(Part::Index, place(n), what);
+        for block in page.iter().filter_map(|entry| Block::read(entry).ok()) {
+            for (n, line) in block.into_lines().take_while(|(n, _)| *n < newest.start) {
+                let Ok(record) = record_in(n, &line) else { continue };
+                for (kind, value) in index::values(&record) {
+                    if !is_named(metadata, kind, &value, n).await? {
+                        let what = format!("the index does not name it by the {kind} {value}");
+                        faults.tell(Part::Index, place(n), what);
+                    }
                 }
             }
         }
     }
-    let mut last: Option<Bytes> = None;
+    let (mut last, mut before) = (None, None);
     loop {
-        let page = page(metadata, &Prefix::<AuditIndex>::all(), last.as_ref()).await?;
+        let page = self::page(metadata, last.as_ref()).await?;
         let Some(end) = page.last() else { return Ok(()) };
         last = Some(end.key.clone());
-        for record in page {
-            if let Some(what) = stray(metadata, &record.key, size).await? {
-                faults.tell(Part::Index, show_key(&record.key), what);
+        for entry in &page {
+            let part = match Placed::read(entry) {
+                Ok(part) => part,
+                Err(MetadataError::Damaged { cause, .. }) => {
+                    let what = format!("it can not be read: {cause}");
+                    faults.tell(Part::Index, show_key(&entry.key), what);
+                    continue;
+                }
+                Err(fault) => return Err(fault),
+            };
+            for n in part.part.numbers() {
+                if let Some(what) = stray(metadata, &part, n, newest.end).await? {
+                    faults.tell(Part::Index, show_key(&entry.key), what);
+                }
             }
+            if before.as_ref().is_some_and(|before| part.overlaps(before)) {
+                let what = "its numbers are not all below those of the part before it".to_owned();
+                faults.tell(Part::Index, show_key(&entry.key), what);
+            }
+            before = Some(part);
         }
     }
 }
 
-/// Why nothing should be under this key of the index.
+async fn is_named(
+    metadata: &dyn Metadata,
+    kind: &str,
+    value: &str,
+    n: u64,
+) -> Result<bool, MetadataError> {
+    let found = scan_below(metadata, &AuditIndex::of_value(kind, value), n, 1).await?;
+    let part = found.first().and_then(|entry| listing::Part::read(entry).ok());
+    Ok(part.is_some_and(|part| part.numbers().any(|number| number == n)))
+}
+
+/// Why this number should not be in this part.
 async fn stray(
     metadata: &dyn Metadata,
-    key: &[u8],
+    part: &Placed,
+    n: u64,
     size: u64,
 ) -> Result<Option<String>, MetadataError> {
-    let parsed = Key::<AuditIndex>::parse(key);
-    let Some(n) = parsed.as_ref().and_then(AuditIndex::number) else {
-        return Ok(Some("it names no entry".to_owned()));
-    };
     let missing = || Some(format!("it names entry {n}, which is not there"));
     if n >= size {
         return Ok(missing());
     }
-    let at = AuditRecord::key(n);
-    let Some(value) = metadata.get(at.as_bytes()).await? else { return Ok(missing()) };
-    let Ok(logged) = reading::logged(&Entry { key: at.to_bytes(), value }) else { return Ok(None) };
-    let values = index::values(&logged.record);
-    let is_about =
-        values.iter().any(|(kind, value)| AuditIndex::key(kind, value, n).as_bytes() == key);
+    let found = blocks::scan_from(metadata, n, 1).await?;
+    let Some(found) = found.first().map(Block::read) else { return Ok(missing()) };
+    // What can not be read has been told of.
+    let Ok(block) = found else { return Ok(None) };
+    let Some(line) = block.line(n) else { return Ok(missing()) };
+    let Ok(record) = record_in(n, line) else { return Ok(None) };
+    let is_about = index::values(&record)
+        .iter()
+        .any(|(kind, value)| (*kind, value) == (part.kind.as_str(), &part.value));
     Ok((!is_about).then(|| format!("it names entry {n}, which is not about that")))
 }
 
-async fn page<R>(
-    metadata: &dyn Metadata,
-    prefix: &Prefix<R>,
-    last: Option<&Bytes>,
-) -> Result<Vec<Entry>, MetadataError>
-where
-    R: crate::metadata::records::Record,
-{
-    metadata.scan(prefix.as_bytes(), last.map(|key| &**key), PAGE).await
+async fn page(metadata: &dyn Metadata, last: Option<&Bytes>) -> Result<Vec<Entry>, MetadataError> {
+    metadata.scan(Prefix::<AuditIndex>::all().as_bytes(), last.map(|key| &**key), PAGE).await
 }

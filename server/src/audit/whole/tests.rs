@@ -3,8 +3,8 @@
 use super::*;
 use crate::audit::checkpoint::KEY_FILE;
 use crate::audit::opening::{CHECKPOINT_FILE, replace_file};
-use crate::audit::tests::signed::{ENTRIES, SIGNED, Signed};
-use crate::metadata::records::encode;
+use crate::audit::tests::signed::{ENTRIES, LISTED, SIGNED, Signed};
+use crate::metadata::records::{AuditEntries, AuditIndex, encode};
 use crate::metadata::sled::{Sled, SledOptions};
 
 async fn inspected(log: &Signed) -> Found {
@@ -16,8 +16,8 @@ fn said(found: &Found) -> Vec<(String, String, &'static str)> {
     found.faults.iter().map(said).collect()
 }
 
-fn entry(n: u64) -> Key<AuditRecord> {
-    AuditRecord::key(n)
+fn entry(n: u64) -> Key<AuditEntries> {
+    AuditEntries::key(n)
 }
 
 #[tokio::test]
@@ -33,9 +33,11 @@ async fn a_log_that_is_whole_has_no_faults() {
 #[tokio::test]
 async fn damage_to_an_entry_is_named_with_its_number() {
     let log = Signed::new().await;
+    log.apart().await;
+    assert_eq!(said(&inspected(&log).await), []);
     let key = entry(17);
     let before = log.value(key.as_bytes()).await;
-    log.edit(key.as_bytes(), "person-3", "person-4").await;
+    log.edit_block(17, "person-3", "person-4").await;
     let found = said(&inspected(&log).await);
     // It is in the index by who did it, as it was.
     assert_eq!(found[0].0, "entry 17");
@@ -127,6 +129,7 @@ async fn damage_to_the_tree_is_named_with_its_record_and_can_be_made_good() {
 #[tokio::test]
 async fn the_index_names_every_entry_and_nothing_else() {
     let log = Signed::new().await;
+    log.apart().await;
     let lost = AuditIndex::key(index::PERSON, "person-3", 17);
     log.remove(lost.as_bytes()).await;
     let what = "the index does not name it by the person person-3".to_owned();
@@ -137,7 +140,7 @@ async fn the_index_names_every_entry_and_nothing_else() {
         (ENTRIES, "it names entry 300, which is not there"),
     ] {
         let stray = AuditIndex::key(index::PERSON, "person-3", n);
-        log.put(stray.as_bytes(), encode(&AuditIndex {})).await;
+        log.put(stray.as_bytes(), encode(&AuditIndex::default())).await;
         let found = said(&inspected(&log).await);
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[1], (show_key(stray.as_bytes()), what.to_owned(), REBUILD));
@@ -149,7 +152,7 @@ async fn the_index_names_every_entry_and_nothing_else() {
     }
     let found = said(&inspected(&log).await);
     assert_eq!(found.len() as u64, NAMED + 1);
-    assert_eq!(found.last().unwrap().1, format!("{} more of this kind", ENTRIES + 1 - NAMED));
+    assert_eq!(found.last().unwrap().1, format!("{} more of this kind", LISTED + 1 - NAMED));
 }
 
 #[tokio::test]
@@ -191,4 +194,82 @@ async fn a_log_that_fits_together_is_held_against_what_was_signed() {
         said(&inspected(&log).await)[0].1.contains("it is not there, and the log was signed by")
     );
     assert!(!log.file(KEY_FILE).exists(), "nothing was changed");
+}
+
+#[tokio::test]
+async fn damage_to_a_block_is_named_with_its_entries() {
+    let log = Signed::new().await;
+    let blocks = log.store.scan(b"audit/", None, 3).await.unwrap();
+    let key = blocks[1].key.clone();
+    let (first, end) = {
+        let block = Block::read(&blocks[1]).unwrap();
+        (block.first(), block.end())
+    };
+    // One entry in it.
+    log.edit_block(end - 1, "person-", "person-x").await;
+    let found = said(&inspected(&log).await);
+    assert!(
+        found.iter().all(|(place, ..)| *place == format!("entry {first}")
+            || place.starts_with("audit-by/person/")),
+        "{found:?}"
+    );
+    assert!(found[0].1.contains("not the one that was hashed"), "{found:?}");
+    // All of it.
+    log.put(&key, blocks[1].value.slice(..20)).await;
+    let found = said(&inspected(&log).await);
+    let what = format!("it can not be read, nor can any up to entry {}: ", end - 1);
+    assert!(found[0].0 == format!("entry {first}") && found[0].1.starts_with(&what), "{found:?}");
+    assert_eq!((found.len(), found[0].2), (1, RESTORE), "{found:?}");
+    log.remove(&key).await;
+    let found = said(&inspected(&log).await);
+    let what = format!("it is not there, nor is any up to entry {}", end - 1);
+    assert_eq!(found[0], (format!("entry {first}"), what, RESTORE));
+    log.put(&key, blocks[1].value.clone()).await;
+    assert_eq!(said(&inspected(&log).await), []);
+    // Another one over the same entries.
+    let last = AuditEntries::key(first);
+    let line = Block::read(&blocks[1]).unwrap().into_lines().next().unwrap().1;
+    log.put(last.as_bytes(), encode(&AuditEntries(vec![line]))).await;
+    let found = said(&inspected(&log).await);
+    assert_eq!(found, [(format!("entry {first}"), "it is there twice".to_owned(), REBUILD)]);
+}
+
+#[tokio::test]
+async fn parts_of_a_list_that_are_in_each_others_way_or_can_not_be_read_are_named() {
+    let log = Signed::new().await;
+    let list = AuditIndex::of_value(index::PERSON, "person-3");
+    let before = log.store.scan(list.as_bytes(), None, 1).await.unwrap().remove(0);
+    // It names the entries 3, 10, ... 255; so does this one the last two, in a part that begins later.
+    let key = AuditIndex::key(index::PERSON, "person-3", 248);
+    log.put(key.as_bytes(), encode(&AuditIndex(vec![7]))).await;
+    let what = "its numbers are not all below those of the part before it".to_owned();
+    assert_eq!(said(&inspected(&log).await), [(show_key(&before.key), what, REBUILD)]);
+    log.remove(key.as_bytes()).await;
+    let before = AuditIndex::key(index::PACKAGE, "npm:p17", 17).to_bytes();
+    log.put(&before, Bytes::from_static(b"\x01[0]")).await;
+    let found = said(&inspected(&log).await);
+    let what = "the index does not name it by the package npm:p17".to_owned();
+    assert_eq!(found[0], ("entry 17".to_owned(), what, REBUILD));
+    let unread = found.iter().find(|(place, ..)| *place == show_key(&before)).unwrap();
+    assert!(unread.1.contains("do not follow each other") && unread.2 == REBUILD, "{found:?}");
+}
+
+#[tokio::test]
+async fn the_newest_entries_need_not_be_in_the_index_and_may_be() {
+    let log = Signed::new().await;
+    let there = log.store.scan(b"audit-by/package/npm:p299/", None, 1).await.unwrap();
+    assert!(there.is_empty() && LISTED < 299);
+    let early = AuditIndex::key(index::PACKAGE, "npm:p299", 299);
+    log.put(early.as_bytes(), encode(&AuditIndex::default())).await;
+    assert_eq!(said(&inspected(&log).await), []);
+    let key = AuditIndexed::key();
+    log.put(key.as_bytes(), encode(&AuditIndexed { to: ENTRIES + 1 })).await;
+    let found = said(&inspected(&log).await);
+    let what = "it says that 301 entries are in the index".to_owned();
+    assert!(found.contains(&(show_key(key.as_bytes()), what, REBUILD)), "{found:?}");
+    assert!(found.iter().any(|(place, ..)| place == "entry 256"), "{found:?}");
+    log.put(key.as_bytes(), Bytes::from_static(b"\x01{")).await;
+    let found = said(&inspected(&log).await);
+    assert_eq!((&*found[0].0, found[0].2), ("audit-indexed/state", REBUILD), "{found:?}");
+    assert_eq!(found.len(), 1, "{found:?}");
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::audit::tests::signed::{ENTRIES, SIGNED, Signed};
 use crate::check::{Finding, Report, check};
-use crate::metadata::records::{AuditHashes, AuditHead, AuditIndex, AuditRecord, KINDS};
+use crate::metadata::records::{AuditEntries, AuditHashes, AuditHead, AuditIndex, KINDS};
 
 /// What a rebuild made of the store, and what a check says of that.
 async fn rebuilt(log: &Signed) -> (Rebuilt, Report) {
@@ -37,12 +37,15 @@ async fn a_log_is_taken_over_whole_and_what_is_made_of_it_is_the_same() {
 async fn the_tree_and_the_index_of_a_log_are_made_good() {
     let log = Signed::new().await;
     let before = stored(log.store.as_ref(), &OF_THE_LOG).await;
+    log.apart().await;
     log.remove(AuditHashes::key(1).as_bytes()).await;
     log.put(AuditHashes::key(2).as_bytes(), encode(&AuditHashes::default())).await;
     log.edit(AuditHead::key().as_bytes(), "\"root\":\"", "\"root\":\"x").await;
     log.remove(AuditIndex::key("person", "person-3", 17).as_bytes()).await;
-    log.put(AuditIndex::key("person", "person-3", 18).as_bytes(), encode(&AuditIndex {})).await;
-    log.put(AuditIndex::key("person", "nobody", 7000).as_bytes(), encode(&AuditIndex {})).await;
+    log.put(AuditIndex::key("person", "person-3", 18).as_bytes(), encode(&AuditIndex::default()))
+        .await;
+    log.put(AuditIndex::key("person", "nobody", 7000).as_bytes(), encode(&AuditIndex::default()))
+        .await;
     let (told, report) = rebuilt(&log).await;
     assert_eq!((told.entries, told.log_refused), (ENTRIES, None));
     assert_eq!(report.findings, vec![]);
@@ -62,11 +65,12 @@ async fn a_head_that_is_lost_does_not_begin_the_log_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_done_to_entries_is_still_seen_and_the_tree_is_the_signed_one() {
     let log = Signed::new().await;
-    log.edit(AuditRecord::key(17).as_bytes(), "person-3", "person-4").await;
-    log.remove(AuditRecord::key(30).as_bytes()).await;
-    log.put(AuditRecord::key(31).as_bytes(), "\u{1}{".into()).await;
+    log.apart().await;
+    log.edit_block(17, "person-3", "person-4").await;
+    log.remove(AuditEntries::key(30).as_bytes()).await;
+    log.put(AuditEntries::key(31).as_bytes(), "\u{1}{".into()).await;
     let (told, report) = rebuilt(&log).await;
-    assert_eq!((told.entries, told.dropped), (ENTRIES - 2, 1));
+    assert_eq!((told.entries, told.dropped), (ENTRIES - 2, 2));
     assert_eq!(told.log_refused, None, "its tree is the one that was signed");
     let places: Vec<&str> = report
         .findings
@@ -82,7 +86,8 @@ async fn what_was_done_to_entries_is_still_seen_and_the_tree_is_the_signed_one()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_is_lost_or_cut_is_said_to_be_refused_at_the_next_start() {
     let log = Signed::new().await;
-    log.remove(AuditRecord::key(150).as_bytes()).await;
+    log.apart().await;
+    log.remove(AuditEntries::key(150).as_bytes()).await;
     log.remove(AuditHashes::key(2).as_bytes()).await;
     let (told, _) = rebuilt(&log).await;
     assert_eq!((told.entries, told.dropped), (150, ENTRIES - 151));

@@ -3,12 +3,16 @@
 //! An entry is first written beside the change that it tells of, in the same batch, as
 //! [`WaitingRecord`]: no two writers share a key, so nobody waits for anybody. A moment later it is
 //! moved, gets its number, and is hashed into the tree; [`AuditHead`] changes with every such step.
-//! The bytes that are hashed are the JSON of [`AuditRecord`] as it is stored.
+//! The bytes that are hashed are the JSON of [`AuditRecord`], as [`AuditEntries`] keeps it.
+//!
+//! An engine pays for each key, so entries that follow each other share one, and so do the numbers
+//! that the index has under one value.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Key, Prefix, Record};
 
@@ -65,9 +69,23 @@ pub struct AuditRecord {
 #[serde(transparent)]
 pub struct WaitingRecord(pub AuditRecord);
 
-/// That an entry is about this value; the newest come first.
+/// Entries that follow each other, each the JSON of its [`AuditRecord`]. They lie under the number of
+/// the last one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AuditEntries(pub Vec<Box<RawValue>>);
+
+/// Entries that are about one value: that in the key, and how far it is from each to the next one. The
+/// newest come first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AuditIndex(pub Vec<u64>);
+
+/// Up to which number entries are in the index. There is one of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditIndex {}
+pub struct AuditIndexed {
+    pub to: u64,
+}
 
 /// Hashes of the tree, in the order in which the tree stores them, as base64 of their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,9 +117,10 @@ fn is_false(it: &bool) -> bool {
     !*it
 }
 
-impl Record for AuditRecord {
+impl Record for AuditEntries {
     const KIND: &'static str = "audit";
     const PARTS: usize = 1;
+    const PACKED: bool = true;
 }
 
 impl Record for WaitingRecord {
@@ -112,6 +131,11 @@ impl Record for WaitingRecord {
 impl Record for AuditIndex {
     const KIND: &'static str = "audit-by";
     const PARTS: usize = 3;
+}
+
+impl Record for AuditIndexed {
+    const KIND: &'static str = "audit-indexed";
+    const PARTS: usize = 1;
 }
 
 impl Record for AuditHashes {
@@ -135,9 +159,10 @@ impl SettingRecord {
     }
 }
 
-impl AuditRecord {
-    pub fn key(n: u64) -> Key<Self> {
-        Key::of(&[&format!("{n:020}")])
+impl AuditEntries {
+    /// `last` is the number of the last of them.
+    pub fn key(last: u64) -> Key<Self> {
+        Key::of(&[&format!("{last:020}")])
     }
 }
 
@@ -150,16 +175,17 @@ impl WaitingRecord {
 }
 
 impl AuditIndex {
-    pub fn key(kind: &str, value: &str, n: u64) -> Key<Self> {
-        Key::of(&[kind, value, &format!("{:020}", u64::MAX - n)])
+    /// `first` is the number of the first of them.
+    pub fn key(kind: &str, value: &str, first: u64) -> Key<Self> {
+        Key::of(&[kind, value, &format!("{:020}", u64::MAX - first)])
     }
 
     pub fn of_value(kind: &str, value: &str) -> Prefix<Self> {
         Prefix::of(&[kind, value])
     }
 
-    /// The number that a key names; `None` where it is no key of this code.
-    pub fn number(key: &Key<Self>) -> Option<u64> {
+    /// The number in a key; `None` where it is no key of this code.
+    pub fn first(key: &Key<Self>) -> Option<u64> {
         key.parts().pop()?.parse::<u64>().ok().map(|inverted| u64::MAX - inverted)
     }
 }
@@ -167,6 +193,12 @@ impl AuditIndex {
 impl AuditHashes {
     pub fn key(chunk: u64) -> Key<Self> {
         Key::of(&[&format!("{chunk:020}")])
+    }
+}
+
+impl AuditIndexed {
+    pub fn key() -> Key<Self> {
+        Key::of(&["state"])
     }
 }
 

@@ -45,13 +45,14 @@ fn keys_look_as_the_drawing_says() {
         (RequestComment::key(12, 3).to_bytes(), "request-comment/00000000000000000012/000003"),
         (RequestsRecord::key().to_bytes(), "requests/state"),
         (EndingsRecord::key().to_bytes(), "endings/state"),
-        (AuditRecord::key(12).to_bytes(), "audit/00000000000000000012"),
+        (AuditEntries::key(12).to_bytes(), "audit/00000000000000000012"),
         (
             AuditIndex::key("package", "npm:@acme/x", 12).to_bytes(),
             "audit-by/package/npm:@acme%2Fx/18446744073709551603",
         ),
         (WaitingRecord::key(timestamp(), "x").to_bytes(), "audit-waiting/00001795168800000000-x"),
         (AuditHead::key().to_bytes(), "audit-head/state"),
+        (AuditIndexed::key().to_bytes(), "audit-indexed/state"),
     ];
     for (key, expected) in rows {
         assert_eq!(key, expected);
