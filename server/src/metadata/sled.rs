@@ -53,7 +53,8 @@ pub struct SledOptions {
     pub cache_bytes: u64,
     /// Free bytes on the disk below which commits are refused; fewer on a disk of less than 4 GiB.
     pub reserve_bytes: u64,
-    /// A log that is larger is cleared of what is gone, as it is written ([`Store::tidy`]).
+    /// A log that is larger is cleared of what is gone, as it is written ([`Store::tidy`]), which makes
+    /// commits dearer: below it the room is worth less.
     pub tidy_above: u64,
     /// How long to wait for another process to let go of the directory.
     pub patience: Duration,
@@ -70,7 +71,7 @@ impl Default for SledOptions {
         Self {
             cache_bytes: 64 * 1024 * 1024,
             reserve_bytes: 64 * 1024 * 1024,
-            tidy_above: 64 * 1024 * 1024,
+            tidy_above: 256 * 1024 * 1024,
             patience: Duration::from_secs(5),
             stalled: Duration::from_mins(1),
             on_fatal: Arc::new(stop_process),
