@@ -7,6 +7,7 @@
 pub mod bodies;
 pub mod callers;
 pub mod cargo;
+pub mod finding;
 mod forget;
 pub mod npm;
 pub mod refusal;

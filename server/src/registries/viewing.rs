@@ -10,20 +10,19 @@ use policies::package::Package;
 use policies::rules::{Audience, RuleSet};
 
 use super::Registry;
+use super::finding::Served;
 use super::respond::{self, Kind, Staleness};
 use crate::gate::{Asking, Gate};
 use crate::pull::content::Content;
-use crate::pull::documents::{Document, DocumentRequest, Documents, Found};
-use crate::pull::format::DocumentFormat;
+use crate::pull::documents::{Document, Found};
 use crate::pull::views::{Answer, Bindery, Bound, Coding, View, ViewKey};
 use crate::pull::{CacheOutcome, PullError};
 
 /// Which view of which document.
-pub struct Viewing<'a, F: DocumentFormat> {
-    pub documents: &'a Arc<Documents<F>>,
+pub struct Viewing<'a, P> {
     pub package: &'a Package,
     pub asking: &'a Asking,
-    pub found: &'a Found<F::Parsed>,
+    pub found: &'a Found<P>,
     pub form: Cow<'static, str>,
     pub with_reasons: bool,
     /// What is written into it of where it is; else the name of the registry.
@@ -50,18 +49,17 @@ pub enum NoView<E> {
 
 /// The stored view, else a new one: `check` looks at the document before anything is kept, and `make`
 /// has the gate decide and binds what it lets through.
-pub async fn find<F: DocumentFormat, E>(
+pub async fn find<F: Served, E>(
     registry: &Registry,
     req: &HttpRequest,
-    viewing: Viewing<'_, F>,
-    request: impl Fn() -> DocumentRequest,
+    viewing: Viewing<'_, F::Parsed>,
     check: impl Fn(&Content<F::Parsed>) -> Result<(), E>,
     make: impl Fn(Bindery, &Content<F::Parsed>, &Gate, &RuleSet) -> Result<Bound, PullError>
     + Send
     + Sync
     + 'static,
 ) -> Result<Viewed, NoView<E>> {
-    let Viewing { documents, package, asking, found, form, with_reasons, base } = viewing;
+    let Viewing { package, asking, found, form, with_reasons, base } = viewing;
     let garden = &registry.garden;
     let accepted = req.headers().get_all(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
     // By the rules that are asked for here, though others may be in force by then.
@@ -80,8 +78,8 @@ pub async fn find<F: DocumentFormat, E>(
     }
     let (make, mut is_again) = (Arc::new(make), false);
     let answer = loop {
-        let source = registry.source_of(package);
-        let content = documents.content(source, &request(), found).await;
+        let (source, documents) = (registry.source_of(package), F::documents(garden));
+        let content = documents.content(source, &F::request(package), found).await;
         let content = content.map_err(NoView::Document)?;
         check(&content).map_err(NoView::Refused)?;
         key.content = content.id;
@@ -91,7 +89,7 @@ pub async fn find<F: DocumentFormat, E>(
         match garden.views.make(key.clone(), revision, size, work).await {
             // Its text went, with a change or by damage, while the rest was in memory.
             Err(PullError::Outdated) if !is_again => {
-                documents.forget_content(source, &request(), key.content);
+                documents.forget_content(source, &F::request(package), key.content);
                 is_again = true;
             }
             made => break made.map_err(NoView::View)?,

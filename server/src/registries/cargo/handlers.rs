@@ -17,7 +17,7 @@ use serde_json::json;
 
 pub use self::looking::Insides;
 
-use self::finding::{find_index, find_upstream_config, find_version, missing, remembered};
+use self::finding::{find_upstream_config, missing};
 use super::documents::{CargoDocuments, Entry, IndexFile, IndexText};
 use super::names;
 use super::refusal::{Refusal, pull_refusal};
@@ -28,9 +28,10 @@ use crate::facts::Remembered;
 use crate::gate::{Asking, Gate, Screened};
 use crate::pull::artifacts::Wanted;
 use crate::pull::content::Content;
-use crate::pull::documents::Known;
+use crate::pull::documents::{Known, Need};
 use crate::pull::views::{Answer, Bindery, Bound};
 use crate::pull::{PullError, Source};
+use crate::registries::finding::{find_document, find_version, remembered};
 use crate::registries::respond::{self, Kind};
 use crate::registries::viewing::{self, NoView, Viewed, Viewing};
 use crate::registries::{Garden, Registry};
@@ -65,9 +66,8 @@ pub async fn index(
     package: Package,
     asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
-    let found = find_index(registry, req, &package).await?;
+    let found = find_document::<CargoDocuments>(registry, req, &package, Need::Fresh).await?;
     let viewing = Viewing {
-        documents: &registry.garden.cargo_documents,
         package: &package,
         asking: &asking,
         found: &found,
@@ -79,15 +79,8 @@ pub async fn index(
     let make = move |bindery: Bindery, content: &_, gate: &Gate, rules: &RuleSet| {
         lines.bind(bindery, content, gate, rules)
     };
-    let request = || index_request(&package);
-    let viewed = viewing::find::<CargoDocuments, PullError>(
-        registry,
-        req,
-        viewing,
-        request,
-        |_| Ok(()),
-        make,
-    );
+    let viewed =
+        viewing::find::<CargoDocuments, PullError>(registry, req, viewing, |_| Ok(()), make);
     let viewed = viewed.await.map_err(|fault| match fault {
         NoView::Document(fault) | NoView::View(fault) | NoView::Refused(fault) => {
             pull_refusal(package.to_string(), registry.source_of(&package), fault)
@@ -171,7 +164,7 @@ pub async fn download(
     version: Version,
     asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
-    let (found, known) = find_version(registry, req, &package, &version).await?;
+    let (found, known) = find_version::<CargoDocuments>(registry, req, &package, &version).await?;
     let Some(known) = known else {
         return Err(missing(registry, &package, &version, &found).await?);
     };
@@ -181,7 +174,7 @@ pub async fn download(
     let source = registry.source_of(&package);
     let stated = told(registry, source, &subject, &known, &asking).await;
     let stated = stated.map_err(|fault| pull_refusal(subject.to_string(), source, fault))?;
-    let remembered = remembered(registry, &known, stated.as_ref());
+    let remembered = of_crate(remembered(registry, &known), stated.as_ref());
     let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::of_version)?;
     access.set_decision(admitted.decision().effect);
 
@@ -199,6 +192,11 @@ pub async fn download(
     Ok(respond::artifact(req, &admitted, artifact, CRATE))
 }
 
+/// With what its crate says, where that is known.
+fn of_crate<'k>(remembered: Remembered<'k>, told: Option<&'k Stated>) -> Remembered<'k> {
+    Remembered { stated: told.or(remembered.stated), ..remembered }
+}
+
 /// What the version states, where its crate has something to say that a rule asks for. It is looked
 /// into unless it is refused whatever it says.
 async fn told(
@@ -214,7 +212,7 @@ async fn told(
     }
     let digests = &known.promise.digests;
     if !insides.is_known(digests) {
-        let remembered = remembered(registry, known, None);
+        let remembered = remembered(registry, known);
         let refused = gate.admit(subject.clone(), &remembered, asking).err();
         // What is let through now may be let through because nobody knows.
         if refused.is_some_and(|refused| !looking::could_tell(&refused.decision)) {

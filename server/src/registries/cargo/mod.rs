@@ -29,18 +29,31 @@ use policies::package::{Package, PackageVersion, Version};
 
 pub use self::handlers::Insides;
 
+use self::documents::CargoDocuments;
 use self::names::{Endpoint, PathError, parse_path};
 use self::refusal::Refusal;
 use self::upstream::index_request;
 use super::callers::{Sought, admit_caller};
-use super::{Registry, below_registry, mount_below};
+use super::finding::Served;
+use super::{Garden, Registry, below_registry, mount_below};
 use crate::pull::PullError;
+use crate::pull::documents::{DocumentRequest, Documents};
 
 pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
     mount_below(registry, routes, async |registry, req, _: web::Payload| {
         let answer = dispatch(registry, req).await;
         answer.unwrap_or_else(|refusal| refusal.response(registry, req))
     });
+}
+
+impl Served for CargoDocuments {
+    fn documents(garden: &Garden) -> &Arc<Documents<Self>> {
+        &garden.cargo_documents
+    }
+
+    fn request(package: &Package) -> DocumentRequest {
+        index_request(package)
+    }
 }
 
 /// What the index that is held says of a version, and its crate where that is held, without asking

@@ -18,6 +18,7 @@ use crate::edge::Problem;
 use crate::gate::Refused;
 use crate::pull::{PullError, Source};
 use crate::registries::callers::CallerFault;
+use crate::registries::finding::NotHad;
 use crate::registries::refusal::{
     DECISION_HEADER, decision_header, fault_line, invalid_token, left_out_line, retry_after,
     status_of, tell_refused, unknown,
@@ -56,6 +57,12 @@ pub enum Refusal {
         fault: PullError,
     },
     Edge(Problem),
+}
+
+impl From<NotHad> for Refusal {
+    fn from(NotHad { what, source, fault }: NotHad) -> Self {
+        pull_refusal(what, &source, fault)
+    }
 }
 
 impl From<CallerFault> for Refusal {

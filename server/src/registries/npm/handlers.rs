@@ -16,9 +16,7 @@ use policies::package::{Ecosystem, Package, PackageVersion, Version};
 use policies::versions::is_prerelease;
 use serde_json::{Value, json};
 
-use self::finding::{
-    find_content, find_document, find_version, missing, pull_refusal, remembered, unknown,
-};
+use self::finding::{missing, pull_refusal, unknown};
 use self::screening::{Part, Screening, find_view, respond_view, show, shown};
 use super::documents::restrictions::{self, Restricted};
 use super::documents::{
@@ -33,6 +31,7 @@ use crate::pull::artifacts::Wanted;
 use crate::pull::documents::Need;
 use crate::pull::format::DocumentFormat;
 use crate::registries::Registry;
+use crate::registries::finding::{find_content, find_document, find_version, remembered};
 use crate::registries::refusal::{refused_line, why};
 use crate::registries::respond::{self, Kind};
 use crate::upstream::Upstream;
@@ -56,7 +55,7 @@ pub async fn packument(
     package: Package,
     asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
-    let found = find_document(registry, req, &package, Need::Fresh).await?;
+    let found = find_document::<NpmDocuments>(registry, req, &package, Need::Fresh).await?;
     let form = requested_form(req);
     let agent = req.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let with_reasons = agent.is_some_and(restrictions::are_read_by);
@@ -101,14 +100,15 @@ pub async fn manifest(
     let exact = Version::new(selector).ok().filter(|_| is_version);
     let mut known = None;
     if let Some(version) = exact {
-        let (found, is_known) = find_version(registry, req, &package, &version).await?;
+        let (found, is_known) =
+            find_version::<NpmDocuments>(registry, req, &package, &version).await?;
         known = is_known.map(|_| (found, version));
     }
     let (found, part, form) = if let Some((found, version)) = known {
         let form = format!("version {version}");
         (found, Part::Version(version), form)
     } else {
-        let found = find_document(registry, req, &package, Need::Fresh).await?;
+        let found = find_document::<NpmDocuments>(registry, req, &package, Need::Fresh).await?;
         (found, Part::Tag(selector.to_owned()), format!("tag {selector}"))
     };
     let form = form.into();
@@ -136,20 +136,20 @@ pub async fn tarball(
     let (mut known, mut is_own) = (None, false);
     if let Some(version) = &version {
         let found;
-        (found, known) = find_version(registry, req, &package, version).await?;
+        (found, known) = find_version::<NpmDocuments>(registry, req, &package, version).await?;
         is_own = found.document.is_own();
     }
     if known.is_none() {
         // A name that is not ours: the upstream's own, which a lockfile may carry.
-        let found = find_document(registry, req, &package, Need::Fresh).await?;
-        let content = find_content(registry, &package, &found).await?;
+        let found = find_document::<NpmDocuments>(registry, req, &package, Need::Fresh).await?;
+        let content = find_content::<NpmDocuments>(registry, &package, &found).await?;
         let ours = version.as_ref().and_then(|version| content.parsed.entry(version));
         let entry = ours.or_else(|| content.parsed.entry_of_foreign_file(file));
         let named = version.as_ref().map_or(file, Version::as_str);
         let entry = entry.ok_or_else(|| missing(&content, named, no_such))?;
         version = Some(entry.version.clone());
         is_own = found.document.is_own();
-        (_, known) = find_version(registry, req, &package, &entry.version).await?;
+        (_, known) = find_version::<NpmDocuments>(registry, req, &package, &entry.version).await?;
     }
     let (Some(known), Some(version)) = (known, version) else { return Err(no_such()) };
     let subject = PackageVersion { package: package.clone(), version };
@@ -190,7 +190,7 @@ pub async fn tags(
     package: Package,
     asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
-    let found = find_document(registry, req, &package, Need::Fresh).await?;
+    let found = find_document::<NpmDocuments>(registry, req, &package, Need::Fresh).await?;
     let form = "dist-tags".into();
     let part = Part::Whole;
     let screening = Screening { package, asking, found: &found, form, with_reasons: false, part };

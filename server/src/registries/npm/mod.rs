@@ -24,15 +24,17 @@ use actix_web::{HttpRequest, HttpResponse};
 use policies::facts::Stated;
 use policies::package::{Package, Version};
 
-use self::documents::Packument;
+use self::documents::{NpmDocuments, Packument};
 use self::handlers::{account, audit, keys, search};
 use self::names::{Endpoint, parse_path};
 use self::refusal::Refusal;
 use self::upstream::packument_request;
-use super::{Registry, below_registry, mount_below};
+use super::finding::Served;
+use super::{Garden, Registry, below_registry, mount_below};
 use crate::edge;
 use crate::pull::PullError;
 use crate::pull::content::Content;
+use crate::pull::documents::{DocumentRequest, Documents};
 
 /// `npm stage` prints it.
 const NO_STAGE: &str = "this garth keeps no staged packages, and nothing waits for an approval here: \
@@ -43,6 +45,16 @@ pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
         let answer = dispatch(registry, req, body).await;
         answer.unwrap_or_else(|refusal| refusal.response(registry, req))
     });
+}
+
+impl Served for NpmDocuments {
+    fn documents(garden: &Garden) -> &Arc<Documents<Self>> {
+        &garden.npm_documents
+    }
+
+    fn request(package: &Package) -> DocumentRequest {
+        packument_request(package)
+    }
 }
 
 /// What is held of a package, without asking any upstream.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use policies::package::{Ecosystem, Package, PackageVersion};
 use serde_json::json;
 
+use super::handlers::finding::pull_refusal;
 use super::names::PathError;
 use crate::access::attempts::Wait;
 use crate::access::rates::TooOften;
@@ -22,6 +23,7 @@ use crate::gate::Refused;
 use crate::pull::{PullError, Source};
 use crate::registries::Registry;
 use crate::registries::callers::CallerFault;
+use crate::registries::finding::NotHad;
 use crate::registries::refusal::{
     DECISION_HEADER, decision_header, fault_line, fault_status, invalid_token, left_out_line,
     refused_line, refused_status, retry_after, status_of, tell_refused, unknown,
@@ -100,6 +102,12 @@ pub enum Refusal {
         fault: Box<PullError>,
     },
     Edge(Problem),
+}
+
+impl From<NotHad> for Refusal {
+    fn from(NotHad { what, source, fault }: NotHad) -> Self {
+        pull_refusal(what, &source, fault)
+    }
 }
 
 impl From<CallerFault> for Refusal {

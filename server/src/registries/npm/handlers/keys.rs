@@ -3,16 +3,18 @@
 use actix_web::{HttpRequest, HttpResponse};
 use policies::package::{Digest, Package, PackageVersion, Version};
 
+use super::super::documents::NpmDocuments;
 use super::super::documents::signatures::{check_attestations, check_keys, join_keys};
 use super::super::names::attestations_path;
 use super::super::publish::own_attestations;
 use super::super::refusal::Refusal;
 use super::super::upstream::{attestations_request, keys_request};
-use super::finding::{find_version, pull_refusal, remembered, unknown};
+use super::finding::{pull_refusal, unknown};
 use crate::edge;
 use crate::gate::Asking;
 use crate::pull::PullError;
 use crate::registries::Registry;
+use crate::registries::finding::{find_version, remembered};
 use crate::registries::respond;
 
 pub async fn keys(registry: &Registry, req: &HttpRequest) -> Result<HttpResponse, Refusal> {
@@ -62,7 +64,7 @@ pub async fn attestations(
     asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
     let what = format!("{package}@{version}");
-    let (found, known) = find_version(registry, req, &package, &version).await?;
+    let (found, known) = find_version::<NpmDocuments>(registry, req, &package, &version).await?;
     // A name may have left the settings; what is published under it is ours all the same.
     let is_own = found.document.is_own();
     let source = if is_own { &registry.own_source } else { registry.source_of(&package) };

@@ -8,9 +8,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use policies::package::{Package, Version};
 use policies::rules::{Audience, RuleSet};
 
-use super::super::documents::{Entry, Shown, leads_somewhere, version_of_tag};
+use super::super::documents::{Entry, NpmDocuments, Shown, leads_somewhere, version_of_tag};
 use super::super::refusal::Refusal;
-use super::super::upstream::packument_request;
 use super::finding::{missing, pull_refusal, unknown};
 use super::{NOTICE, Npm};
 use crate::edge;
@@ -61,7 +60,6 @@ pub async fn find_view(
     let Screening { package, asking, found, form, with_reasons, part } = screening;
     let base = registry.base_url(req).map_err(Refusal::Edge)?;
     let viewing = Viewing {
-        documents: &registry.garden.npm_documents,
         package: &package,
         asking: &asking,
         found,
@@ -78,8 +76,7 @@ pub async fn find_view(
         }
     };
     let check = |content: &Content<Npm>| check(registry, &package, found, content, &part);
-    let request = || packument_request(&package);
-    let viewed = viewing::find(registry, req, viewing, request, check, make).await;
+    let viewed = viewing::find::<NpmDocuments, _>(registry, req, viewing, check, make).await;
     let Viewed { answer, audience, rules } = viewed.map_err(|fault| match fault {
         NoView::Refused(refusal) => refusal,
         NoView::View(fault) => Refusal::Pull { what: "this view".to_owned(), fault },

@@ -11,8 +11,8 @@ use futures_util::StreamExt as _;
 use policies::package::{Package, Version};
 use serde_json::{Value, json};
 
+use super::super::documents::NpmDocuments;
 use super::super::handlers::account::known_publisher;
-use super::super::handlers::finding::{find_content, find_document};
 use super::super::handlers::screening::screened;
 use super::super::names::version_of_file;
 use super::super::refusal::Refusal;
@@ -25,6 +25,7 @@ use crate::audit::Action;
 use crate::pull::documents::Need;
 use crate::pull::own::{Edit, OwnState, Target, Told};
 use crate::registries::Registry;
+use crate::registries::finding::{find_content, find_document};
 
 /// A longer text is no reason; clients print it at each install.
 const DEPRECATION_AT_MOST: usize = 4096;
@@ -338,8 +339,8 @@ async fn visible_versions(
     req: &HttpRequest,
     package: &Package,
 ) -> Result<Visible, Refusal> {
-    let found = find_document(registry, req, package, Need::Fresh).await?;
-    let content = find_content(registry, package, &found).await?;
+    let found = find_document::<NpmDocuments>(registry, req, package, Need::Fresh).await?;
+    let content = find_content::<NpmDocuments>(registry, package, &found).await?;
     let asking = registry.garden.access.caller(req.headers()).asking();
     let screened = screened(registry, &content, &asking);
     let entries = &content.parsed.entries;
