@@ -256,6 +256,13 @@ pub enum ClosureError {
     Busy,
 }
 
+impl ClosureError {
+    /// By no fault of whoever asks; the log says why.
+    pub fn failed() -> Self {
+        Self::Pull { what: "this closure".to_owned(), fault: PullError::Internal }
+    }
+}
+
 /// Works out closures, a few at a time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Closures {
@@ -371,6 +378,21 @@ pub struct Terms {
     pub limits: ClosureLimits,
 }
 
+impl Terms {
+    /// By the rules of now.
+    pub fn of(
+        chosen: &Chosen,
+        asking: Asking,
+        limits: ClosureLimits,
+    ) -> Result<Self, ClosureError> {
+        let rules = chosen.main.garden.gate.rules();
+        match rules.unavailable_reason() {
+            Some(reason) => Err(ClosureError::NoRules(reason.to_string())),
+            None => Ok(Self { rules, asking, limits }),
+        }
+    }
+}
+
 /// Where packages of one closure come from.
 #[derive(Clone, Debug)]
 pub struct Chosen {
@@ -379,6 +401,20 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// Goes on whoever waits for it. The place is taken until it is done.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        place: OwnedSemaphorePermit,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, ClosureError> {
+        let working = self.main.garden.store.runtime.spawn(async move {
+            let done = work.await;
+            drop(place);
+            done
+        });
+        working.await.map_err(|_| ClosureError::failed())
+    }
+
     /// Own names are looked for where they are published, and nowhere else.
     pub fn of(&self, package: &Package) -> &Arc<Registry> {
         if self.main.own_names().matches(package) {

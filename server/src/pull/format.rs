@@ -8,10 +8,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use policies::facts::Stated;
 use policies::package::{Digest, Package, Version};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::PullError;
 use super::original::Original;
-use crate::metadata::records::{Difference, SummaryRecord};
+use crate::metadata::records::{Difference, SAID, SummaryRecord};
+use crate::observability::escape::bounded;
 
 /// A format's documents. Pure: bytes in, meaning out.
 pub trait DocumentFormat: Send + Sync + 'static {
@@ -98,6 +101,19 @@ pub struct Said {
     pub text: String,
 }
 
+impl Said {
+    pub fn of(fields: Map<String, Value>) -> Self {
+        let text = Value::Object(fields).to_string();
+        let mut id = hex::encode(Sha256::digest(&text));
+        id.truncate(SAID);
+        Self { id, text }
+    }
+
+    pub fn fields(&self) -> Result<Map<String, Value>, serde_json::Error> {
+        serde_json::from_str(&self.text)
+    }
+}
+
 /// What came of holding an artifact against what is said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -105,4 +121,18 @@ pub enum Verdict {
     Contradicts(Vec<Difference>),
     /// Why it can not be opened.
     Unreadable(String),
+}
+
+/// So much is told of one text, so that it fits into an observation.
+pub const CHARACTERS_TOLD: usize = 150;
+
+impl Verdict {
+    pub fn of(differences: Vec<Difference>) -> Self {
+        if differences.is_empty() { Self::Agrees } else { Self::Contradicts(differences) }
+    }
+
+    /// Why is the artifact's own word: it is bounded.
+    pub fn unreadable(why: &str) -> Self {
+        Self::Unreadable(bounded(why, CHARACTERS_TOLD).into_owned())
+    }
 }

@@ -18,7 +18,6 @@ use self::resolve::{Ask, Resolution, Step};
 use self::stock::{Gathering, Stock};
 use crate::closures::{Chosen, Closure, ClosureError, ClosureLimits, Question, Terms};
 use crate::observability::escape::bounded;
-use crate::pull::PullError;
 
 /// How often the resolution may find that it needs to know more.
 const ROUNDS: usize = 200;
@@ -32,17 +31,7 @@ pub async fn closure(
     limits: ClosureLimits,
     place: OwnedSemaphorePermit,
 ) -> Result<Closure, ClosureError> {
-    let runtime = chosen.main.garden.store.runtime.clone();
-    let working = runtime.spawn(async move {
-        let closure = work_out(chosen, question, limits).await;
-        drop(place);
-        closure
-    });
-    working.await.unwrap_or_else(|_| Err(failed()))
-}
-
-fn failed() -> ClosureError {
-    ClosureError::Pull { what: "this closure".to_owned(), fault: PullError::Internal }
+    chosen.clone().work(place, work_out(chosen, question, limits)).await?
 }
 
 async fn work_out(
@@ -50,14 +39,10 @@ async fn work_out(
     question: Question,
     limits: ClosureLimits,
 ) -> Result<Closure, ClosureError> {
-    let rules = chosen.main.garden.gate.rules();
-    if let Some(reason) = rules.unavailable_reason() {
-        return Err(ClosureError::NoRules(reason.to_string()));
-    }
-    let revision = rules.revision().clone();
     let Question { package, wanted, among, asking, .. } = question;
     let root = root(package, wanted.as_deref())?;
-    let terms = Terms { rules, asking, limits };
+    let terms = Terms::of(&chosen, asking, limits)?;
+    let revision = terms.rules.revision().clone();
     let gathering = Gathering::new(chosen.clone(), terms);
     let mut stock = Stock::default();
     let mut rounds = 0;
@@ -68,7 +53,8 @@ async fn work_out(
             (stock, step)
         };
         // Away from those who serve: a large one takes a while.
-        let (back, step) = tokio::task::spawn_blocking(resolving).await.map_err(|_| failed())?;
+        let (back, step) =
+            tokio::task::spawn_blocking(resolving).await.map_err(|_| ClosureError::failed())?;
         stock = back;
         match step {
             Step::Done(resolution) => break resolution,

@@ -33,16 +33,7 @@ pub async fn closure(
     limits: ClosureLimits,
     place: OwnedSemaphorePermit,
 ) -> Result<Closure, ClosureError> {
-    let runtime = chosen.main.garden.store.runtime.clone();
-    let working = runtime.spawn(async move {
-        let closure = work_out(chosen, question, limits).await;
-        drop(place);
-        closure
-    });
-    working.await.unwrap_or_else(|_| {
-        let fault = crate::pull::PullError::Internal;
-        Err(ClosureError::Pull { what: "this closure".to_owned(), fault })
-    })
+    chosen.clone().work(place, work_out(chosen, question, limits)).await?
 }
 
 async fn work_out(
@@ -50,12 +41,8 @@ async fn work_out(
     question: Question,
     limits: ClosureLimits,
 ) -> Result<Closure, ClosureError> {
-    let rules = chosen.main.garden.gate.rules();
-    if let Some(reason) = rules.unavailable_reason() {
-        return Err(ClosureError::NoRules(reason.to_string()));
-    }
-    let revision = rules.revision().clone();
-    let terms = Terms { rules, asking: question.asking.clone(), limits };
+    let terms = Terms::of(&chosen, question.asking.clone(), limits)?;
+    let revision = terms.rules.revision().clone();
     let wanted = question.wanted.as_deref().unwrap_or(ANY).to_owned();
     let name = question.package.name().to_owned();
     let gathering = Gathering::new(chosen.clone(), terms, question.among, true);
@@ -92,8 +79,5 @@ async fn lay(stock: Stock, name: String, wanted: String) -> Result<(Stock, Step)
         let step = tree::lay(&stock, &name, &wanted, NeedKind::Required);
         (stock, step)
     };
-    tokio::task::spawn_blocking(laying).await.map_err(|_| {
-        let fault = crate::pull::PullError::Internal;
-        ClosureError::Pull { what: "this closure".to_owned(), fault }
-    })
+    tokio::task::spawn_blocking(laying).await.map_err(|_| ClosureError::failed())
 }

@@ -9,17 +9,13 @@ use std::io::Read;
 use policies::package::Version;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 use super::IndexFile;
 use super::archive::{self, Need, needs_value, requirement};
-use crate::metadata::records::{Difference, SAID};
+use crate::metadata::records::Difference;
 use crate::observability::escape::bounded;
 use crate::pull::PullError;
-use crate::pull::format::{Said, Verdict};
-
-/// So much is told of one crate, so that it fits into an observation.
-const CHARACTERS_TOLD: usize = 150;
+use crate::pull::format::{CHARACTERS_TOLD, Said, Verdict};
 
 #[derive(Deserialize)]
 struct Line {
@@ -68,24 +64,20 @@ fn said_by(line: Line) -> Said {
     said.insert("version".to_owned(), line.vers.into());
     said.insert("links".to_owned(), line.links.map_or(Value::Null, Value::from));
     said.insert("dependencies".to_owned(), needs_value(needs));
-    let text = Value::Object(said).to_string();
-    let mut id = hex::encode(Sha256::digest(&text));
-    id.truncate(SAID);
-    Said { id, text }
+    Said::of(said)
 }
 
 /// Blocks: the crate is opened.
 pub fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
-    let unreadable = |why: &str| Verdict::Unreadable(bounded(why, CHARACTERS_TOLD).into_owned());
-    let said: Map<String, Value> = match serde_json::from_str(&said.text) {
+    let said = match said.fields() {
         Ok(said) => said,
-        Err(fault) => return unreadable(&fault.to_string()),
+        Err(fault) => return Verdict::unreadable(&fault.to_string()),
     };
     let text = |field| said.get(field).and_then(Value::as_str).unwrap_or_default();
     let root = format!("{}-{}", text("name"), text("version"));
     let contents = match archive::open(packed, length, &root) {
         Ok(contents) => contents.said(),
-        Err(why) => return unreadable(&why),
+        Err(why) => return Verdict::unreadable(&why),
     };
     let differs = |(field, upstream): (&String, &Value)| {
         let artifact = contents.get(field).unwrap_or(&Value::Null);
@@ -95,8 +87,7 @@ pub fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
             upstream: told(upstream, artifact),
         })
     };
-    let differences: Vec<Difference> = said.iter().filter_map(differs).collect();
-    if differences.is_empty() { Verdict::Agrees } else { Verdict::Contradicts(differences) }
+    Verdict::of(said.iter().filter_map(differs).collect())
 }
 
 /// Of a list what the other has not.

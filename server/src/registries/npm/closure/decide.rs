@@ -17,16 +17,7 @@ pub async fn decide(
     asked: Vec<PackageVersion>,
     place: OwnedSemaphorePermit,
 ) -> Result<HashMap<PackageVersion, Verdict>, ClosureError> {
-    let runtime = chosen.main.garden.store.runtime.clone();
-    let working = runtime.spawn(async move {
-        let verdicts = look_up(chosen, terms, asked).await;
-        drop(place);
-        verdicts
-    });
-    working.await.map_err(|_| {
-        let fault = PullError::Internal;
-        ClosureError::Pull { what: "these versions".to_owned(), fault }
-    })
+    chosen.clone().work(place, look_up(chosen, terms, asked)).await
 }
 
 async fn look_up(

@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use policies::package::Version;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 use super::super::publish::archive::{self, Limits};
 use super::super::publish::manifest::canonical;
 use super::Packument;
-use crate::metadata::records::{Difference, SAID};
+use crate::metadata::records::Difference;
 use crate::observability::escape::bounded;
 use crate::pull::PullError;
-use crate::pull::format::{Said, Verdict};
+use crate::pull::format::{CHARACTERS_TOLD, Said, Verdict};
 
 /// What is compared, the gravest first.
 const FIELDS: &[&str] = &[
@@ -45,9 +44,8 @@ const DEPENDENCIES: &[&str] = &["dependencies", "optionalDependencies"];
 /// Nobody waits for it, and others wait for its place.
 const TIME: Duration = Duration::from_secs(30);
 
-/// So much is told of one artifact, so that it fits into an observation.
+/// So many are told of one artifact, so that it fits into an observation.
 const DIFFERENCES_TOLD: usize = 4;
-const CHARACTERS_TOLD: usize = 150;
 
 /// The manifest in the packument, as far as it is compared.
 pub fn said(packument: &Packument, version: &Version) -> Result<Option<Said>, PullError> {
@@ -62,26 +60,19 @@ fn said_by(manifest: Map<String, Value>) -> Said {
     if let Some(Value::Object(scripts)) = manifest.get_mut("scripts") {
         scripts.retain(|name, _| INSTALL_SCRIPTS.contains(&name.as_str()));
     }
-    let text = Value::Object(manifest).to_string();
-    let mut id = hex::encode(Sha256::digest(&text));
-    id.truncate(SAID);
-    Said { id, text }
+    Said::of(manifest)
 }
 
 /// Blocks: the archive is opened.
 pub fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
-    let unreadable = |why: &str| Verdict::Unreadable(bounded(why, CHARACTERS_TOLD).into_owned());
-    let said: Map<String, Value> = match serde_json::from_str(&said.text) {
+    let said = match said.fields() {
         Ok(said) => said,
-        Err(fault) => return unreadable(&fault.to_string()),
+        Err(fault) => return Verdict::unreadable(&fault.to_string()),
     };
     let limits = Limits { time: TIME, ..Limits::default() };
     match archive::open(packed, length, &limits) {
-        Err(fault) => unreadable(&fault.to_string()),
-        Ok(contents) => match differences(said, contents) {
-            differences if differences.is_empty() => Verdict::Agrees,
-            differences => Verdict::Contradicts(differences),
-        },
+        Err(fault) => Verdict::unreadable(&fault.to_string()),
+        Ok(contents) => Verdict::of(differences(said, contents)),
     }
 }
 

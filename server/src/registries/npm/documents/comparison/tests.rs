@@ -8,6 +8,7 @@ use serde_json::json;
 use tar::{Builder, Header};
 
 use super::*;
+use crate::metadata::records::SAID;
 
 /// The packument of `x`, whose version 1.0.0 has these fields.
 fn packument(fields: &Value) -> Packument {
