@@ -7,6 +7,7 @@
 pub mod bodies;
 pub mod callers;
 pub mod cargo;
+pub mod closure;
 pub mod finding;
 mod forget;
 pub mod npm;

@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::rules::json_body;
 use super::table::{ADMINISTER, Endpoint, post};
 use super::{Api, By};
-use crate::closures::{Among, Closure, ClosureError, Decided, Question};
 use crate::gate::Asking;
+use crate::registries::closure::{Among, Closure, ClosureError, Decided, Question};
 use crate::registries::refusal::status_of;
 
 /// Versions that are asked about at once.

@@ -20,8 +20,8 @@ use super::trials::{DRY_RUN, DryRun, tried};
 use super::{Api, By};
 use crate::access::rights::{Place, Right};
 use crate::access::{Caller, Person};
-use crate::closures::{self, Unmet, Verdict};
 use crate::metadata::records::{RequestRecord, Stage};
+use crate::registries::closure::{Standing, Unmet, Verdict};
 use crate::requests::{
     Approval, Ask, AskClosure, AskError, Asked, AskedClosure, CloseError, Meant, Numbered,
     Requests, Who, is_team,
@@ -254,7 +254,7 @@ pub async fn show(
 fn version(api: &Api, verdict: Verdict) -> VersionView {
     let PackageVersion { package, version } = &verdict.subject;
     let advisories = advisories(api, package, version);
-    VersionView { standing: closures::Standing::of(&verdict.decision), advisories, verdict }
+    VersionView { standing: Standing::of(&verdict.decision), advisories, verdict }
 }
 
 /// Where all who ask are of one team, it is asked for that team.

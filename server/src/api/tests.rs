@@ -23,10 +23,10 @@ use super::*;
 use crate::access::admin_token::AdminToken;
 use crate::access::register::Register;
 use crate::advisories;
-use crate::closures::ClosureLimits;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::recorded;
+use crate::registries::closure::ClosureLimits;
 use crate::rules::RulesConfig;
 
 const TOKEN: &str = "garth_test";

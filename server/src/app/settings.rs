@@ -10,12 +10,12 @@ use url::Url;
 use super::StartError;
 use crate::access::issuer::MAX_DOCUMENT;
 use crate::access::rates::RateSettings;
-use crate::closures::ClosureLimits;
 use crate::config::{self, Config, Format, IdentityConfig, ProviderConfig, RegistryConfig};
 use crate::edge::{EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
 use crate::recorded::RecordedSettings;
 use crate::registries::GardenSettings;
+use crate::registries::closure::ClosureLimits;
 use crate::upstream::outgoing::{Outgoing, OutgoingSettings};
 use crate::upstream::{self, Credentials, Deadlines, Retries, UpstreamSettings};
 

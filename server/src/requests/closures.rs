@@ -16,10 +16,13 @@ use super::closing::{Approval, CloseError};
 use super::who::{Who, short};
 use super::wish::{AskError, read_reason};
 use super::{Judged, Numbered, Requests};
-use crate::closures::{Among, Closure, ClosureError, Closures, Decided, Question, Standing};
+use crate::closures::Closures;
 use crate::gate::Asking;
 use crate::metadata::records::{self, ClosureRecord, RequestRecord, RequestVersions};
 use crate::metadata::{Batch, MAX_VALUE, MetadataError};
+use crate::registries::closure::{
+    Among, Closure, ClosureError, Decided, Member, Question, Standing, Verdict,
+};
 use crate::rules::MAX_MADE;
 
 /// Versions that one request asks for.
@@ -152,7 +155,7 @@ impl Requests {
         let (root, whole, closure) = match &ask.meant {
             Meant::Dependencies(text) => {
                 let closure = self.dependencies(closures, text, ask, asking).await?;
-                let standing = |member: &crate::closures::Member| {
+                let standing = |member: &Member| {
                     let (package, version) = (member.package.clone(), member.version.clone());
                     (PackageVersion { package, version }, member.standing)
                 };
@@ -166,9 +169,8 @@ impl Requests {
             Meant::Lockfile { name, versions } => {
                 let registry = ask.registry.as_deref();
                 let decided = closures.decide(versions.clone(), registry, &asking).await?;
-                let standing = |verdict: &crate::closures::Verdict| {
-                    (verdict.subject.clone(), Standing::of(&verdict.decision))
-                };
+                let standing =
+                    |verdict: &Verdict| (verdict.subject.clone(), Standing::of(&verdict.decision));
                 let name = Some(short(name, LONGEST_LOCKFILE)).filter(|name| !name.is_empty());
                 let name = name.unwrap_or_else(|| "a lockfile".to_owned());
                 let whole = Whole::new(

@@ -4,9 +4,9 @@ use policies::package::{Ecosystem, InvalidName, Package, Spelling};
 use policies::rules::MAX_REASON;
 use policies::versions::{InvalidRange, Parsed, Range, exactly};
 
-use crate::closures::ClosureError;
 use crate::metadata::MetadataError;
 use crate::observability::escape::is_deceptive;
+use crate::registries::closure::ClosureError;
 
 /// By what the caller answers.
 #[derive(Debug, thiserror::Error)]

@@ -9,10 +9,10 @@ use crate::api::advisories::KnownView;
 use crate::api::decisions::DecisionView;
 use crate::api::problem::Problem;
 use crate::api::trials::DryRun;
-use crate::closures::{Unmet, Verdict};
 use crate::metadata::records::{
     AskerRecord, ClosedRecord, ClosureRecord, RefusedRecord, RequestComment, RequestRecord, Stage,
 };
+use crate::registries::closure::{self, Unmet, Verdict};
 use crate::requests::{CloseError, Numbered, Obstacle, Standing};
 
 /// A request as the API shows it.
@@ -219,7 +219,7 @@ pub struct RequestDetail {
 pub struct VersionView {
     #[serde(flatten)]
     pub verdict: Verdict,
-    pub standing: crate::closures::Standing,
+    pub standing: closure::Standing,
     /// Absent where none were imported.
     pub advisories: Option<Vec<KnownView>>,
 }

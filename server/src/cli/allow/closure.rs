@@ -15,7 +15,7 @@ use crate::api::rules::RuleView;
 use crate::cli::Exit;
 use crate::cli::client::{Client, ClientError};
 use crate::cli::talk::{print, print_json};
-use crate::closures::{Among, Closure, Member, Standing};
+use crate::registries::closure::{Among, Closure, Member, Standing};
 
 #[derive(Serialize)]
 struct Allowed {

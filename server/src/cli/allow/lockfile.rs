@@ -17,7 +17,7 @@ use crate::api::rules::RuleView;
 use crate::cli::Exit;
 use crate::cli::client::{Client, ClientError};
 use crate::cli::talk::{print, print_json};
-use crate::closures::{Decided, Verdict};
+use crate::registries::closure::{Decided, Verdict};
 
 /// Versions that are asked about in one request.
 const AT_ONCE: usize = 5000;

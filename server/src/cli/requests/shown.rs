@@ -9,8 +9,8 @@ use crate::api::advisories::KnownView;
 use crate::api::requests::{ClosureView, Outcome, RequestDetail, RequestView, VersionView};
 use crate::cli::allow::many::{self, counted};
 use crate::cli::talk::painted;
-use crate::closures::Standing;
 use crate::metadata::records::{AskerRecord, ClosedRecord, Stage};
+use crate::registries::closure::Standing;
 
 pub(super) fn list(requests: &[RequestView], state: &str) -> String {
     if requests.is_empty() {

@@ -16,8 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use self::manifest::exactly;
 use self::resolve::{Ask, Resolution, Step};
 use self::stock::{Gathering, Stock};
-use crate::closures::{Chosen, Closure, ClosureError, ClosureLimits, Question, Terms};
 use crate::observability::escape::bounded;
+use crate::registries::closure::{Chosen, Closure, ClosureError, ClosureLimits, Question, Terms};
 
 /// How often the resolution may find that it needs to know more.
 const ROUNDS: usize = 200;

@@ -19,7 +19,7 @@ pub use self::decide::decide;
 use self::manifest::NeedKind;
 use self::stock::{Gathering, Stock};
 use self::tree::{Step, Tree};
-use crate::closures::{Chosen, Closure, ClosureError, ClosureLimits, Question, Terms};
+use crate::registries::closure::{Chosen, Closure, ClosureError, ClosureLimits, Question, Terms};
 
 /// What npm asks for where nothing is said.
 const ANY: &str = "*";

@@ -1,8 +1,8 @@
 //! Many versions as one request.
 
 use super::*;
-use crate::closures::Standing;
 use crate::metadata::records::RequestVersions;
+use crate::registries::closure::Standing;
 use crate::requests::asking::{Asked, Wish};
 use crate::requests::closures::Whole;
 

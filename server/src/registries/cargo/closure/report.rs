@@ -8,12 +8,12 @@ use policies::package::{Package, PackageVersion};
 use super::SHOWN;
 use super::resolve::{Ask, End, Key, Resolution};
 use super::stock::{Shelf, Stock};
-use crate::closures::{
+use crate::observability::escape::bounded;
+use crate::pull::PullError;
+use crate::registries::closure::{
     Among, Chosen, Closure, ClosureError, Counts, Member, PassedOver, Platforms, Standing, Unmet,
     UnmetCode,
 };
-use crate::observability::escape::bounded;
-use crate::pull::PullError;
 use crate::registries::refusal::unknown;
 
 /// Dependents that are told of one version.

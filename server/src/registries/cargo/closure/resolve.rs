@@ -12,7 +12,7 @@ use policies::package::Package;
 use semver::{Version, VersionReq};
 
 use super::stock::{Shelf, Stock};
-use crate::closures::Among;
+use crate::registries::closure::Among;
 
 /// What has to be known: the versions of a crate, or what one of them needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

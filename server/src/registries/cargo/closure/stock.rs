@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::manifest::Manifest;
 use super::resolve::Want;
-use crate::closures::{Among, Chosen, Standing, Terms};
 use crate::pull::PullError;
 use crate::pull::documents::Need;
 use crate::registries::cargo::handlers::Lines;
 use crate::registries::cargo::upstream::index_request;
+use crate::registries::closure::{Among, Chosen, Standing, Terms};
 
 /// Index files that one closure asks for at once.
 const CONCURRENT: usize = 16;

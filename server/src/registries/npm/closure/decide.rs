@@ -6,9 +6,9 @@ use policies::package::PackageVersion;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::stock::{Found, Gathering, Stock};
-use crate::closures::{Among, Chosen, ClosureError, Terms, Verdict};
 use crate::facts::Remembered;
 use crate::pull::PullError;
+use crate::registries::closure::{Among, Chosen, ClosureError, Terms, Verdict};
 
 /// Of those that could be looked up. The place is taken until it is done, whoever waits for it.
 pub async fn decide(

@@ -12,7 +12,7 @@ use policies::package::{Ecosystem, Version};
 use policies::versions::Parsed;
 
 use super::spec::Choice;
-use crate::closures::{Among, Standing};
+use crate::registries::closure::{Among, Standing};
 use crate::registries::npm::documents::latest_offered;
 
 /// The versions of one package, as npm sees them, with what is decided of each.

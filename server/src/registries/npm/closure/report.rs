@@ -9,12 +9,12 @@ use super::manifest::NeedKind;
 use super::spec::{Odd, Wanted};
 use super::stock::{Found, Id, Stock};
 use super::tree::{End, Tree};
-use crate::closures::{
+use crate::observability::escape::bounded;
+use crate::pull::PullError;
+use crate::registries::closure::{
     Among, Chosen, Closure, ClosureError, Counts, Member, PassedOver, Platforms, Standing, Unmet,
     UnmetCode,
 };
-use crate::observability::escape::bounded;
-use crate::pull::PullError;
 use crate::registries::refusal::unknown;
 
 /// Dependents that are told of one version.

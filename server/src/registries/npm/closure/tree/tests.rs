@@ -8,7 +8,7 @@ use policies::package::{Package, Version};
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::closures::Among;
+use crate::registries::closure::Among;
 use crate::registries::npm::closure::manifest::Manifest;
 use crate::registries::npm::closure::pick::Shelf;
 
