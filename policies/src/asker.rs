@@ -64,10 +64,25 @@ pub fn is_word(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
+/// Unit and team, where a team can have this name: `web/shop`.
+pub fn split_team(text: &str) -> Option<(&str, &str)> {
+    text.split_once('/').filter(|(unit, team)| is_word(unit) && is_word(team))
+}
+
+pub fn is_team(text: &str) -> bool {
+    split_team(text).is_some()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_team_is_of_one_unit() {
+        assert_eq!(split_team("web/shop"), Some(("web", "shop")));
+        assert!(!is_team("web") && !is_team("web/*") && !is_team("a/b/c") && !is_team("/b"));
+    }
 
     #[test]
     fn a_pattern_is_a_team_or_a_unit_and_anchored() {

@@ -47,11 +47,10 @@ use self::secret::Hash;
 use self::session::Sessions;
 use self::table::{Gone, Whose};
 use crate::gate::Asking;
+use crate::observability::redact::PREFIX;
 
 /// The name of whoever has the first admin token.
 pub const ADMIN: &str = "admin";
-/// What all our tokens begin with.
-pub const PREFIX: &str = "garth_";
 /// A longer login is none of ours.
 const LOGIN_AT_MOST: usize = 1024;
 

@@ -26,7 +26,6 @@ pub mod recorded;
 pub mod requests;
 pub mod roles;
 pub mod rules;
-pub mod seen;
 pub mod statistics;
 pub mod status;
 pub mod table;
@@ -51,9 +50,9 @@ use crate::registries::Registry;
 use crate::requests::Requests;
 use crate::rules::Rules;
 use crate::rules::revisions::Revisions;
+use crate::seen::Memory;
 use form::once::Once;
 use policies::package::Ecosystem;
-use seen::Memory;
 use url::Url;
 
 /// The largest body that is read.

@@ -23,7 +23,6 @@ use tokio::runtime::Handle;
 
 use crate::advisories::{Advisories, Fetching, Remote};
 use crate::api::form::once::{Marking, Once};
-use crate::api::seen::Memory;
 use crate::api::status::Vitals;
 use crate::api::{self, Api};
 use crate::audit::{self, Log};
@@ -49,6 +48,7 @@ use crate::registries::{self, Garden, Registry};
 use crate::requests::{self, Requests};
 use crate::rules::revisions::{Keeping, Revisions};
 use crate::rules::{Rules, RulesConfig};
+use crate::seen::Memory;
 use crate::signing::SigningKey;
 use crate::upstream::Upstream;
 use crate::webhooks::secret::MasterKey;

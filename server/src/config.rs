@@ -45,7 +45,7 @@ pub use faults::{ConfigFault, Place};
 pub use files::read_text;
 pub use identity::{IdentityConfig, is_safe};
 pub use limits::LimitsConfig;
-pub use log::{LogConfig, LogFormat};
+pub use log::LogConfig;
 pub use login::LoginConfig;
 pub use parse::{WrongUrl, base_url, duration as parse_duration};
 pub use provider::ProviderConfig;

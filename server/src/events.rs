@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use self::holds::EXAMPLE;
 pub use self::noticing::{Noticer, Noticing};
 pub use self::sight::{Sight, TEAMS};
 pub use self::stream::{Events, TooManyStreams};

@@ -30,6 +30,7 @@ pub mod registries;
 pub mod requests;
 pub mod rules;
 mod secret_file;
+pub mod seen;
 pub mod signing;
 pub mod upstream;
 pub mod webhooks;

@@ -8,6 +8,7 @@ pub mod escape;
 pub mod health;
 pub mod logs;
 pub mod metrics;
+pub mod redact;
 
 pub use health::{Check, CheckState, Health, Lifecycle, Readiness};
 pub use metrics::{AlarmKind, BreakerState, CacheOutcome, CloseReason, DecisionLabel, Metrics};

@@ -32,7 +32,6 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use policies::decision::DecisionCode;
 
-use crate::api::seen::Memory;
 use crate::clock::Clock;
 use crate::config::RequestsConfig;
 use crate::gate::Refused;
@@ -43,6 +42,7 @@ use crate::metadata::{Metadata, MetadataError};
 use crate::observability::Metrics;
 use crate::registries::Registry;
 use crate::rules::Rules;
+use crate::seen::Memory;
 use board::Board;
 use pending::Pending;
 
@@ -52,7 +52,7 @@ pub use closures::{AskClosure, AskedClosure, Meant};
 pub use judging::{Judged, Standing};
 pub use keeping::Keeping;
 pub use pending::Wanted;
-pub use who::{Who, is_team};
+pub use who::Who;
 pub use wish::AskError;
 
 /// Most comments of one request.

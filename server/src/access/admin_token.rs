@@ -10,8 +10,8 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::PREFIX;
 use super::secret::Hash;
+use crate::observability::redact::PREFIX;
 use crate::secret_file::{SecretFileError, load_or_create};
 
 const FILE: &str = "admin-token";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use jiff::Timestamp;
-use policies::asker::{Asker, is_word};
+use policies::asker::{Asker, is_team};
 use policies::decide::{Considered, explain, overview};
 use policies::decision::{Decision, Revision};
 use policies::facts::{FactSheet, Stated};
@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::rules::query;
-use super::seen::{Recalled, Seen};
 use super::table::{Endpoint, Needs, get};
 use super::{Api, By};
 use crate::access::rights::{Place, Right};
 use crate::config::Mode;
 use crate::facts::{About, Remembered, Said, gather_facts};
 use crate::rules::revisions::PastError;
+use crate::seen::{Recalled, Seen};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -162,8 +162,7 @@ async fn stated(
 
 /// A team as it is written; it may not be there yet, so that rules for it can be tried.
 pub(super) fn team(text: String) -> Result<String, Problem> {
-    let is_team = text.split_once('/').is_some_and(|(unit, team)| is_word(unit) && is_word(team));
-    if is_team {
+    if is_team(&text) {
         return Ok(text);
     }
     Err(Problem::bad_request("invalid-team", "write a team as unit/team, like web/shop"))

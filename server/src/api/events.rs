@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use policies::asker::is_team;
 use policies::rules::Pattern;
 use serde::Deserialize;
 
@@ -13,7 +14,6 @@ use super::{Api, By};
 use crate::access::{Access, Caller, Person};
 use crate::events::stream::Asked;
 use crate::events::{Events, Sight, TooManyStreams, Wanted, WantedFault, parse_kinds};
-use crate::requests::is_team;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Proxies of one kind gather what is sent unless they are told not to.

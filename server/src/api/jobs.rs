@@ -8,9 +8,10 @@ use super::Api;
 use super::problem::Problem;
 use super::status::Vitals;
 use super::table::{ADMINISTER, Endpoint, READ, get, post};
-use crate::audit::{Action, Entry, redacted};
+use crate::audit::{Action, Entry};
 use crate::jobs::{Job, Run, Seen};
 use crate::metadata::{Batch, Metadata, MetadataError};
+use crate::observability::redact::redacted;
 
 pub fn endpoints() -> Vec<Endpoint> {
     let named = |endpoint: Endpoint| {

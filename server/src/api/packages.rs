@@ -18,7 +18,6 @@ use crate::access::rights::{Place, Right};
 use crate::metadata::records::{
     self, ArtifactRecord, DocumentRecord, Key, Prefix, VersionRecord, read_versions,
 };
-use crate::pull::store::NEWEST;
 use crate::registries::Registry;
 
 const MAX_PAGE: usize = 500;
@@ -207,7 +206,7 @@ pub async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpRespo
         let mut after: Option<Key<DocumentRecord>> = match begin {
             Some((place, _)) if **registry < *place => continue,
             Some((place, name)) if **registry == *place => {
-                Some(DocumentRecord::key(registry, name, NEWEST))
+                Some(DocumentRecord::key(registry, name, DocumentRecord::NEWEST))
             }
             _ => None,
         };
@@ -258,7 +257,7 @@ fn found(
 ) -> Option<PackageView> {
     let parts = key.parts();
     let [_, name, document] = parts.as_slice() else { return None };
-    if document != NEWEST {
+    if document != DocumentRecord::NEWEST {
         return None;
     }
     Some(PackageView {

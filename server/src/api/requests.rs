@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use policies::advisories::holes;
+use policies::asker::is_team;
 use policies::package::{Package, PackageVersion, Version};
 use policies::rules::Pattern;
 use serde::Deserialize;
@@ -24,7 +25,7 @@ use crate::metadata::records::{RequestRecord, Stage};
 use crate::registries::closure::{Standing, Unmet, Verdict};
 use crate::requests::{
     Approval, Ask, AskClosure, AskError, Asked, AskedClosure, CloseError, Meant, Numbered,
-    Requests, Who, is_team,
+    Requests, Who,
 };
 
 pub use views::{

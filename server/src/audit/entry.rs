@@ -12,12 +12,12 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::blocks::line_of;
-use super::redact::redacted;
 use crate::access::Person;
 use crate::edge;
 use crate::metadata::records::{AuditRecord, WaitingRecord};
 use crate::metadata::{Batch, Change};
 use crate::observability::escape::bounded;
+use crate::observability::redact::redacted;
 use crate::random;
 
 /// The longest texts, in characters.
@@ -235,6 +235,8 @@ pub struct Entry {
     record: AuditRecord,
 }
 
+/// The detail of a refusal that names a version where none was asked for.
+pub const EXAMPLE: &str = "example";
 /// What garth does by itself is done by this name.
 pub const GARTH: &str = "garth";
 

@@ -16,7 +16,6 @@ use crate::access::Access;
 use crate::access::admin_token::AdminToken;
 use crate::access::register::Register;
 use crate::advisories;
-use crate::api::seen::Memory;
 use crate::api::{Api, routes};
 use crate::clock::Clock;
 use crate::closures::Closures;
@@ -29,6 +28,7 @@ use crate::registries::closure::ClosureLimits;
 use crate::requests;
 use crate::rules::revisions::Revisions;
 use crate::rules::{Rules, RulesConfig};
+use crate::seen::Memory;
 
 /// A server of the API on a thread of its own; it stops with the process of the tests.
 fn start(data: &Path) {

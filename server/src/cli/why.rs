@@ -15,8 +15,8 @@ use super::remedy::{fetch_rule, remedy};
 use super::talk::{colours, painted, print, print_json, with_server};
 use crate::api::decisions::{AtRevision, DecisionView};
 use crate::api::rules::RuleView;
-use crate::api::seen::{Observed, Seen};
 use crate::config::EnvSnapshot;
+use crate::seen::{Observed, Seen};
 
 /// Show what is decided for a package, and which rules were considered
 ///

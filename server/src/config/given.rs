@@ -8,7 +8,7 @@ use super::faults::{ConfigFault, Place, nearest};
 use super::parse::WrongUrl;
 use super::setting::Kind;
 use super::source::{Node, Value};
-use crate::audit::redacted;
+use crate::observability::redact::redacted;
 
 /// A value as given. From the file it has a type; from elsewhere all is text.
 pub(super) struct Given {

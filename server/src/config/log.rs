@@ -3,18 +3,13 @@
 use super::faults::ConfigFault;
 use super::read::Reader;
 use super::setting::{Kind, SettingDoc};
+use crate::observability::logs::LogFormat;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     pub format: LogFormat,
     /// A filter that `tracing_subscriber::EnvFilter` accepts.
     pub level: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 pub(super) const SETTINGS: &[SettingDoc] = &[

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use policies::asker::is_word;
+use policies::asker::{is_team, is_word};
 use url::Url;
 
 use super::faults::{ConfigFault, Place};
@@ -12,7 +12,6 @@ use super::secret::Secret;
 use super::setting::{Kind, SettingDoc};
 use super::source::Value;
 use super::tls;
-use crate::requests::is_team;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderConfig {

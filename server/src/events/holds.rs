@@ -14,7 +14,7 @@ use policies::package::{Package, Version};
 
 use super::noticing::Noticer;
 use super::sight::TEAMS;
-use crate::audit::{Action, Entry, Logged};
+use crate::audit::{Action, EXAMPLE, Entry, Logged};
 use crate::metadata::records::{self, HeldRecord, HoldsRecord, Key, Stored};
 use crate::metadata::{Batch, MetadataError};
 
@@ -26,8 +26,6 @@ const PASSED: u64 = 512;
 const MOST: usize = 10_000;
 /// Those that are judged in one go.
 const JUDGED: usize = 200;
-/// The detail of a refusal that names a version where none was asked for.
-pub const EXAMPLE: &str = "example";
 /// Facts change, too: so long a judgement is good.
 const GOOD: SignedDuration = SignedDuration::from_mins(10);
 

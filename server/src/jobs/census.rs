@@ -17,7 +17,6 @@ use crate::metadata::records::{
     ArtifactRecord, DocumentRecord, Key, Prefix, Record, VersionsRecord, decode,
 };
 use crate::metadata::{Metadata, MetadataError};
-use crate::pull::store::NEWEST;
 
 /// After the start, which has other work.
 const FIRST: Duration = Duration::from_mins(1);
@@ -112,7 +111,7 @@ impl Census {
     async fn count_in(&self, registry: &str) -> Result<Held, MetadataError> {
         let mut held = Held::default();
         self.each(registry, |key: &Key<DocumentRecord>, document: DocumentRecord| {
-            if key.parts().last().is_some_and(|name| name == NEWEST) {
+            if key.parts().last().is_some_and(|name| name == DocumentRecord::NEWEST) {
                 held.packages += 1;
                 held.own += u64::from(document.own);
             }

@@ -363,6 +363,9 @@ impl Record for RulePackages {
 }
 
 impl DocumentRecord {
+    /// The document of a package that holds now.
+    pub const NEWEST: &str = "newest";
+
     pub fn key(registry: &str, package: &str, document: &str) -> Key<Self> {
         Key::of(&[registry, package, document])
     }

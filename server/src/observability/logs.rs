@@ -15,7 +15,6 @@ use self::gathered::Gathered;
 use self::text::{TextFields, TextLines, Time};
 use super::escape::is_deceptive;
 use crate::clock::Clock;
-use crate::config::LogFormat;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
@@ -32,6 +31,13 @@ pub enum LogsError {
 /// Lines of libraries that a client could provoke at will, or that repeat ours.
 const QUIET: [&str; 5] =
     ["actix_http=off", "actix_server=warn", "h2=error", "rustls=error", "sled=warn"];
+
+/// How its lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
 
 /// The log of this process. What waits to be written is written when it is dropped.
 #[must_use = "lines that wait are written when it is dropped"]

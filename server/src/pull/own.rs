@@ -35,7 +35,6 @@ use self::writing::{Changed, write};
 use super::artifacts::Artifacts;
 use super::documents::Documents;
 use super::format::{DocumentFormat, VersionClaim};
-use super::store::NEWEST;
 use super::{PullError, Source};
 use crate::audit::Action;
 use crate::blobs::{Digests, Stage};
@@ -215,7 +214,7 @@ fn unreadable(target: &Target, cause: &str) -> PullError {
 
 impl Target {
     fn document(&self) -> Key<DocumentRecord> {
-        DocumentRecord::key(&self.source.registry, self.package.name(), NEWEST)
+        DocumentRecord::key(&self.source.registry, self.package.name(), DocumentRecord::NEWEST)
     }
 
     fn artifact(&self, file: &str) -> Key<ArtifactRecord> {

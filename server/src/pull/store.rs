@@ -46,8 +46,7 @@ pub struct PullStore {
     pub runtime: Handle,
 }
 
-/// The newest document of a package.
-pub const NEWEST: &str = "newest";
+const NEWEST: &str = DocumentRecord::NEWEST;
 /// Versions that the upstream took away and whose artifacts we hold.
 const RETAINED: &str = "retained";
 /// Observations that are kept of one package.

@@ -24,7 +24,7 @@ use tokio::sync::OnceCell;
 use self::words::Words;
 use super::PullError;
 use super::format::DocumentFormat;
-use super::store::{NEWEST, PullStore};
+use super::store::PullStore;
 use crate::metadata::records::{
     self, DocumentRecord, Key, PeopleRecord, Prefix, SummaryRecord, WordsRecord,
 };
@@ -300,7 +300,7 @@ async fn mend<F: DocumentFormat>(
         let page = records::scan(metadata, &prefix, after.as_ref(), PAGE).await?;
         let is_last = page.len() < PAGE;
         let newest = |key: &Key<DocumentRecord>| match key.parts().as_slice() {
-            [_, package, document] if document == NEWEST => Some(package.clone()),
+            [_, package, document] if document == DocumentRecord::NEWEST => Some(package.clone()),
             _ => None,
         };
         let mut held: HashMap<String, DocumentRecord> = HashMap::new();

@@ -10,10 +10,9 @@ use policies::decision::{Decision, DecisionCode, Effect};
 use policies::package::{Ecosystem, Version};
 
 use crate::access::table::Gone;
-use crate::audit::{Action, Entry};
+use crate::audit::{Action, EXAMPLE, Entry};
 use crate::blobs::BlobError;
 use crate::edge;
-use crate::events::EXAMPLE;
 use crate::gate::Refused;
 use crate::metadata::MetadataError;
 use crate::pull::{PullError, Source};

@@ -5,7 +5,6 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, USER_AGENT};
-use policies::asker::is_word;
 
 use crate::access::Caller;
 use crate::observability::escape::is_deceptive;
@@ -59,11 +58,6 @@ impl Who {
     pub fn self_given(name: &str) -> Option<String> {
         Some(short(name, LONGEST_NAME)).filter(|name| !name.is_empty())
     }
-}
-
-/// Whether this can be a team's name: `web/shop`.
-pub fn is_team(text: &str) -> bool {
-    text.split_once('/').is_some_and(|(unit, team)| is_word(unit) && is_word(team))
 }
 
 /// What is built, in the client's own words.
@@ -149,6 +143,5 @@ mod tests {
         assert_eq!(Who::self_given(" ann\r\n\u{202e}x ").as_deref(), Some("annx"));
         assert_eq!(Who::self_given(" \n"), None);
         assert!(Who::self_given(&"ö".repeat(500)).unwrap().len() <= LONGEST_NAME);
-        assert!(is_team("web/shop") && !is_team("web") && !is_team("web/*") && !is_team("a/b/c"));
     }
 }

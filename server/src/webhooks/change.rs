@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use policies::asker::is_team;
 use url::Url;
 
 use super::queue::later;
@@ -15,7 +16,6 @@ use crate::metadata::records::{
     self, AttemptRecord, DeliveryRecord, DeliveryState, Stored, WebhookCursor, WebhookRecord,
 };
 use crate::metadata::{Batch, MetadataError};
-use crate::requests::is_team;
 use crate::upstream::outgoing::host;
 
 /// For how long the secret of before goes on signing, where nothing is said.

@@ -1,6 +1,6 @@
 //! Teams come and go.
 
-use policies::asker::is_word;
+use policies::asker::split_team;
 use policies::rules::nearest;
 
 use super::change::check_ends;
@@ -123,8 +123,7 @@ impl Register {
 
 /// `unit/team`
 pub(super) fn split(name: &str) -> Result<(&str, &str), RegisterError> {
-    let parts = name.split_once('/').filter(|(unit, team)| is_word(unit) && is_word(team));
-    parts.ok_or_else(|| RegisterError::Invalid {
+    split_team(name).ok_or_else(|| RegisterError::Invalid {
         field: "team",
         message: "write a team as unit/team, like web/shop, of letters, digits, `-`, `_` and `.`"
             .to_owned(),

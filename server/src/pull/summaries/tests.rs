@@ -234,7 +234,7 @@ async fn what_could_not_be_made_of_the_documents_is_made_by_a_later_search() {
         own: false,
         folded: None,
     };
-    let key = DocumentRecord::key("npm", "pad", NEWEST);
+    let key = DocumentRecord::key("npm", "pad", DocumentRecord::NEWEST);
     store.metadata.commit(Batch::default().put_record(&key, &record)).await.unwrap();
 
     let registry = Arc::<str>::from("npm");

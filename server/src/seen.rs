@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::metadata::records::{self, DocumentRecord, Observation, ObservationKind, VersionRecord};
 use crate::metadata::{Metadata, MetadataError};
 use crate::pull::comparing;
-use crate::pull::store::NEWEST;
 
 /// Where it is remembered.
 #[derive(Clone, Debug)]
@@ -105,7 +104,7 @@ impl Memory {
             if *ecosystem != package.ecosystem() {
                 continue;
             }
-            let key = DocumentRecord::key(registry, package.name(), NEWEST);
+            let key = DocumentRecord::key(registry, package.name(), DocumentRecord::NEWEST);
             if let Some(record) = records::read(self.metadata.as_ref(), &key).await? {
                 return Ok(record.own);
             }

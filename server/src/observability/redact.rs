@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::access::PREFIX;
+/// Every token of ours begins so, for people and for tools that look for secrets.
+pub const PREFIX: &str = "garth_";
 
 const LEFT_OUT: &str = "***";
 /// A shorter word behind our prefix is a name.
