@@ -13,6 +13,21 @@ pub struct Asker<'a> {
     pub environment: Option<&'a str>,
 }
 
+/// Who asks, as far as rules tell people apart: made once of a request, and kept for as long as it
+/// is worked on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Asking {
+    /// `unit/team`
+    pub team: Option<Arc<str>>,
+    pub environment: Option<Arc<str>>,
+}
+
+impl Asking {
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { team: self.team.as_deref(), environment: self.environment.as_deref() }
+    }
+}
+
 /// Which teams a rule speaks of: `web/shop`, or a whole unit as `web/*` or `web`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TeamPattern {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use policies::advisories::PackageAdvisories;
 use policies::asker::Asker;
+pub use policies::asker::Asking;
 use policies::decide::decide;
 use policies::decision::{Decision, Effect, Revision};
 use policies::facts::{Fact, Facts};
@@ -134,21 +135,6 @@ impl Screened {
 
 /// To such an asker denies and holds for teams apply, and allows do not.
 pub const NOBODY: Asker<'static> = Asker { team: None, environment: None };
-
-/// Who asks, as far as rules tell people apart: made once of a request, and kept for as long as it
-/// is worked on. The default is [`NOBODY`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Asking {
-    /// `unit/team`
-    pub team: Option<Arc<str>>,
-    pub environment: Option<Arc<str>>,
-}
-
-impl Asking {
-    pub fn asker(&self) -> Asker<'_> {
-        Asker { team: self.team.as_deref(), environment: self.environment.as_deref() }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub struct Gate {

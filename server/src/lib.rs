@@ -23,6 +23,7 @@ pub mod gate;
 pub mod jobs;
 pub mod metadata;
 pub mod observability;
+pub mod person;
 pub mod pull;
 pub mod random;
 pub mod recorded;

@@ -15,10 +15,10 @@ use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use super::meter::{Meter, Rate};
 use super::secret::Hash;
 use crate::clock::Clock;
 use crate::edge::{client_address, network_of};
+use crate::person::meter::{Meter, Rate};
 
 /// Slips of the finger.
 const FREE: u32 = 5;

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Person;
-use super::rights::Rights;
 use super::roles;
 use super::table::{Ending, Gone, Token};
 use crate::metadata::records::{RoleRecord, SecretRecord, TeamRecord, UnitRecord, UserRecord};
+use crate::person::rights::Rights;
 
 #[derive(Debug, Default)]
 pub struct Directory {

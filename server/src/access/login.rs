@@ -11,11 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::attempts::{Attempt, Wait};
 use super::passwords::PasswordError;
 use super::register::{Created, NewSession, RegisterError};
-use super::rights::Rights;
 use super::secret::{Hash, TokenKind};
 use super::table::{Gone, Whose};
 use super::{Access, Person};
 use crate::audit::{Action, Entry};
+use crate::person::rights::Rights;
 
 /// The word for a token that came of a password.
 pub const LOGIN: &str = "login";

@@ -16,12 +16,12 @@ use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 
 use super::login::Origin;
-use super::meter::{Meter, Rate};
 use super::{Caller, Person};
 use crate::clock::Clock;
 use crate::edge::{client_address, network_of};
 use crate::observability::Metrics;
 use crate::observability::metrics::{RateLimit, RatedBy};
+use crate::person::meter::{Allowance, Rate};
 
 /// Networks of which it is known what they have done.
 const MOST: u64 = 100_000;
@@ -40,25 +40,6 @@ pub struct RateSettings {
     /// So many seconds' worth at once.
     pub burst: Duration,
 }
-
-/// What one caller has done of late.
-#[derive(Debug, Default)]
-pub struct Allowance {
-    requests: Meter,
-    changes: Meter,
-}
-
-/// Of one token, as long as the token is there. What was used of it says nothing of who somebody is.
-#[derive(Clone, Debug, Default)]
-pub struct Used(Arc<Allowance>);
-
-impl PartialEq for Used {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Used {}
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

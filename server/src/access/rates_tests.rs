@@ -2,8 +2,9 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::super::rights::Rights;
 use super::*;
+use crate::person::meter::Used;
+use crate::person::rights::Rights;
 
 /// A garth at a time that the test says.
 struct World {

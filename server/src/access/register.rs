@@ -20,7 +20,6 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
-use super::rights::{Place, Right};
 use super::secret::{Hash, NoRandomness};
 use super::table::{Gone, Table, Token, Whose};
 use crate::clock::Clock;
@@ -29,6 +28,7 @@ use crate::metadata::records::{
     UnitRecord, UserRecord, decode,
 };
 use crate::metadata::{Batch, Metadata, MetadataError};
+use crate::person::rights::{Place, Right};
 
 pub use change::{Created, DEFAULT_GRACE, DEFAULT_LIFE, Life, MAX_GRACE, NewToken};
 pub use roles::{Holder, NewRole, RoleFound};

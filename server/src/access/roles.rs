@@ -3,7 +3,7 @@
 //! Four are there from the start and stay as they are; others are made by whoever administers. What
 //! a role gives follows it: whoever holds one has, from the next request on, what it says then.
 
-use super::rights::Rights;
+use crate::person::rights::Rights;
 
 /// Name, rights, and what it is for.
 pub const BUILT_IN: [(&str, &[&str], &str); 4] = [

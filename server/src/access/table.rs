@@ -9,12 +9,12 @@ use jiff::Timestamp;
 
 use super::Person;
 use super::directory::{Directory, Role};
-use super::rates;
-use super::rights::Rights;
 use super::secret::Hash;
 use crate::metadata::records::{
     RoleRecord, SecretRecord, TeamRecord, TokenRecord, UnitRecord, UserRecord,
 };
+use crate::person::meter::Used;
+use crate::person::rights::Rights;
 
 /// When nothing is known of a use.
 const NEVER: i64 = i64::MIN;
@@ -26,7 +26,7 @@ pub struct Token {
     pub record: TokenRecord,
     uses: Arc<Uses>,
     /// Likewise, how much was asked by it of late.
-    pub(super) allowance: rates::Used,
+    pub(super) allowance: Used,
 }
 
 /// When it was last used, in seconds: of a token, whatever becomes of its record.
@@ -41,7 +41,7 @@ impl Token {
     pub fn new(name: &str, record: TokenRecord, used: Option<Timestamp>) -> Self {
         let used = used.map_or(NEVER, Timestamp::as_second);
         let uses = Uses { used: AtomicI64::new(used), kept: AtomicI64::new(used) };
-        let allowance = rates::Used::default();
+        let allowance = Used::default();
         Self { name: name.into(), record, uses: Arc::new(uses), allowance }
     }
 

@@ -12,12 +12,12 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::blocks::line_of;
-use crate::access::Person;
 use crate::edge;
 use crate::metadata::records::{AuditRecord, WaitingRecord};
 use crate::metadata::{Batch, Change};
 use crate::observability::escape::bounded;
 use crate::observability::redact::redacted;
+use crate::person::Person;
 use crate::random;
 
 /// The longest texts, in characters.

@@ -12,7 +12,7 @@ use super::read::Reader;
 use super::setting::{Kind, SettingDoc};
 use super::source::Value;
 use super::tls;
-use crate::access::rights::Rights;
+use crate::person::rights::Rights;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityConfig {

@@ -18,10 +18,10 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::request_id::RequestId;
-use crate::access::Person;
 use crate::observability::escape;
 use crate::observability::metrics::RequestSample;
 use crate::observability::{AlarmKind, CacheOutcome, DecisionLabel, Metrics};
+use crate::person::Person;
 
 /// What a handler knows of its request, for the access line. Cheap to clone, and may be filled
 /// from any task that works for the request.

@@ -164,7 +164,7 @@ fn whoever_may_see_nothing_has_no_sight() {
         rights: Rights::parse(rights.iter().copied()).unwrap().with_read(),
         ceiling: None,
         expires: None,
-        used: crate::access::rates::Used::default(),
+        used: crate::person::meter::Used::default(),
     };
     assert_eq!(Sight::of(&person(None, &[])), None);
     assert_eq!(Sight::of(&person(None, &["publish"])), None);

@@ -129,7 +129,7 @@ mod tests {
             rights: Rights::default(),
             ceiling: None,
             expires: None,
-            used: crate::access::rates::Used::default(),
+            used: crate::person::meter::Used::default(),
         };
         let known = Caller::Known(Arc::new(person));
         let known = Who::of_request(&known, &from_there().to_http_request());

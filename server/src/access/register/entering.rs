@@ -12,12 +12,12 @@ use super::users::{MAX_TEAMS_OF_ONE, NewUser, entry};
 use crate::access::Person;
 use crate::access::provider::person::Known;
 use crate::access::provider::{Entrant, ProviderError};
-use crate::access::rates::Used;
 use crate::access::rights::Rights;
 use crate::access::secret::TokenKind;
 use crate::audit::Action;
 use crate::config::ProviderConfig;
 use crate::metadata::records::UserRecord;
+use crate::person::meter::Used;
 
 impl Register {
     /// By which name they are logged in.

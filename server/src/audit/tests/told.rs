@@ -208,7 +208,7 @@ async fn every_change_that_has_to_be_told_is_refused_where_its_entry_can_not_be_
             rights: Rights::all(),
             ceiling: None,
             expires: None,
-            used: crate::access::rates::Used::default(),
+            used: crate::person::meter::Used::default(),
         },
     };
     for change in CHANGES {

@@ -4,6 +4,7 @@
 //! cell rate algorithm). So a meter is as small as a number, and many threads may use one without
 //! waiting for each other.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -50,6 +51,25 @@ impl Meter {
         }
     }
 }
+
+/// What one caller has done of late.
+#[derive(Debug, Default)]
+pub struct Allowance {
+    pub requests: Meter,
+    pub changes: Meter,
+}
+
+/// Of one token, as long as the token is there. What was used of it says nothing of who somebody is.
+#[derive(Clone, Debug, Default)]
+pub struct Used(pub Arc<Allowance>);
+
+impl PartialEq for Used {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Used {}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
