@@ -155,18 +155,14 @@ fn known_malice<'a>(facts: &Facts<'a>) -> Option<&'a KnownAdvisory> {
 }
 
 fn reason_of(rule: &Rule, verdict: &Verdict) -> Arc<str> {
-    let said = || match &rule.reason {
-        Some(reason) => reason.clone(),
-        None => format!("{} by the rule {}", rule.effect.participle(), rule.name).into(),
-    };
     let comes_of_age =
         rule.effect == Effect::Hold && verdict.until < rule.expires.unwrap_or(Timestamp::MAX);
     if !verdict.missing.is_empty() {
-        format!("{} (nobody knows {})", said(), verdict.missing).into()
+        format!("{} (nobody knows {})", rule.said, verdict.missing).into()
     } else if comes_of_age {
-        format!("{} (not before {})", said(), verdict.until).into()
+        format!("{} (not before {})", rule.said, verdict.until).into()
     } else {
-        said()
+        Arc::clone(&rule.said)
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Rule {
     /// Where it speaks, `*` being every environment; empty: in them and outside of them.
     pub environments: Vec<Arc<str>>,
     pub reason: Option<Arc<str>>,
+    /// That, or where there is none that it is by this rule.
+    pub said: Arc<str>,
     /// Who answers for it.
     pub owner: Option<Arc<str>>,
     /// Where more is written about it.

@@ -5,7 +5,7 @@
 //! of the client and hands on one request at a time ([`turns`]), and the [`watchdog`] ends connections that hold on without using what they hold,
 //! since actix-http's own deadlines cover only a connection's first head and its idle time.
 //!
-//! Handlers find here: [`access`] for the access line, [`path()`] for the decoded path, [`base_url()`]
+//! Handlers find here: [`access`] for the access line, [`base_url()`]
 //! for links, [`range`], [`stream_body`] for streams, and [`Problem`] for refusals that belong to no
 //! registry. No package, registry or rule is known here.
 
@@ -31,11 +31,10 @@ mod watchdog;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_server::Server;
-use actix_web::{HttpMessage, web};
+use actix_web::web;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::task::JoinHandle;
 
@@ -45,7 +44,6 @@ pub use body::{PIECE, stream_body};
 pub use client::{client_address, network_of};
 pub use connections::Connection;
 pub use limits::Limits;
-pub use path::CleanPath;
 pub use problem::{PROBLEM_HEADER, Problem};
 pub use request_id::RequestId;
 pub use shutdown::{EdgeHandle, Signal, stop_signal};
@@ -135,9 +133,4 @@ fn bind(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     socket.listen(1024)?;
     let listener = TcpListener::from(socket);
     Ok((listener.local_addr()?, listener))
-}
-
-/// The decoded path of a request that came through the edge; `None` for one made by hand.
-pub fn path(req: &impl HttpMessage) -> Option<Rc<CleanPath>> {
-    req.extensions().get::<Rc<CleanPath>>().cloned()
 }

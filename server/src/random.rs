@@ -9,7 +9,7 @@ pub fn spread() -> f64 {
 
 /// A name that nothing else has, in hex.
 pub fn name() -> String {
-    format!("{:032x}", rand::random::<u128>())
+    hex::encode(rand::random::<[u8; 16]>())
 }
 
 /// Hashes by a key that nobody knows before: what hashes alike by it is the same.

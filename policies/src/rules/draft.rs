@@ -126,7 +126,9 @@ impl Draft {
         let (reason, owner, link) = (reason.flatten(), owner.flatten(), link.flatten());
         let (starts, expires) = (starts.flatten(), expires.flatten());
         let observe = self.observe.unwrap_or_default();
+        let by_name = || format!("{} by the rule {name}", effect.participle()).into();
         Ok(Rule {
+            said: reason.clone().unwrap_or_else(by_name),
             name,
             effect,
             ranges: Ranges::of_patterns(&patterns),

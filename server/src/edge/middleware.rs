@@ -139,14 +139,12 @@ impl Surround {
         if let Err(problem) = check_head(req.head(), &self.limits) {
             return Some(Refusal::closing(problem));
         }
-        let path = match path::parse(req.uri().path()) {
-            Ok(path) => path,
-            Err(fault) => return Some(Refusal { problem: fault.into(), close: false }),
-        };
+        if let Err(fault) = path::check(req.uri().path()) {
+            return Some(Refusal { problem: fault.into(), close: false });
+        }
         if self.lifecycle.stopping() && !ALWAYS_ANSWERED.contains(&req.uri().path()) {
             return Some(Refusal::closing(Problem::stopping()));
         }
-        req.extensions_mut().insert(Rc::new(path));
         let payload = req.take_payload();
         if !matches!(payload, Payload::None) {
             let limit = (self.limits.body_bytes)(req.method(), req.uri().path());

@@ -1,35 +1,17 @@
-//! The one place that decodes and validates a request's path.
+//! The one place that decides which paths of requests are taken at all.
 //!
-//! What comes out is the identity that routes, access, policy, cache and upstream share. A path
-//! that two parties could read differently is refused: encoded twice, with `..` in any spelling,
+//! A path that two parties could read differently is refused: encoded twice, with `..` in any spelling,
 //! with backslashes, controls or characters that are not seen. Nothing is normalised away: empty
-//! segments stay, and the router finds nothing there.
+//! segments stay, and the router finds nothing there. Each format makes one identity of what passes
+//! here, which routes, access, policy, cache and upstream share.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use percent_encoding::percent_decode;
 
 use super::problem::Problem;
 use crate::observability::escape::is_deceptive;
-
-/// A path, decoded once. A `/` that was written `%2F` stays inside its segment, so `@scope%2fname`
-/// is one segment with the text `@scope/name`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CleanPath {
-    segments: Vec<String>,
-}
-
-impl CleanPath {
-    /// The decoded segments between the slashes; `/` alone has one empty segment.
-    pub fn segments(&self) -> &[String] {
-        &self.segments
-    }
-
-    /// All of it, decoded: `/npm/@scope/name` for each of its spellings.
-    pub fn decoded(&self) -> String {
-        self.segments.iter().flat_map(|segment| ["/", segment.as_str()]).collect()
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathFault {
@@ -66,16 +48,16 @@ impl From<PathFault> for Problem {
     }
 }
 
-/// Reads the raw path of a request, without its query.
-pub fn parse(raw: &str) -> Result<CleanPath, PathFault> {
+/// Looks at the raw path of a request, without its query. Once decoded, a `/` that was written `%2F`
+/// stays inside its segment.
+pub fn check(raw: &str) -> Result<(), PathFault> {
     let rest = raw.strip_prefix('/').ok_or(PathFault::NotAbsolute)?;
-    let segments = rest.split('/').map(decode_segment).collect::<Result<_, _>>()?;
-    Ok(CleanPath { segments })
+    rest.split('/').try_for_each(|segment| decode(segment).map(drop))
 }
 
-fn decode_segment(raw: &str) -> Result<String, PathFault> {
+fn decode(raw: &str) -> Result<Cow<'_, str>, PathFault> {
     if is_plain(raw) {
-        return Ok(raw.to_owned());
+        return Ok(raw.into());
     }
     if has_escape_that_is(raw, |digits| digits.is_none()) {
         return Err(PathFault::BadEscape);
@@ -98,7 +80,7 @@ fn decode_segment(raw: &str) -> Result<String, PathFault> {
     if decoded.split('/').any(|part| part == "." || part == "..") {
         return Err(PathFault::DotSegment);
     }
-    Ok(decoded.into_owned())
+    Ok(decoded)
 }
 
 /// Nothing in it stands for anything else: the rest is looked at character by character.
@@ -127,6 +109,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// All of a path that passes, decoded: `/npm/@scope/name` for each of its spellings.
+    fn decoded(raw: &str) -> Result<String, PathFault> {
+        check(raw)?;
+        raw[1..]
+            .split('/')
+            .try_fold(String::new(), |path, segment| Ok(format!("{path}/{}", decode(segment)?)))
+    }
 
     #[test]
     fn attacks_are_refused() {
@@ -158,32 +148,31 @@ mod tests {
             ("*", NotAbsolute),
             ("", NotAbsolute),
         ] {
-            assert_eq!(parse(raw), Err(fault), "{raw}");
+            assert_eq!(check(raw), Err(fault), "{raw}");
         }
     }
 
     #[test]
     fn every_spelling_of_a_scope_is_one_identity() {
         for raw in ["/npm/@s/n", "/npm/@s%2fn", "/npm/@s%2Fn", "/npm/%40s/n", "/npm/%40s%2Fn"] {
-            assert_eq!(parse(raw).unwrap().decoded(), "/npm/@s/n", "{raw}");
+            assert_eq!(decoded(raw).unwrap(), "/npm/@s/n", "{raw}");
         }
-        assert_eq!(parse("/npm/@s%2fn").unwrap().segments(), ["npm", "@s/n"]);
+        assert_eq!(decode("@s%2fn").unwrap(), "@s/n");
     }
 
     #[test]
     fn empty_segments_and_odd_but_clear_names_reach_the_router() {
         for raw in ["/", "//", "/npm//a", "/npm/", "//npm/a//", "/files/100%25", "/a/...", "/a/..b"]
         {
-            assert!(parse(raw).is_ok(), "{raw}");
+            assert!(check(raw).is_ok(), "{raw}");
         }
-        assert_eq!(parse("/npm//a").unwrap().segments(), ["npm", "", "a"]);
+        assert_eq!(decoded("/npm//a").unwrap(), "/npm//a");
     }
 
     proptest! {
         #[test]
         fn parsing_never_panics_and_what_passes_is_clean(raw in "/?[%./\\\\a-zA-Z0-9@\u{0}-\u{20}é]{0,40}") {
-            if let Ok(path) = parse(&raw) {
-                let decoded = path.decoded();
+            if let Ok(decoded) = decoded(&raw) {
                 prop_assert!(!decoded.chars().any(|c| is_deceptive(c) || c == '\\'));
                 prop_assert!(!decoded.split('/').any(|part| part == "." || part == ".."));
                 // Decoding it once more changes nothing.
@@ -197,7 +186,7 @@ mod tests {
             let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC).to_string();
             let lower = encoded.replace("%2F", "%2f");
             for raw in [format!("/{name}"), format!("/{encoded}"), format!("/{lower}")] {
-                prop_assert_eq!(parse(&raw).unwrap().decoded(), format!("/{}", name));
+                prop_assert_eq!(decoded(&raw).unwrap(), format!("/{}", name));
             }
         }
     }

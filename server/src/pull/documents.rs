@@ -49,8 +49,8 @@ use crate::metadata::records::VersionRecord;
 #[derive(Clone, Debug)]
 pub struct DocumentRequest {
     pub package: Package,
-    /// Below the upstream's address, encoded.
-    pub path: String,
+    /// Below the upstream's address, encoded: made where it is asked.
+    pub path: fn(&Package) -> String,
     pub accept: &'static str,
 }
 

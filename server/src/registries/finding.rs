@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use policies::package::{Package, Version};
+use policies::package::{Package, PackageVersion, Version};
 
 use super::{Garden, Registry};
 use crate::edge;
@@ -61,7 +61,7 @@ pub async fn find_version<F: Served>(
     version: &Version,
 ) -> Result<(Found<F::Parsed>, Option<Arc<Known>>), NotHad> {
     let access = edge::access(req);
-    access.set_package(package.clone());
+    access.set_package(PackageVersion { package: package.clone(), version: version.clone() });
     let (source, documents) = (registry.source_of(package), F::documents(&registry.garden));
     let found = documents.version(source, &F::request(package), version).await;
     let (found, known) = found.map_err(|fault| NotHad::of(package, source, fault))?;

@@ -154,7 +154,7 @@ impl<F: DocumentFormat> Documents<F> {
             last_modified: document.saved.record.last_modified.clone(),
         });
         let answer = upstream
-            .document(&request.path, request.accept, validators.as_ref())
+            .document(&(request.path)(&request.package), request.accept, validators.as_ref())
             .await
             .map_err(|fault| PullError::from_upstream(upstream, fault))?;
         match (answer, held) {

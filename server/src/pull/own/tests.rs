@@ -160,7 +160,7 @@ impl Garden {
 
     async fn shown(&self) -> Vec<Version> {
         let request =
-            DocumentRequest { package: package(), path: "x".to_owned(), accept: "text/plain" };
+            DocumentRequest { package: package(), path: |_| "x".to_owned(), accept: "text/plain" };
         let found = self.documents.get(&self.source, &request, Need::Fresh).await.unwrap();
         self.documents.content(&self.source, &request, &found).await.unwrap().parsed.to_vec()
     }

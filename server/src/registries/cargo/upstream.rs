@@ -14,7 +14,7 @@ use crate::pull::plain::{Keep, PlainRequest};
 use crate::upstream::ArtifactTarget;
 
 pub fn index_request(package: &Package) -> DocumentRequest {
-    DocumentRequest { package: package.clone(), path: index_path(package), accept: "text/plain" }
+    DocumentRequest { package: package.clone(), path: index_path, accept: "text/plain" }
 }
 
 /// It has two addresses in it, or three.

@@ -154,7 +154,6 @@ pub async fn tarball(
     let (Some(known), Some(version)) = (known, version) else { return Err(no_such()) };
     let subject = PackageVersion { package: package.clone(), version };
     let access = edge::access(req);
-    access.set_package(subject.clone());
     let file = names::tarball_file(&package, &subject.version);
     let remembered = remembered(registry, &known);
     let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::of_version)?;

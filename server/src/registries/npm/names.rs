@@ -25,7 +25,7 @@ pub enum PathError {
 
 /// Decodes each segment once and takes a scoped name apart again. Leading slashes, which some
 /// set-ups double, and one trailing slash are no segments.
-fn decode_tokens(path: &str) -> Result<Vec<String>, PathError> {
+fn decode_tokens(path: &str) -> Result<Vec<Cow<'_, str>>, PathError> {
     let path = path.trim_start_matches('/');
     let path = path.strip_suffix('/').unwrap_or(path);
     let mut tokens = Vec::new();
@@ -38,7 +38,7 @@ fn decode_tokens(path: &str) -> Result<Vec<String>, PathError> {
             .map_err(|_| PathError::Malformed("the path is not UTF-8".to_owned()))?;
         check_segment(&decoded)?;
         match decoded.split_once('/') {
-            None => tokens.push(decoded.into_owned()),
+            None => tokens.push(decoded),
             Some((scope, name)) => {
                 if !scope.starts_with('@') || name.contains('/') || name.is_empty() {
                     return Err(PathError::Malformed(
@@ -46,8 +46,8 @@ fn decode_tokens(path: &str) -> Result<Vec<String>, PathError> {
                     ));
                 }
                 check_segment(name)?;
-                tokens.push(scope.to_owned());
-                tokens.push(name.to_owned());
+                tokens.push(scope.to_owned().into());
+                tokens.push(name.to_owned().into());
             }
         }
     }

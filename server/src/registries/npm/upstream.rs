@@ -13,7 +13,7 @@ use crate::upstream::ArtifactTarget;
 pub fn packument_request(package: &Package) -> DocumentRequest {
     DocumentRequest {
         package: package.clone(),
-        path: names::encode_name(package),
+        path: names::encode_name,
         accept: "application/json",
     }
 }

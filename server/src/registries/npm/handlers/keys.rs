@@ -71,7 +71,6 @@ pub async fn attestations(
     let Some(known) = known else { return Err(unknown(what, source)) };
     let subject = PackageVersion { package: package.clone(), version: version.clone() };
     let access = edge::access(req);
-    access.set_package(subject.clone());
     let remembered = remembered(registry, &known);
     let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::of_version)?;
     access.set_decision(admitted.decision().effect);

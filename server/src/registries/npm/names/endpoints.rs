@@ -1,5 +1,7 @@
 //! What a path asks for: every endpoint of an npm registry that garth knows.
 
+use std::borrow::Cow;
+
 use policies::package::{Ecosystem, Package, Version};
 
 use super::{PathError, decode_tokens};
@@ -83,7 +85,7 @@ impl Endpoint {
 /// Reads the part of a request's path that follows the registry's name, still encoded.
 pub fn parse_path(path: &str) -> Result<Endpoint, PathError> {
     let tokens = decode_tokens(path)?;
-    let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+    let tokens: Vec<&str> = tokens.iter().map(|token| &**token).collect();
     match tokens.as_slice() {
         [] => Err(PathError::Unknown),
         ["-", rest @ ..] => parse_service(rest),
@@ -172,10 +174,12 @@ fn parse_package_path(
     let package = package(name)?;
     // Some servers wrote the scope again in front of the file, and lockfiles kept it.
     let rest = match rest {
-        ["-", again, file, more @ ..] if Some(*again) == scope => [&["-", *file], more].concat(),
-        rest => rest.to_vec(),
+        ["-", again, file, more @ ..] if Some(*again) == scope => {
+            Cow::Owned([&["-", *file], more].concat())
+        }
+        rest => Cow::Borrowed(rest),
     };
-    match rest.as_slice() {
+    match rest.as_ref() {
         [] => Ok(Endpoint::Packument(package)),
         ["-", file] => Ok(Endpoint::Tarball(package, (*file).to_owned())),
         ["-", file, "-rev", revision] => {
