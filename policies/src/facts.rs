@@ -52,6 +52,12 @@ pub struct Facts<'a> {
     pub similar_to: Option<&'a str>,
     /// Absent until its artifact was fetched and held against what its registry says of it.
     pub compared: Option<Comparison>,
+    /// What it is, in its author's words.
+    pub description: Option<&'a str>,
+    /// Where its source is, by its author's word.
+    pub repository: Option<&'a str>,
+    /// The oldest compiler that it is meant for.
+    pub rust_version: Option<&'a str>,
 }
 
 /// What a registry's document states of one version, read once and kept with it. What is absent is
@@ -68,6 +74,8 @@ pub struct Stated {
     pub install_scripts: Option<bool>,
     pub provenance: Option<bool>,
     pub dependencies: Option<u32>,
+    /// The same one for neighbours that state the same.
+    pub rust_version: Option<Arc<str>>,
 }
 
 /// What an artifact says of itself, beside what its registry says of it.
@@ -104,6 +112,7 @@ impl<'a> Facts<'a> {
             install_scripts: stated.install_scripts,
             provenance: stated.provenance,
             dependencies: stated.dependencies,
+            rust_version: stated.rust_version.as_deref(),
             ..self
         }
     }
@@ -140,6 +149,9 @@ impl<'a> Facts<'a> {
             size: None,
             similar_to: None,
             compared: None,
+            description: None,
+            repository: None,
+            rust_version: None,
         }
     }
 }
@@ -184,11 +196,14 @@ pub enum Fact {
     Size,
     SimilarTo,
     Contradicts,
+    Description,
+    Repository,
+    RustVersion,
 }
 
 impl Fact {
     /// What a [`Stated`] tells.
-    pub const STATED: [Self; 9] = [
+    pub const STATED: [Self; 10] = [
         Self::Licence,
         Self::Publisher,
         Self::PublisherChanged,
@@ -198,9 +213,10 @@ impl Fact {
         Self::InstallScripts,
         Self::Provenance,
         Self::Dependencies,
+        Self::RustVersion,
     ];
 
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Registry,
         Self::Published,
         Self::FirstSeen,
@@ -219,6 +235,9 @@ impl Fact {
         Self::Size,
         Self::SimilarTo,
         Self::Contradicts,
+        Self::Description,
+        Self::Repository,
+        Self::RustVersion,
     ];
 
     /// As conditions write it.
@@ -242,6 +261,9 @@ impl Fact {
             Self::Size => "size",
             Self::SimilarTo => "similar_to",
             Self::Contradicts => "contradicts",
+            Self::Description => "description",
+            Self::Repository => "repository",
+            Self::RustVersion => "rust_version",
         }
     }
 
@@ -266,6 +288,9 @@ impl Fact {
             Self::Size => "how large it is",
             Self::SimilarTo => "which names its own resembles",
             Self::Contradicts => "whether its metadata contradict its archive",
+            Self::Description => "what it says that it is",
+            Self::Repository => "where it says that its source is",
+            Self::RustVersion => "which version of Rust it is meant for",
         }
     }
 }

@@ -106,6 +106,13 @@ impl Licence {
     }
 }
 
+/// Stated alike, and read alike.
+impl PartialEq for Licence {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.is_readable() == other.is_readable()
+    }
+}
+
 impl fmt::Debug for Licence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Licence")

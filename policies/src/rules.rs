@@ -244,6 +244,7 @@ pub struct RuleSet {
     own: Arc<[String]>,
     /// Names of npm that others may resemble: those, and what is allowed by name.
     trusted: OnceLock<Names>,
+    trusted_crates: OnceLock<Names>,
 }
 
 impl RuleSet {
@@ -289,6 +290,7 @@ impl RuleSet {
             asks: Missing::NONE,
             own: Arc::default(),
             trusted: OnceLock::new(),
+            trusted_crates: OnceLock::new(),
         }
     }
 
@@ -307,13 +309,13 @@ impl RuleSet {
         self
     }
 
-    /// The same rules beside the names of npm that are published here, sorted: another revision where a rule
+    /// The same rules beside the names that are published here, sorted: another revision where a rule
     /// asks for what resembles them.
     pub fn with_own_names(mut self, own: Arc<[String]>) -> Self {
         if self.asks_for(Fact::SimilarTo) && !own.is_empty() {
             self.revision = revision::beside(&self.revision, &own.join("\n"));
         }
-        Self { own, trusted: OnceLock::new(), ..self }
+        Self { own, trusted: OnceLock::new(), trusted_crates: OnceLock::new(), ..self }
     }
 
     /// The names that are published here, sorted, where a rule goes by what resembles them.
@@ -333,22 +335,25 @@ impl RuleSet {
     /// The better known name that this one resembles, empty where there is none; `None` where
     /// nobody knows.
     pub fn similar_to(&self, package: &Package) -> Option<&str> {
-        similar_to(package, self.trusted.get_or_init(|| self.trust()))
+        let trusted = match package.ecosystem() {
+            Ecosystem::Npm => &self.trusted,
+            Ecosystem::Cargo => &self.trusted_crates,
+            Ecosystem::Nuget | Ecosystem::Oci => return None,
+        };
+        similar_to(package, trusted.get_or_init(|| self.trust(package.ecosystem())))
     }
 
     /// Names that these rules allow are meant, and so are those that are published here.
-    fn trust(&self) -> Names {
+    fn trust(&self, ecosystem: Ecosystem) -> Names {
         let allows = |rule: &&Rule| rule.effect == Effect::Allow && !rule.observe;
         let patterns = self.rules.iter().filter(allows).flat_map(|rule| &rule.patterns);
         let named = patterns.filter_map(|pattern| match pattern {
-            Pattern::One(package) | Pattern::In(package, _)
-                if package.ecosystem() == Ecosystem::Npm =>
-            {
+            Pattern::One(package) | Pattern::In(package, _) if package.ecosystem() == ecosystem => {
                 Some(package.name())
             }
             _ => None,
         });
-        Names::new(self.own.iter().map(String::as_str).chain(named))
+        Names::new(ecosystem, self.own.iter().map(String::as_str).chain(named))
     }
 
     pub fn advisories(&self) -> &Advisories {

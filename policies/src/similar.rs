@@ -6,10 +6,12 @@
 //! alike are taken away (`l0dash`, `cross.env`, `types-node`, `@types-node/x`), or where one letter
 //! is missing, added, another one, or swapped with its neighbour (`expres`, `axois`, `@bable/core`).
 //!
-//! A trusted name resembles nothing, and neither does what lies in a trusted scope: nobody but the
+//! A crate with `-` in its name is the one with `_`, so the two do not resemble each other. A trusted
+//! name resembles nothing, and neither does what lies in a trusted scope: nobody but the
 //! scope's owner publishes there. A look costs a few look-ups, however many names are trusted: of
 //! two texts that differ in one place, one half is the same.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
@@ -23,8 +25,37 @@ const SHORTEST_OF_GARDEN: usize = 4;
 
 static POPULAR_OF_NPM: LazyLock<Names> = LazyLock::new(|| {
     let lines = include_str!("../names/npm.txt").lines();
-    Names::of(lines.filter(|line| !line.starts_with('#')), SHORTEST_POPULAR)
+    Names::of(lines.filter(|line| !line.starts_with('#')), SHORTEST_POPULAR, Spelling::AsItIs)
 });
+
+static POPULAR_OF_CARGO: LazyLock<Names> = LazyLock::new(|| {
+    let lines = include_str!("../names/cargo.txt").lines();
+    Names::of(lines.filter(|line| !line.starts_with('#')), SHORTEST_POPULAR, Spelling::Dashes)
+});
+
+/// What is one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spelling {
+    AsItIs,
+    /// With `-` or with `_`.
+    Dashes,
+}
+
+impl Spelling {
+    fn of(ecosystem: Ecosystem) -> Self {
+        match ecosystem {
+            Ecosystem::Cargo => Self::Dashes,
+            Ecosystem::Npm | Ecosystem::Nuget | Ecosystem::Oci => Self::AsItIs,
+        }
+    }
+
+    fn key(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::Dashes if name.contains('-') => name.replace('-', "_").into(),
+            Self::AsItIs | Self::Dashes => name.into(),
+        }
+    }
+}
 
 /// Trusted names, the most trusted first, and how to find those that another name resembles.
 #[derive(Debug)]
@@ -35,29 +66,31 @@ pub struct Names {
     whole: Texts,
     /// Each scope once.
     scopes: Texts,
+    spelling: Spelling,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self::of(std::iter::empty(), SHORTEST_OF_GARDEN)
+        Self::new(Ecosystem::Npm, std::iter::empty())
     }
 }
 
 impl Names {
-    /// Those of a garden.
-    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::of(names.into_iter(), SHORTEST_OF_GARDEN)
+    /// Those of a garden, of one ecosystem.
+    pub fn new<'a>(ecosystem: Ecosystem, names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::of(names.into_iter(), SHORTEST_OF_GARDEN, Spelling::of(ecosystem))
     }
 
-    fn of<'a>(names: impl Iterator<Item = &'a str>, shortest: usize) -> Self {
+    fn of<'a>(names: impl Iterator<Item = &'a str>, shortest: usize, spelling: Spelling) -> Self {
         let mut places: HashMap<u32, Vec<u32>> = HashMap::new();
         let mut kept: Vec<Box<str>> = Vec::new();
         let (mut whole, mut scopes, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for name in names.filter(|name| !name.is_empty() && name.len() <= LONGEST) {
             // More than four thousand million names are none.
             let Ok(place) = u32::try_from(kept.len()) else { break };
-            let of_hash = places.entry(hash(0, name.as_bytes())).or_default();
-            if of_hash.iter().any(|known| *kept[*known as usize] == *name) {
+            let key = spelling.key(name);
+            let of_hash = places.entry(hash(0, key.as_bytes())).or_default();
+            if of_hash.iter().any(|known| spelling.key(&kept[*known as usize]) == key) {
                 continue;
             }
             of_hash.push(place);
@@ -74,6 +107,7 @@ impl Names {
             places,
             whole: Texts::new(whole, shortest),
             scopes: Texts::new(scopes, shortest),
+            spelling,
         }
     }
 
@@ -82,8 +116,10 @@ impl Names {
     }
 
     pub fn has(&self, name: &str) -> bool {
-        let of_hash = self.places.get(&hash(0, name.as_bytes()));
-        of_hash.into_iter().flatten().any(|place| *self.kept[*place as usize] == *name)
+        let key = self.spelling.key(name);
+        let of_hash = self.places.get(&hash(0, key.as_bytes()));
+        let known = |place: &u32| self.spelling.key(&self.kept[*place as usize]);
+        of_hash.into_iter().flatten().any(|place| known(place) == key)
     }
 
     /// Whether it lies in the scope of one of them.
@@ -115,12 +151,14 @@ impl Names {
     }
 }
 
-/// The trusted name that this one resembles, empty where there is none; `None` where nobody has told
+/// The trusted name that this one resembles, of a garden's of the same ecosystem or of the popular
+/// ones; empty where there is none; `None` where nobody has told
 /// which names of the ecosystem are popular.
 pub fn similar_to<'n>(package: &Package, garden: &'n Names) -> Option<&'n str> {
     let popular: &'static Names = match package.ecosystem() {
         Ecosystem::Npm => &POPULAR_OF_NPM,
-        Ecosystem::Cargo | Ecosystem::Nuget | Ecosystem::Oci => return None,
+        Ecosystem::Cargo => &POPULAR_OF_CARGO,
+        Ecosystem::Nuget | Ecosystem::Oci => return None,
     };
     let name = package.name();
     let is_trusted = |names: &Names| names.has(name) || names.has_scope_of(name);

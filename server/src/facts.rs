@@ -71,15 +71,19 @@ pub fn gather_facts<'a>(
         similar_to: said.similar_to,
         ..Facts::at(now)
     };
-    stated.map_or(facts, |stated| facts.stated(stated))
+    let facts = stated.map_or(facts, |stated| facts.stated(stated));
+    let opened = record.and_then(|record| record.inside.as_ref());
+    let inside = opened.and_then(|opened| opened.inside.as_ref());
+    inside.map_or(facts, |inside| inside.complete(facts))
 }
 
 #[cfg(test)]
 mod tests {
     use policies::facts::Comparison;
+    use policies::package::Digest;
 
     use super::*;
-    use crate::metadata::records::Compared;
+    use crate::metadata::records::{Compared, Inside, InsideRecord};
 
     #[test]
     fn what_came_of_a_comparison_is_a_fact() {
@@ -93,6 +97,7 @@ mod tests {
             own: false,
             compared: None,
             size: Some(7),
+            inside: None,
         };
         let facts = |record: Option<&VersionRecord>| {
             let remembered = Remembered { registry: Some("npm"), record, stated: None };
@@ -104,6 +109,32 @@ mod tests {
         record.compared = Some(Compared { found, said: String::new() });
         assert_eq!(facts(Some(&record)), (Some(found), Some(true), Some(7)));
         assert_eq!(facts(None), (None, None, None));
+    }
+
+    #[test]
+    fn what_an_artifact_alone_says_is_a_fact_once_it_was_opened() {
+        let (now, said) = (Timestamp::UNIX_EPOCH, Said::default());
+        let inside = Inside { description: Some("a parser".to_owned()), ..Inside::default() };
+        let opened = |inside| {
+            let blob = Digest::sha256_of(b"crate");
+            let record = VersionRecord {
+                first_seen: now,
+                published: None,
+                digests: [].into(),
+                vanished: None,
+                conflict: None,
+                own: false,
+                compared: None,
+                size: None,
+                inside: Some(Arc::new(InsideRecord { blob, inside })),
+            };
+            let remembered =
+                Remembered { registry: Some("cargo"), record: Some(&record), stated: None };
+            let facts = gather_facts(now, &remembered, &said);
+            (facts.description.map(str::to_owned), facts.install_scripts)
+        };
+        assert_eq!(opened(Some(inside)), (Some("a parser".to_owned()), Some(false)));
+        assert_eq!(opened(None), (None, None), "it can not be read, so nobody knows");
     }
 
     #[test]

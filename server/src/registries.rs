@@ -98,8 +98,6 @@ pub struct Garden {
     pub views: Views,
     pub npm_documents: Arc<Documents<NpmDocuments>>,
     pub cargo_documents: Arc<Documents<CargoDocuments>>,
-    /// What crates say that no index does.
-    pub crate_insides: Arc<cargo::Insides>,
     /// Keys, attestations.
     pub plain: Arc<PlainDocuments>,
     /// Signs what is published here.
@@ -148,7 +146,6 @@ impl Garden {
             views: Views::new(store.runtime.clone(), third),
             npm_documents: Documents::new(store.clone(), documents),
             cargo_documents: Documents::new(store.clone(), documents),
-            crate_insides: Arc::default(),
             uploads: Uploads::new(UploadLimits::default()),
             recorder,
             plain: PlainDocuments::new(store.clone(), settings.absent_age),

@@ -4,7 +4,7 @@
 //! here say nothing of any format; they ask what the row names, by every method and spelling.
 
 mod attempts;
-mod cargo;
+pub mod cargo;
 mod faults;
 mod gate;
 mod kinds;

@@ -315,9 +315,14 @@ fn text_variable(node: &Node) -> Option<&'static str> {
         Node::Name => Some(NAME),
         Node::Version => Some(VERSION),
         Node::Ecosystem => Some(ECOSYSTEM),
-        Node::Fact(fact @ (Fact::Registry | Fact::Publisher | Fact::SimilarTo)) => {
-            Some(fact.name())
-        }
+        Node::Fact(
+            fact @ (Fact::Registry
+            | Fact::Publisher
+            | Fact::SimilarTo
+            | Fact::Description
+            | Fact::Repository
+            | Fact::RustVersion),
+        ) => Some(fact.name()),
         _ => None,
     }
 }

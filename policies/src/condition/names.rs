@@ -15,7 +15,12 @@ pub(super) fn variable(name: &str) -> Option<(Node, Type)> {
         _ => {
             let fact: Fact = name.parse().ok()?;
             let of = match fact {
-                Fact::Registry | Fact::Publisher | Fact::SimilarTo => Type::Text,
+                Fact::Registry
+                | Fact::Publisher
+                | Fact::SimilarTo
+                | Fact::Description
+                | Fact::Repository
+                | Fact::RustVersion => Type::Text,
                 Fact::Published | Fact::FirstSeen => Type::Time,
                 Fact::Licence => Type::Licence,
                 Fact::Advisories => Type::Advisories,
@@ -37,7 +42,7 @@ pub(super) fn variable(name: &str) -> Option<(Node, Type)> {
 }
 
 /// Everything of a version that a condition may ask for.
-pub const VARIABLES: [&str; 23] = [
+pub const VARIABLES: [&str; 26] = [
     "name",
     "version",
     "ecosystem",
@@ -61,6 +66,9 @@ pub const VARIABLES: [&str; 23] = [
     "size",
     "similar_to",
     "contradicts",
+    "description",
+    "repository",
+    "rust_version",
 ];
 
 pub(super) fn advisory_field(name: &str) -> Option<(AdvisoryField, Type)> {

@@ -25,7 +25,7 @@ use crate::rules::{Draft, Origin, RuleSet, parse};
 const NOW: &str = "2026-06-01T00:00:00Z";
 
 /// One of each kind of condition, those that depend on time and on each fact among them.
-const CONDITIONS: [&str; 18] = [
+const CONDITIONS: [&str; 20] = [
     "age < duration('168h')",
     "age_here >= duration('24h')",
     "age < duration('168h') && !fixes_advisory",
@@ -44,6 +44,8 @@ const CONDITIONS: [&str; 18] = [
     "name.startsWith('a') && own",
     "age < duration('24h') ? yanked : deprecated",
     "age <= duration('100h') == provenance",
+    "description.contains('a') || repository == ''",
+    "rust_version in ['1.63', '1.70']",
 ];
 
 /// Each is read once: reading is slow, and what is tried here is deciding.
@@ -287,6 +289,9 @@ impl Gathered {
             compared: flag(16, 7).map(|contradicts| {
                 if contradicts { Comparison::Contradicts } else { Comparison::Agrees }
             }),
+            description: Some(self.publisher).filter(|_| seen(17)),
+            repository: Some(self.similar_to).filter(|_| seen(18)),
+            rust_version: Some(if self.flags[2] { "1.85" } else { "1.63" }).filter(|_| seen(19)),
         }
     }
 }
@@ -428,7 +433,7 @@ proptest! {
     }
 
     #[test]
-    fn trying_the_same_rules_changes_nothing_whenever_it_was_asked(rules in rules(), facts in gathered(), hidden in 0..1_u32 << 17, cases in prop::collection::vec((asked(), asker(), 0..300_i64), 1..40)) {
+    fn trying_the_same_rules_changes_nothing_whenever_it_was_asked(rules in rules(), facts in gathered(), hidden in 0..1_u32 << 20, cases in prop::collection::vec((asked(), asker(), 0..300_i64), 1..40)) {
         let (set, same) = (RuleSet::compile(compiled(&rules)).unwrap(), RuleSet::compile(compiled(&rules)).unwrap());
         let facts = facts.without(hidden);
         let registry = "npm".into();

@@ -168,6 +168,11 @@ fn every_fact_can_be_written_and_counts() {
         "dependencies" => ("12", "dependencies == 12"),
         "size" => ("34", "size == 34"),
         "similar_to" => ("'react'", "similar_to == 'react'"),
+        "description" => ("'a parser'", "description.contains('parser')"),
+        "repository" => {
+            ("'https://git.example/x'", "repository.startsWith('https://git.example/')")
+        }
+        "rust_version" => ("'1.85'", "rust_version == '1.85'"),
         "fixes_advisory" | "deprecated" | "yanked" | "unlisted" | "install_scripts"
         | "provenance" | "publisher_changed" | "contradicts" => ("true", ""),
         other => panic!("write an example of {other}: expectations must be able to say it"),

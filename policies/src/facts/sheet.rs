@@ -49,6 +49,12 @@ pub struct FactSheet {
     pub contradicts: Option<bool>,
     /// What came of opening its artifact, which says why `contradicts` may not be known.
     pub compared: Option<Comparison>,
+    /// What it is, in its author's words.
+    pub description: Option<String>,
+    /// Where its source is, by its author's word.
+    pub repository: Option<String>,
+    /// The oldest compiler that it is meant for.
+    pub rust_version: Option<String>,
 }
 
 impl FactSheet {
@@ -76,6 +82,9 @@ impl FactSheet {
             size: self.size,
             similar_to: self.similar_to.as_deref(),
             compared: self.compared.or(self.contradicts.map(compared)),
+            description: self.description.as_deref(),
+            repository: self.repository.as_deref(),
+            rust_version: self.rust_version.as_deref(),
             ..Facts::at(now)
         }
     }
@@ -103,6 +112,9 @@ impl From<&Facts<'_>> for FactSheet {
             similar_to: facts.similar_to.map(str::to_owned),
             contradicts: facts.contradicts(),
             compared: facts.compared,
+            description: facts.description.map(str::to_owned),
+            repository: facts.repository.map(str::to_owned),
+            rust_version: facts.rust_version.map(str::to_owned),
         }
     }
 }
@@ -138,6 +150,7 @@ mod tests {
             advisories: Some(&none),
             publisher: Some("ann"),
             size: Some(7),
+            repository: Some("https://git.example/x"),
             compared: Some(Comparison::Contradicts),
             ..Facts::at(Timestamp::UNIX_EPOCH)
         };

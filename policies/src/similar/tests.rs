@@ -56,7 +56,7 @@ fn a_name_that_looks_like_a_popular_one_is_told_from_one_that_does_not() {
 
 #[test]
 fn names_of_the_garden_are_trusted_and_looked_out_for() {
-    let garden = Names::new(["@acme/ui", "acme-core", "expresss"]);
+    let garden = Names::new(Ecosystem::Npm, ["@acme/ui", "acme-core", "expresss"]);
     for (name, looks_like) in [
         ("@acme/ui", ""),
         ("@acme/another", ""),
@@ -82,19 +82,49 @@ fn letters_of_other_alphabets_are_read_as_those_that_they_look_like() {
 
 #[test]
 fn of_other_ecosystems_nobody_knows_what_is_popular() {
-    let package = Package::new(Ecosystem::Cargo, "serde").unwrap();
+    let package = Package::new(Ecosystem::Nuget, "Newtonsoft.Json").unwrap();
     assert_eq!(similar_to(&package, &Names::default()), None);
 }
 
 #[test]
-fn the_shipped_list_is_whole_and_none_of_it_resembles_another() {
-    let popular = &*POPULAR_OF_NPM;
-    assert!(popular.kept.len() > 17_000, "{}", popular.kept.len());
-    let garden = Names::default();
-    for name in &popular.kept {
-        let package = Package::new(Ecosystem::Npm, name);
-        let package = package.unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        assert_eq!(similar_to(&package, &garden), Some(""), "{name}");
+fn a_crate_is_one_name_with_either_dash() {
+    let garden = Names::new(Ecosystem::Cargo, ["acme-core", "acme_ui"]);
+    for (name, looks_like) in [
+        ("serde_json", ""),
+        ("serde-json", ""),
+        ("Serde_JSON", ""),
+        ("serdejson", "serde_json"),
+        ("serde_jsn", "serde_json"),
+        ("tokyo", "tokio"),
+        ("reqwests", "reqwest"),
+        ("proc_macro2", ""),
+        ("proc-macr02", "proc-macro2"),
+        ("rustdecimal", "rust_decimal"),
+        ("acme_core", ""),
+        ("acme-ui", ""),
+        ("acmecore", "acme-core"),
+        ("acme_cor", "acme-core"),
+        ("a-crate-of-somebody", ""),
+        ("syn", ""),
+        ("sym", ""),
+    ] {
+        let package = Package::new(Ecosystem::Cargo, name).unwrap();
+        assert_eq!(similar_to(&package, &garden), Some(looks_like), "{name}");
+    }
+}
+
+#[test]
+fn the_shipped_lists_are_whole_and_none_of_them_resembles_another() {
+    for (ecosystem, popular, at_least) in
+        [(Ecosystem::Npm, &*POPULAR_OF_NPM, 17_000), (Ecosystem::Cargo, &*POPULAR_OF_CARGO, 1000)]
+    {
+        assert!(popular.kept.len() > at_least, "{}", popular.kept.len());
+        let garden = Names::default();
+        for name in &popular.kept {
+            let package = Package::new(ecosystem, name);
+            let package = package.unwrap_or_else(|fault| panic!("{name}: {fault}"));
+            assert_eq!(similar_to(&package, &garden), Some(""), "{name}");
+        }
     }
 }
 
@@ -126,14 +156,14 @@ proptest! {
     fn the_halves_find_what_looking_at_each_would(
         known in proptest::collection::vec("[abx]{3,9}", 1..12), name in "[abx]{2,10}",
     ) {
-        let names = Names::new(known.iter().map(String::as_str));
+        let names = Names::new(Ecosystem::Npm, known.iter().map(String::as_str));
         let expected = known.iter().any(|known| by_looking(&name, known));
         prop_assert_eq!(names.resembled_by(&name).is_some(), expected);
     }
 
     #[test]
     fn nothing_panics(name in "\\PC{0,40}") {
-        let names = Names::new([name.as_str(), "acme-core"]);
+        let names = Names::new(Ecosystem::Npm, [name.as_str(), "acme-core"]);
         names.resembled_by(&name);
         POPULAR_OF_NPM.resembled_by(&name);
     }

@@ -4,6 +4,7 @@
 //! document/{registry}/{package}/{document}   DocumentRecord   newest bytes that the upstream gave
 //! versions/{registry}/{package}/{n:06}       VersionsRecord   of many: first seen, digests pinned
 //! artifact/{registry}/{package}/{file}       ArtifactRecord   a cached or published file
+//! inside/{registry}/{package}/{version}      InsideRecord     what a crate says that no index does
 //! observation/{registry}/{package}/{n:020}   Observation      what changed upstream, and when
 //! summary/{registry}/{package}               SummaryRecord    what a search goes by
 //! own/{registry}/{folded name}               OwnRecord        a package that is published here
@@ -53,6 +54,7 @@ mod access;
 mod advisories;
 mod answers;
 mod audit;
+mod inside;
 mod keys;
 mod kinds;
 mod noticed;
@@ -84,6 +86,7 @@ pub use self::audit::{
     AuditEntries, AuditHashes, AuditHead, AuditIndex, AuditIndexed, AuditRecord, SettingRecord,
     WaitingRecord,
 };
+pub use self::inside::{Inside, InsideRecord};
 pub use self::keys::{Key, Prefix, parse_key, show_key};
 pub use self::kinds::{KINDS, check_value};
 pub use self::noticed::{HeldRecord, HitRecord, HitsRecord, HoldsRecord};

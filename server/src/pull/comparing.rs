@@ -11,6 +11,9 @@
 //! the bytes are here, a few at a time, and what came of it is a fact from then on. One that a
 //! stop, a crash or an error kept from being made is made when the artifact is next served.
 //!
+//! Where artifacts say what rules can ask for and documents do not, that is kept with the same commit.
+//! Whoever has to know it before it is decided waits for it ([`Documents::look`]).
+//!
 //! What the two have to agree on is the format's business; nothing is decided here.
 
 mod packed;
@@ -28,9 +31,12 @@ use tokio::sync::Semaphore;
 pub use self::packed::Packed;
 use super::content::Content;
 use super::documents::{DocumentKey, DocumentRequest, Documents, Known, key_of};
-use super::format::{DocumentFormat, Verdict};
+use super::format::{DocumentFormat, Opened, Verdict};
+use super::store::Comparing;
 use super::{PullError, Source};
-use crate::metadata::records::{ArtifactRecord, Compared, ObservationKind, VersionRecord};
+use crate::metadata::records::{
+    ArtifactRecord, Compared, InsideRecord, ObservationKind, VersionRecord,
+};
 
 /// Comparisons that are made at once: each takes a processor for as long as it is let.
 const AT_ONCE: u32 = 2;
@@ -61,6 +67,8 @@ impl std::fmt::Debug for WhenHeld {
 /// What is under way.
 pub(super) struct Comparisons {
     places: Semaphore,
+    /// For those who wait for what comes of it, so that they wait for no others.
+    looks: Semaphore,
     waiting: AtomicUsize,
     /// By what was said: where the document says something else, it is another comparison.
     begun: Cache<(DocumentKey, String), ()>,
@@ -71,6 +79,7 @@ impl Default for Comparisons {
     fn default() -> Self {
         Self {
             places: Semaphore::new(AT_ONCE as usize),
+            looks: Semaphore::new(AT_ONCE as usize),
             waiting: AtomicUsize::new(0),
             begun: Cache::builder().max_capacity(BEGUN_AT_MOST).time_to_live(PAUSE).build(),
             stopping: Arc::default(),
@@ -96,8 +105,7 @@ impl<F: DocumentFormat> Documents<F> {
         version: &Version,
         known: &Known,
     ) -> Option<WhenHeld> {
-        let record = known.remembered.as_ref()?;
-        if record.own || (record.compared.is_some() && record.size.is_some()) {
+        if !is_due::<F>(known.remembered.as_ref()?) {
             return None;
         }
         let said = known.said.clone()?;
@@ -105,6 +113,28 @@ impl<F: DocumentFormat> Documents<F> {
         let due = Due { source, request: request(), version };
         let this = Arc::clone(self);
         Some(WhenHeld(Arc::new(move |record| this.begin(&due, &said, record))))
+    }
+
+    /// Opens the artifact of a version, which is held, for what it alone says; that is known, and
+    /// durable, when this returns.
+    pub async fn look(
+        self: &Arc<Self>,
+        source: &Arc<Source>,
+        request: DocumentRequest,
+        version: &Version,
+        record: &ArtifactRecord,
+    ) -> Result<(), PullError> {
+        let looks = &self.comparisons.looks;
+        let _place = looks.acquire().await.map_err(|_| PullError::Internal)?;
+        let key = (key_of(source, &request), version.clone());
+        let known = self.known.get(&key);
+        let remembered = known.as_ref().and_then(|known| known.remembered.as_ref());
+        if remembered.is_some_and(|remembered| !is_due::<F>(remembered)) {
+            // Whoever waited for the place before has looked.
+            return Ok(());
+        }
+        let due = Due { source: Arc::clone(source), request, version: version.clone() };
+        self.compare(&due, record).await
     }
 
     /// Returns when every comparison that is due was made, and begins no other.
@@ -167,9 +197,12 @@ impl<F: DocumentFormat> Documents<F> {
         let Due { source, request, version } = due;
         let key = key_of(source, request);
         let store = self.store();
-        let Some(content) = self.content_at_hand(source, &key, request).await? else {
-            return Ok(());
+        let content = {
+            // The bytes of an own document go with the change that replaces it.
+            let _turn = self.turns.take(&key).await;
+            self.content_at_hand(source, &key, request).await?
         };
+        let Some(content) = content else { return Ok(()) };
         let Some(blob) = store.blobs.get_sized(&record.blob, Some(record.size)).await? else {
             return Ok(());
         };
@@ -181,24 +214,32 @@ impl<F: DocumentFormat> Documents<F> {
             drop(content);
             let length = blob.len();
             let mut packed = Packed::new(&blob, runtime, stopping);
-            let verdict = F::compare(&said, &mut packed, length);
-            Ok(packed.finish()?.then_some((said, verdict)))
+            let opened = F::compare(&said, &mut packed, length);
+            Ok(packed.finish()?.then_some((said, opened)))
         };
         let compared = tokio::task::spawn_blocking(comparing).await;
-        let Some((said, verdict)) = compared.map_err(|_| PullError::Internal)?? else {
+        let Some((said, Opened { verdict, inside })) =
+            compared.map_err(|_| PullError::Internal)??
+        else {
             return Ok(());
         };
-        let compared = Compared { found: found(&verdict), said: said.id };
-        let seen = observed(&verdict);
-        {
+        let comparing = Comparing {
+            compared: Compared { found: found(&verdict), said: said.id },
+            size: record.size,
+            inside: F::ARTIFACTS_TELL.then(|| InsideRecord { blob: record.blob.clone(), inside }),
+            seen: observed(&verdict),
+        };
+        let record = {
             let _turn = self.turns.take(&key).await;
             let registry = &source.registry;
-            let found = (&compared, record.size);
-            let kept = store.keep_comparison(registry, &request.package, version, found, seen);
+            let kept = store.keep_comparison(registry, &request.package, version, comparing);
             let Some(record) = kept.await? else { return Ok(()) };
             self.show_comparison(&key, version, &record);
+            record
+        };
+        if !record.own {
+            self.report(due, &verdict);
         }
-        self.report(due, &verdict);
         Ok(())
     }
 
@@ -245,6 +286,12 @@ impl<F: DocumentFormat> Documents<F> {
             }
         }
     }
+}
+
+/// What is published here was checked when it came; what it alone says is read all the same.
+fn is_due<F: DocumentFormat>(record: &VersionRecord) -> bool {
+    let is_compared = record.own || (record.compared.is_some() && record.size.is_some());
+    !is_compared || (F::ARTIFACTS_TELL && record.inside.is_none())
 }
 
 fn found(verdict: &Verdict) -> Comparison {

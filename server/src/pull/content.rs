@@ -13,7 +13,7 @@ use crate::metadata::records::VersionRecord;
 pub struct Content<P> {
     pub id: ContentId,
     pub parsed: Arc<P>,
-    /// First-seen dates, pinned digests, what came of comparisons.
+    /// First-seen dates, pinned digests, what came of opening artifacts.
     pub versions: Arc<HashMap<Version, VersionRecord>>,
     /// Of its text, which need not be in memory.
     pub size: usize,
@@ -24,7 +24,8 @@ pub struct Content<P> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContentId {
     text: TextId,
-    /// What came of comparisons, and how large artifacts are: rules may ask for both.
+    /// What came of comparisons, how large artifacts are, and of which it is known what they say:
+    /// rules may ask for all of it.
     verdicts: u64,
 }
 
@@ -88,11 +89,13 @@ impl ContentId {
 fn verdict(version: &Version, record: Option<&VersionRecord>) -> u64 {
     let compared = record.and_then(|record| record.compared.as_ref());
     let (found, size) = (compared.map(|compared| compared.found), record.and_then(|of| of.size));
-    if found.is_none() && size.is_none() {
+    // The bytes of a version stay what they are, and so does what they say.
+    let is_opened = record.is_some_and(|record| record.inside.is_some());
+    if found.is_none() && size.is_none() && !is_opened {
         return 0;
     }
     let mut hash = DefaultHasher::new();
-    (version.as_str(), found, size).hash(&mut hash);
+    (version.as_str(), found, size, is_opened).hash(&mut hash);
     hash.finish()
 }
 
@@ -103,7 +106,7 @@ mod tests {
     use policies::facts::Comparison;
 
     use super::*;
-    use crate::metadata::records::Compared;
+    use crate::metadata::records::{Compared, InsideRecord};
 
     fn record(found: Option<Comparison>) -> VersionRecord {
         VersionRecord {
@@ -115,6 +118,7 @@ mod tests {
             own: false,
             compared: found.map(|found| Compared { found, said: String::new() }),
             size: None,
+            inside: None,
         }
     }
 
@@ -134,5 +138,8 @@ mod tests {
         assert_eq!(told.with(&one, Some(&after), &record(None)), before);
         let sized = VersionRecord { size: Some(7), ..record(None) };
         assert_ne!(before.with(&one, Some(&record(None)), &sized), before);
+        let inside = Some(Arc::new(InsideRecord { blob: digest.clone(), inside: None }));
+        let opened = VersionRecord { inside, ..record(None) };
+        assert_ne!(before.with(&one, Some(&record(None)), &opened), before);
     }
 }

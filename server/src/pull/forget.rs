@@ -20,8 +20,8 @@ use super::store::PullStore;
 use super::{PullError, Source};
 use crate::audit::{Action, Entry};
 use crate::metadata::records::{
-    self, ArtifactRecord, DocumentRecord, Prefix, Record, SummaryRecord, VersionRecord,
-    VersionsRecord,
+    self, ArtifactRecord, DocumentRecord, InsideRecord, Prefix, Record, SummaryRecord,
+    VersionRecord, VersionsRecord,
 };
 use crate::metadata::{Batch, Change};
 
@@ -72,6 +72,8 @@ impl<F: DocumentFormat> Documents<F> {
         changes.extend(
             keys_below(store, &ArtifactRecord::of_package(registry, package.name())).await?,
         );
+        changes
+            .extend(keys_below(store, &InsideRecord::of_package(registry, package.name())).await?);
         // While a document is there nothing is published, so a crash leaves what can be done again.
         let last = keys_below(store, &DocumentRecord::of_package(registry, package.name())).await?;
         let mut last = Batch { changes: last, ..Batch::default() };

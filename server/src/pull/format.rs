@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::PullError;
 use super::original::Original;
-use crate::metadata::records::{Difference, SAID, SummaryRecord};
+use crate::metadata::records::{Difference, Inside, SAID, SummaryRecord};
 use crate::observability::escape::bounded;
 
 /// A format's documents. Pure: bytes in, meaning out.
@@ -52,9 +52,12 @@ pub trait DocumentFormat: Send + Sync + 'static {
     /// nothing to compare. Blocks where the text is not in memory.
     fn said(parsed: &Self::Parsed, version: &Version) -> Result<Option<Said>, PullError>;
 
+    /// Whether artifacts say what rules can ask for and documents do not.
+    const ARTIFACTS_TELL: bool = false;
+
     /// Blocks: opens an artifact, within bounds, and holds it against what was said of it. `packed`
     /// are its bytes, `length` of them.
-    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict;
+    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Opened;
 
     /// A document of these versions alone, for [`DocumentFormat::parse`]'s `retained`. Blocks where
     /// the text is not in memory.
@@ -111,6 +114,20 @@ impl Said {
 
     pub fn fields(&self) -> Result<Map<String, Value>, serde_json::Error> {
         serde_json::from_str(&self.text)
+    }
+}
+
+/// What came of opening an artifact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opened {
+    pub verdict: Verdict,
+    /// What it says and no document does.
+    pub inside: Option<Inside>,
+}
+
+impl From<Verdict> for Opened {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, inside: None }
     }
 }
 

@@ -106,6 +106,7 @@ impl Changes {
             own: false,
             compared: None,
             size: None,
+            inside: None,
         };
         self.records.push((claim.version.clone(), record));
         if is_change {

@@ -259,6 +259,7 @@ fn remembered(
         own: true,
         compared: None,
         size: None,
+        inside: None,
     }
 }
 

@@ -16,6 +16,7 @@ use policies::advisories::Advisory;
 use policies::package::{Digest, Package, Version};
 use tokio::runtime::Handle;
 
+pub(super) use self::compared::Comparing;
 pub(super) use self::files::NewDocument;
 
 use super::content::Content;

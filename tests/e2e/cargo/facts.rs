@@ -1,7 +1,9 @@
 //! What rules ask of a crate, and where garth knows it from.
 
-use support::crates::{Crate, crate_path, index_path};
+use serde_json::Value;
+use support::crates::{Crate, CrateVersion, crate_path, index_path};
 use support::http::Asked;
+use support::server::TestServer;
 use support::upstream::ScriptedUpstream;
 
 use super::{lines, setup, upstream};
@@ -47,12 +49,140 @@ async fn a_licence_is_read_in_the_crate_before_anything_of_it_is_sent() {
     let why = String::from_utf8(why.stdout).unwrap();
     assert!(why.contains("GPL-3.0-only"), "{why}");
 
-    // Another process opens what it holds.
+    // Another process knows it.
     let garth = garth.kill().start();
     up.go_offline();
     assert_eq!(garth.get(&download("turned", "2.0.0")).await.status, 403);
     assert_eq!(garth.get(&download("turned", "1.0.0")).await.status, 200);
     assert_eq!(lines(&garth.get(&index).await.text()), ["1.0.0"]);
+}
+
+/// What was learned by opening a crate is known without the crate, whoever starts next.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crate_said_is_known_when_the_crate_is_gone_and_after_a_kill() {
+    let up = licensed().await;
+    let setup = setup(&up);
+    setup.write_policy("rules", PERMISSIVE);
+    let garth = setup.start();
+    assert_eq!(garth.get(&download("turned", "2.0.0")).await.status, 403);
+    let garth = garth.kill().start();
+    let held = Asked::new("DELETE", "/api/v1/packages/cargo/turned/versions/2.0.0")
+        .header("Authorization", &format!("Bearer {}", garth.admin_token()));
+    let dropped = garth.ask(&held).await;
+    assert_eq!(dropped.status, 200, "{}", dropped.text());
+    let garth = garth.kill().start();
+    up.go_offline();
+    let index = format!("/cargo{}", index_path("turned"));
+    assert_eq!(lines(&garth.get(&index).await.text()), ["1.0.0"]);
+    let refused = garth.get(&download("turned", "2.0.0")).await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert!(!refused.text().contains("nobody knows"), "{}", refused.text());
+    assert_eq!(facts(&garth, "cargo:turned@2.0.0")["licence"], "GPL-3.0-only");
+    assert_eq!(up.requests(&crate_path("turned", "2.0.0")), 1);
+}
+
+/// What garth knows of a version, as `garth why` says it.
+fn facts(garth: &TestServer, version: &str) -> Value {
+    let why = garth.garth(&["why", version, "--json"]);
+    let why: Value = serde_json::from_slice(&why.stdout).unwrap();
+    why["facts"].clone()
+}
+
+/// The index says it of newer versions; of others the crate does, once it was fetched.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crate_is_and_what_compiles_it_are_facts() {
+    let up = ScriptedUpstream::start().await;
+    let says = |version: CrateVersion, rust: &str| {
+        let version = version.says("description = \"A parser\\n of things\"");
+        let version = version.says("repository = \"https://git.example/parser\"");
+        version.says("license = \"MIT\"").says(&format!("rust-version = \"{rust}\""))
+    };
+    Crate::new("parser")
+        .version("1.0.0", |version| says(version, "1.70"))
+        .version("2.0.0", |version| {
+            says(version, "1.85").field("rust_version", "1.85".into()).yanked()
+        })
+        .publish(&up);
+    let garth = setup(&up).start();
+    garth.run(&["allow", "cargo:*"]);
+    garth.get(&format!("/cargo{}", index_path("parser"))).await;
+    let before = facts(&garth, "cargo:parser@1.0.0");
+    assert!(before["rust_version"].is_null() && before["description"].is_null(), "{before}");
+    assert_eq!(facts(&garth, "cargo:parser@2.0.0")["rust_version"], "1.85");
+    for version in ["1.0.0", "2.0.0"] {
+        garth.hold(&download("parser", version)).await;
+    }
+    // It is opened behind the client's back.
+    let known = async || {
+        for _ in 0..500 {
+            let known = facts(&garth, "cargo:parser@1.0.0");
+            if !known["description"].is_null() {
+                return known;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("nothing is known of it")
+    };
+    let known = known().await;
+    assert_eq!(known["description"], "A parser of things");
+    assert_eq!(known["repository"], "https://git.example/parser");
+    assert_eq!((&known["rust_version"], &known["licence"]), (&"1.70".into(), &"MIT".into()));
+    assert_eq!(known["install_scripts"], false);
+    let why = garth.run(&["why", "cargo:parser@1.0.0"]);
+    assert!(why.contains("A parser of things"), "{why}");
+    assert!(why.contains("for Rust 1.70 and newer"), "{why}");
+    let path = "/api/v1/packages/cargo/parser/versions/1.0.0";
+    let shown =
+        Asked::get(path).header("Authorization", &format!("Bearer {}", garth.admin_token()));
+    let shown = garth.ask(&shown).await.json();
+    assert_eq!(shown["decision"]["facts"]["repository"], known["repository"], "{shown}");
+
+    let rules = "[[rule]]\nname = \"ours\"\neffect = \"deny\"\npackages = [\"cargo:*\"]\n\
+                 when = \"!repository.startsWith('https://git.example/') || rust_version == '1.85'\"\n";
+    garth.setup().write_policy("rules", rules);
+    let newer = Asked::get(&download("parser", "2.0.0"));
+    garth.wait_for(&newer, |answer| answer.status == 403).await;
+    assert_eq!(garth.get(&download("parser", "1.0.0")).await.status, 200);
+}
+
+/// A rule that asks for what only the crate says has it looked into, whichever of these it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crate_is_looked_into_for_what_a_rule_asks_of_it() {
+    let up = ScriptedUpstream::start().await;
+    Crate::new("foreign")
+        .version("1.0.0", |version| version.says("repository = \"https://elsewhere.example/x\""))
+        .publish(&up);
+    let setup = setup(&up);
+    let rules = "[[rule]]\nname = \"ours\"\neffect = \"allow\"\npackages = [\"cargo:*\"]\n\
+                 when = \"repository.startsWith('https://git.example/')\"\n";
+    setup.write_policy("rules", rules);
+    let garth = setup.start();
+    let refused = garth.get(&download("foreign", "1.0.0")).await;
+    assert_eq!(refused.status, 403);
+    assert!(!refused.text().contains("nobody knows"), "{}", refused.text());
+    assert_eq!(up.requests(&crate_path("foreign", "1.0.0")), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_looks_like_a_well_known_crate_s_is_told_from_another_spelling_of_it() {
+    let up = ScriptedUpstream::start().await;
+    for name in ["serde-json", "serdejson", "acme-core", "acmecore"] {
+        Crate::plain(name, &["1.0.0"]).publish(&up);
+    }
+    let setup = setup(&up);
+    let rules = "[[rule]]\nname = \"all\"\neffect = \"allow\"\npackages = [\"cargo:*\"]\n\
+                 [[rule]]\nname = \"meant\"\neffect = \"allow\"\npackages = [\"cargo:acme-core\"]\n\
+                 [[rule]]\nname = \"no-look-alikes\"\neffect = \"deny\"\npackages = [\"cargo:*\"]\n\
+                 when = \"similar_to != ''\"\n";
+    setup.write_policy("rules", rules);
+    let garth = setup.start();
+    for (name, status) in
+        [("serde-json", 200), ("serdejson", 403), ("acme-core", 200), ("acmecore", 403)]
+    {
+        let answer = garth.get(&download(name, "1.0.0")).await;
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
+    }
+    assert_eq!(facts(&garth, "cargo:serdejson@1.0.0")["similar_to"], "serde_json");
 }
 
 /// Whatever a crate says of itself, a version that is denied by its name is not fetched.

@@ -27,7 +27,7 @@ pub(super) const CARGO: Format = Format {
     lists_refused: true,
     // cargo has no deprecation.
     never_stated: &[Fact::Deprecated],
-    looks_for: &["licence.", "install_scripts"],
+    looks_for: &["licence.", "install_scripts", "description", "repository", "rust_version"],
     advised_as: "crates.io",
     range: |range| match range {
         ">2.7.0 <2.7.2" => ">2.7.0, <2.7.2",
@@ -44,7 +44,7 @@ pub(super) const CARGO: Format = Format {
     endpoint_of,
     spellings,
     name_of: |row, _| format!("seed-{row}"),
-    look_alikes: &["seed-serd", "seed-tokyo", "seed-rand-core", "seed-sin"],
+    look_alikes: &["serde_jsn", "tokyo-util", "reqwests", "rustdecimal"],
     release,
     fetched_of: |Subject { name, version }| vec![crate_path(name, version)],
     artifact_of: |up, Subject { name, version }| up.bytes_at(&crate_path(name, version)),
@@ -132,6 +132,11 @@ fn release(up: &ScriptedUpstream, name: &str, releases: &[Release]) {
                         Trait::Lying => draft.field("deps", json!([])).needs("a", "1"),
                         Trait::Copyleft => draft.says("license = \"GPL-3.0-only\""),
                         Trait::NoLicence => draft.says("license = \"see the file\""),
+                        Trait::Described => draft
+                            .says("license = \"MIT\"")
+                            .says("description = \"an evil thing\"")
+                            .says("repository = \"https://evil.example/x\"")
+                            .says("rust-version = \"1.99\""),
                         _ => draft.says("license = \"MIT\""),
                     }
                 }

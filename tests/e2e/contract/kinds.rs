@@ -44,6 +44,8 @@ pub enum Trait {
     ByAnother,
     ByNobody,
     Dependent,
+    /// It says what it is, where its source is, and what compiles it.
+    Described,
     /// Its artifact says something else than its document.
     Lying,
 }

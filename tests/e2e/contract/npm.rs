@@ -3,6 +3,7 @@
 mod tricks;
 
 use bytes::Bytes;
+use policies::facts::Fact;
 use serde_json::{Value, json};
 use server::registries::npm::names::{self, parse_path};
 use support::http::Asked;
@@ -23,7 +24,7 @@ pub(super) const NPM: Format = Format {
         upstream: "/@garden/seed/-/seed-1.0.0.tgz",
     },
     lists_refused: false,
-    never_stated: &[],
+    never_stated: &[Fact::Description, Fact::Repository, Fact::RustVersion],
     looks_for: &[],
     advised_as: "npm",
     range: |range| range,
@@ -176,7 +177,7 @@ fn release(up: &ScriptedUpstream, name: &str, releases: &[Release]) {
                 .field("description", marker.as_str().into())
                 .registry_field("_npmUser", user("ann"));
             match is {
-                Trait::Plain => draft,
+                Trait::Plain | Trait::Described => draft,
                 Trait::Copyleft => draft.field("license", "GPL-3.0-only".into()),
                 Trait::NoLicence => draft.field("license", "SEE LICENSE IN LICENSE".into()),
                 Trait::Undated => draft.published("some day"),

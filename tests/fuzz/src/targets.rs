@@ -258,6 +258,9 @@ fn opens_no_more_when_less_is_known(
         dependencies: Some(3),
         size: Some(1000),
         similar_to: Some(""),
+        description: Some("a parser"),
+        repository: Some("https://git.example/x"),
+        rust_version: Some("1.85"),
         ..nothing
     };
     let asker = Asker { team: Some("web/shop"), environment: Some("prod") };

@@ -105,6 +105,11 @@ impl Reader<'_> {
                 "size" => given.sheet.size = self.number(value),
                 "similar_to" => given.sheet.similar_to = self.read(value, "react", text),
                 "contradicts" => given.sheet.contradicts = self.flag(value),
+                "description" => given.sheet.description = self.read(value, "a parser", text),
+                "repository" => {
+                    given.sheet.repository = self.read(value, "https://git.example.com/x", text);
+                }
+                "rust_version" => given.sheet.rust_version = self.read(value, "1.85", text),
                 unknown => {
                     // The package that is asked for tells the rest.
                     let told = ["name", "version", "ecosystem"];

@@ -1,4 +1,4 @@
-//! The facts of a version in one line, for a person who looks for why it was refused. Pure.
+//! The facts of a version in a line or two, for a person who looks for why it was refused. Pure.
 
 use policies::facts::FactSheet;
 
@@ -37,13 +37,26 @@ pub(super) fn known(facts: &FactSheet) -> Option<String> {
     if deprecated {
         parts.push("deprecated".to_owned());
     }
+    if facts.yanked == Some(true) {
+        parts.push("yanked".to_owned());
+    }
+    if let Some(version) = &facts.rust_version {
+        parts.push(format!("for Rust {} and newer", told(version)));
+    }
     if let Some(size) = facts.size {
         parts.push(format!("{size} bytes"));
+    }
+    if let Some(repository) = &facts.repository {
+        parts.push(format!("its source is at {}", told(repository)));
     }
     if let Some(similar) = facts.similar_to.as_deref().filter(|similar| !similar.is_empty()) {
         parts.push(format!("its name looks like {}", told(similar)));
     }
-    Some(format!("Known of it: {}", parts.join("; ")))
+    let known = format!("Known of it: {}", parts.join("; "));
+    Some(match &facts.description {
+        Some(description) => format!("It says of itself: {}\n{known}", told(description)),
+        None => known,
+    })
 }
 
 #[cfg(test)]
@@ -73,6 +86,20 @@ mod tests {
             "published by eve, who did not publish the version before; 2 direct dependencies; runs \
              scripts when it is installed; has provenance; deprecated; 7 bytes; its name looks like \
              express"
+        );
+        let of_crate = FactSheet {
+            yanked: Some(true),
+            rust_version: Some("1.85".to_owned()),
+            repository: Some("https://git.example/x".to_owned()),
+            description: Some("a parser".to_owned()),
+            ..FactSheet { deprecated: Some(false), ..FactSheet::default() }
+        };
+        assert_eq!(
+            known(&of_crate).as_deref(),
+            Some(
+                "It says of itself: a parser\nKnown of it: no licence that can be read; yanked; for \
+                 Rust 1.85 and newer; its source is at https://git.example/x"
+            )
         );
         let little = FactSheet { deprecated: Some(false), ..FactSheet::default() };
         assert_eq!(known(&little).as_deref(), Some("Known of it: no licence that can be read"));

@@ -24,6 +24,7 @@ kinds! {
     DocumentRecord,
     VersionsRecord,
     ArtifactRecord,
+    InsideRecord,
     Observation,
     SummaryRecord,
     OwnRecord,

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use policies::facts::Comparison;
-use policies::package::{Digest, Package, Version};
+use policies::package::{Digest, Ecosystem, Package, Version};
 use serde::{Deserialize, Serialize};
 
-use super::{Key, Prefix, Record, decode, encode, unknown_key};
+use super::{InsideRecord, Key, Prefix, Record, decode, encode, scan, unknown_key};
 use crate::metadata::{Batch, MAX_VALUE, Metadata, MetadataError};
 
 /// Records that are read at once.
@@ -50,6 +50,10 @@ pub struct VersionRecord {
     /// Bytes of its artifact; absent until it was held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// What its artifact says and no document does, in a record of its own; absent until it was
+    /// opened, and where documents say everything.
+    #[serde(skip)]
+    pub inside: Option<Arc<InsideRecord>>,
 }
 
 /// What came of comparing an artifact with what its document says of it.
@@ -143,7 +147,39 @@ pub async fn read_versions(
             places.records.push(Place { n, key, raw: Some(entry.value), size });
         }
         if is_last {
-            return Ok((versions, places));
+            break;
+        }
+    }
+    // Documents of other ecosystems say all that rules can ask for.
+    if package.ecosystem() == Ecosystem::Cargo && !versions.is_empty() {
+        add_insides(metadata, registry, package, &mut versions).await?;
+    }
+    Ok((versions, places))
+}
+
+async fn add_insides(
+    metadata: &dyn Metadata,
+    registry: &str,
+    package: &Package,
+    versions: &mut HashMap<Version, VersionRecord>,
+) -> Result<(), MetadataError> {
+    let prefix = InsideRecord::of_package(registry, package.name());
+    let mut last = None;
+    loop {
+        let page = scan(metadata, &prefix, last.as_ref(), PAGE).await?;
+        let is_last = page.len() < PAGE;
+        for (key, inside) in page {
+            let version = key.parts().pop().and_then(|version| Version::new(&version).ok());
+            last = Some(key);
+            let Some(record) = version.and_then(|version| versions.get_mut(&version)) else {
+                continue;
+            };
+            if record.digests.contains(&inside.blob) {
+                record.inside = Some(Arc::new(inside));
+            }
+        }
+        if is_last {
+            return Ok(());
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::metadata::sled::{Sled, SledOptions};
 use crate::metadata::{Batch, MAX_BATCH_CHANGES, Metadata};
 use crate::observability::Metrics;
 use crate::pull::documents::{DocumentRequest, DocumentsSettings, Need};
-use crate::pull::format::{LeftOut, Promise, Said, Verdict};
+use crate::pull::format::{LeftOut, Opened, Promise, Said, Verdict};
 use crate::pull::freshness::Freshness;
 use crate::pull::original::Original;
 use crate::pull::store::PullStore;
@@ -69,8 +69,8 @@ impl DocumentFormat for Lines {
         Ok(None)
     }
 
-    fn compare(_: &Said, _: &mut dyn Read, _: u64) -> Verdict {
-        Verdict::Agrees
+    fn compare(_: &Said, _: &mut dyn Read, _: u64) -> Opened {
+        Verdict::Agrees.into()
     }
 
     fn retain(_: &Self::Parsed, _: &HashSet<Version>) -> Result<Bytes, PullError> {

@@ -1,37 +1,64 @@
 //! What came of comparing an artifact with what is said of it, kept with its version.
 
+use std::sync::Arc;
+
 use policies::package::{Package, Version};
 
 use super::PullStore;
+use crate::metadata::Batch;
 use crate::metadata::MetadataError;
-use crate::metadata::records::{Compared, Observation, ObservationKind, VersionRecord};
+use crate::metadata::records::{
+    Compared, InsideRecord, Observation, ObservationKind, VersionRecord,
+};
 use crate::pull::PullError;
 
 /// Where other processes write the versions of the same package, it is tried so often.
 const TRIES: usize = 8;
 
+/// What came of opening an artifact.
+#[derive(Debug)]
+pub struct Comparing {
+    pub compared: Compared,
+    /// Of the artifact.
+    pub size: u64,
+    /// What it says and no document does, where artifacts say such things.
+    pub inside: Option<InsideRecord>,
+    /// What a person should see, if anything.
+    pub seen: Option<ObservationKind>,
+}
+
 impl PullStore {
-    /// What is remembered of the version from now on, the size of its artifact included, with what was `seen` if it was not seen just
-    /// like that before; `None` if nothing is remembered of it any more. The caller has the turn of
-    /// the package.
+    /// What is remembered of the version from now on, with what was seen if it was not seen just
+    /// like that before; `None` if nothing is remembered of it any more. Of what is published here
+    /// only what its artifact says is kept. The caller has the turn of the package.
     pub async fn keep_comparison(
         &self,
         registry: &str,
         package: &Package,
         version: &Version,
-        (compared, size): (&Compared, u64),
-        seen: Option<ObservationKind>,
+        comparing: Comparing,
     ) -> Result<Option<VersionRecord>, PullError> {
+        let Comparing { compared, size, inside, seen } = comparing;
+        let inside = inside.map(Arc::new);
+        let key = InsideRecord::key(registry, package.name(), version.as_str());
         for _ in 0..TRIES {
             let (mut versions, mut places) = self.read_version_places(registry, package).await?;
-            let Some(mut record) = versions.remove(version).filter(|record| !record.own) else {
-                return Ok(None);
-            };
-            record.compared = Some(compared.clone());
-            record.size = Some(size);
+            let is_told = inside.is_some();
+            let found = versions.remove(version).filter(|record| !record.own || is_told);
+            let Some(mut record) = found else { return Ok(None) };
+            record.inside.clone_from(&inside);
             let now = self.clock.now();
-            let mut batch = self.told(places.put([(version, &record)]))?;
+            let mut batch = Batch::default();
+            if !record.own {
+                record.compared = Some(compared.clone());
+                record.size = Some(size);
+                batch = self.told(places.put([(version, &record)]))?;
+            }
+            if let Some(inside) = &inside {
+                batch = batch.put_record(&key, inside.as_ref());
+            }
             if let Some(what) = &seen
+                && !record.own
                 && !self.is_last_seen(registry, package, version, what).await?
             {
                 let version = Some(version.to_string());

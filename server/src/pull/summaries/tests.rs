@@ -15,7 +15,7 @@ use crate::metadata::records::Somebody;
 use crate::metadata::refusing::Refusing;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::observability::Metrics;
-use crate::pull::format::{LeftOut, Promise, Said, Verdict, VersionClaim};
+use crate::pull::format::{LeftOut, Opened, Promise, Said, Verdict, VersionClaim};
 use crate::pull::original::Original;
 
 fn summary(description: &str, keywords: &[&str], author: &str) -> SummaryRecord {
@@ -180,8 +180,8 @@ impl DocumentFormat for Sentences {
         Ok(None)
     }
 
-    fn compare(_: &Said, _: &mut dyn Read, _: u64) -> Verdict {
-        Verdict::Agrees
+    fn compare(_: &Said, _: &mut dyn Read, _: u64) -> Opened {
+        Verdict::Agrees.into()
     }
 
     fn retain(_: &String, _: &HashSet<Version>) -> Result<Bytes, PullError> {

@@ -62,6 +62,7 @@ impl Tried {
                 own: false,
                 compared: None,
                 size: None,
+                inside: None,
             };
             let (_, mut places): (_, VersionPlaces) =
                 records::read_versions(recorder.metadata(), "npm", &package).await.unwrap();

@@ -24,12 +24,11 @@ use jiff::Timestamp;
 use policies::facts::Stated;
 use policies::package::{Digest, Package, Version};
 
-pub use archive::{Inside, open};
 pub use text::IndexText;
 
 use crate::metadata::records::SummaryRecord;
 use crate::pull::PullError;
-use crate::pull::format::{DocumentFormat, LeftOut, Promise, Said, Verdict, VersionClaim};
+use crate::pull::format::{DocumentFormat, LeftOut, Opened, Promise, Said, VersionClaim};
 use crate::pull::original::{Original, Part};
 
 /// What a place in a map or a list costs, about.
@@ -173,7 +172,9 @@ impl DocumentFormat for CargoDocuments {
         comparison::said(parsed, version)
     }
 
-    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
+    const ARTIFACTS_TELL: bool = true;
+
+    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Opened {
         comparison::compare(said, packed, length)
     }
 

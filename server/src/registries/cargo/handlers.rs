@@ -10,15 +10,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, RANGE};
 use actix_web::{HttpRequest, HttpResponse};
 use policies::decision::Effect;
-use policies::facts::Stated;
 use policies::package::{Digest, Package, PackageVersion, Version};
 use policies::rules::RuleSet;
 use serde_json::json;
 
-pub use self::looking::Insides;
-
 use self::finding::{find_upstream_config, missing};
-use super::documents::{CargoDocuments, Entry, IndexFile, IndexText};
+use super::documents::{CargoDocuments, IndexFile, IndexText};
 use super::names;
 use super::refusal::{Refusal, pull_refusal};
 use super::upstream::index_request;
@@ -31,10 +28,10 @@ use crate::pull::content::Content;
 use crate::pull::documents::{Known, Need};
 use crate::pull::views::{Answer, Bindery, Bound};
 use crate::pull::{PullError, Source};
+use crate::registries::Registry;
 use crate::registries::finding::{find_document, find_version, remembered};
 use crate::registries::respond::{self, Kind};
 use crate::registries::viewing::{self, NoView, Viewed, Viewing};
-use crate::registries::{Garden, Registry};
 use crate::upstream::{ArtifactTarget, Upstream};
 
 const LINES: Kind = Kind { content_type: "text/plain", varies: "Accept-Encoding" };
@@ -71,7 +68,7 @@ pub async fn index(
         package: &package,
         asking: &asking,
         found: &found,
-        form: registry.garden.crate_insides.form(&package),
+        form: "index".into(),
         with_reasons: false,
         base: Arc::clone(&registry.name),
     };
@@ -102,13 +99,11 @@ pub async fn index(
 pub(super) struct Lines {
     registry: Arc<str>,
     asking: Asking,
-    insides: Arc<Insides>,
 }
 
 impl Lines {
     pub(super) fn of(registry: &Registry, asking: Asking) -> Self {
-        let insides = Arc::clone(&registry.garden.crate_insides);
-        Self { registry: Arc::clone(&registry.name), asking, insides }
+        Self { registry: Arc::clone(&registry.name), asking }
     }
 
     fn bind(
@@ -125,7 +120,8 @@ impl Lines {
             .decisions()
             .zip(entries)
             .map(|((_, decision), entry)| {
-                looking::could_tell(decision) && !self.insides.is_known(&entry.digests)
+                let record = content.versions.get(&entry.version);
+                looking::could_tell(decision) && !looking::is_opened(record)
             })
             .collect();
         let is_shown = |place: &usize| screened.shows(*place) || may_be_told[*place];
@@ -144,13 +140,8 @@ impl Lines {
         rules: &RuleSet,
     ) -> Screened {
         let index = &content.parsed;
-        let complete = |entry: &Entry| self.insides.complete(&entry.stated, &entry.digests);
-        let completed: Option<Vec<Stated>> =
-            looking::is_asked_for(rules).then(|| index.entries.iter().map(complete).collect());
-        let asked = index.entries.iter().enumerate().map(|(place, entry)| {
-            let completed = completed.as_ref().and_then(|completed| completed.get(place));
-            let stated = Some(completed.unwrap_or(&entry.stated));
-            let record = content.versions.get(&entry.version);
+        let asked = index.entries.iter().map(|entry| {
+            let (record, stated) = (content.versions.get(&entry.version), Some(&entry.stated));
             (&entry.version, Remembered { registry: Some(&self.registry), record, stated })
         });
         gate.screen(rules, &index.package, &self.asking, asked)
@@ -172,9 +163,9 @@ pub async fn download(
     let access = edge::access(req);
     access.set_package(subject.clone());
     let source = registry.source_of(&package);
-    let stated = told(registry, source, &subject, &known, &asking).await;
-    let stated = stated.map_err(|fault| pull_refusal(subject.to_string(), source, fault))?;
-    let remembered = of_crate(remembered(registry, &known), stated.as_ref());
+    let known = looking::look(registry, source, &subject, known, &asking).await;
+    let known = known.map_err(|fault| pull_refusal(subject.to_string(), source, fault))?;
+    let remembered = remembered(registry, &known);
     let admitted = registry.admit(subject, &remembered, &asking).map_err(Refusal::of_version)?;
     access.set_decision(admitted.decision().effect);
 
@@ -190,42 +181,6 @@ pub async fn download(
         artifact.map_err(|fault| pull_refusal(admitted.subject().to_string(), source, fault))?;
     access.set_cache(artifact.outcome);
     Ok(respond::artifact(req, &admitted, artifact, CRATE))
-}
-
-/// With what its crate says, where that is known.
-fn of_crate<'k>(remembered: Remembered<'k>, told: Option<&'k Stated>) -> Remembered<'k> {
-    Remembered { stated: told.or(remembered.stated), ..remembered }
-}
-
-/// What the version states, where its crate has something to say that a rule asks for. It is looked
-/// into unless it is refused whatever it says.
-async fn told(
-    registry: &Registry,
-    source: &Arc<Source>,
-    subject: &PackageVersion,
-    known: &Known,
-    asking: &Asking,
-) -> Result<Option<Stated>, PullError> {
-    let Garden { gate, crate_insides: insides, artifacts, .. } = registry.garden.as_ref();
-    if !looking::is_asked_for(&gate.rules()) {
-        return Ok(None);
-    }
-    let digests = &known.promise.digests;
-    if !insides.is_known(digests) {
-        let remembered = remembered(registry, known);
-        let refused = gate.admit(subject.clone(), &remembered, asking).err();
-        // What is let through now may be let through because nobody knows.
-        if refused.is_some_and(|refused| !looking::could_tell(&refused.decision)) {
-            return Ok(None);
-        }
-        let wanted = wanted(registry, source, subject, known);
-        let bring = async |target: Target<'_>| {
-            artifacts.bring(subject, source, wanted.clone(), target).await
-        };
-        let record = from_upstream(registry, known, &subject.version, bring).await?;
-        insides.look(registry, subject, &known.promise.source, &record).await?;
-    }
-    Ok(Some(insides.complete(&known.stated, digests)))
 }
 
 fn wanted(

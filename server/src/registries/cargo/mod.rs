@@ -25,9 +25,7 @@ use std::sync::Arc;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use policies::facts::Stated;
-use policies::package::{Package, PackageVersion, Version};
-
-pub use self::handlers::Insides;
+use policies::package::{Package, Version};
 
 use self::documents::CargoDocuments;
 use self::names::{Endpoint, PathError, parse_path};
@@ -56,8 +54,7 @@ impl Served for CargoDocuments {
     }
 }
 
-/// What the index that is held says of a version, and its crate where that is held, without asking
-/// any upstream.
+/// What the index that is held says of a version, without asking any upstream.
 pub async fn stated(
     registry: &Registry,
     package: &Package,
@@ -65,18 +62,7 @@ pub async fn stated(
 ) -> Result<Option<Stated>, PullError> {
     let (source, request) = (registry.source_of(package), index_request(package));
     let content = registry.garden.cargo_documents.held(source, &request, version).await?;
-    let insides = &registry.garden.crate_insides;
-    let Some(content) = content else { return Ok(None) };
-    let Some(entry) = content.parsed.entry(version) else { return Ok(None) };
-    if !insides.is_known(&entry.digests) {
-        let (file, name) = (names::crate_file(package, version), package.name());
-        let store = &registry.garden.store;
-        if let Some(record) = store.read_artifact(&registry.name, name, &file).await? {
-            let subject = PackageVersion { package: package.clone(), version: version.clone() };
-            insides.look(registry, &subject, &entry.name, &record).await?;
-        }
-    }
-    Ok(Some(insides.complete(&entry.stated, &entry.digests)))
+    Ok(content.and_then(|content| Some(content.parsed.entry(version)?.stated.clone())))
 }
 
 /// A HEAD comes here as a GET.

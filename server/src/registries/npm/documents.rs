@@ -48,7 +48,7 @@ use raw::Raw;
 use super::names::tarball_file;
 use crate::metadata::records::SummaryRecord;
 use crate::pull::PullError;
-use crate::pull::format::{DocumentFormat, LeftOut, Promise, Said, Verdict, VersionClaim};
+use crate::pull::format::{DocumentFormat, LeftOut, Opened, Promise, Said, VersionClaim};
 use crate::pull::original::Original;
 
 /// What a place in a map or a list costs, about.
@@ -253,8 +253,8 @@ impl DocumentFormat for NpmDocuments {
         comparison::said(parsed, version)
     }
 
-    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
-        comparison::compare(said, packed, length)
+    fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Opened {
+        comparison::compare(said, packed, length).into()
     }
 
     fn retain(parsed: &Packument, versions: &HashSet<Version>) -> Result<Bytes, PullError> {

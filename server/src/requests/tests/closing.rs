@@ -173,6 +173,7 @@ async fn a_policy_approves_what_enough_is_known_of_and_the_rule_keeps_its_condit
         own: false,
         compared: None,
         size: None,
+        inside: None,
     };
     let versions = VersionsRecord { versions: vec![("1.3.0".to_owned(), record)] };
     let key = VersionsRecord::key("npm", "left-pad", 0);

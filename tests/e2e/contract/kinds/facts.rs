@@ -179,6 +179,31 @@ facts! {
             .looks_alike(),
     ],
     Contradicts => both("contradiction", Trait::Lying, "contradicts", "!contradicts"),
+    Description => described(
+        Fact::Description,
+        "description",
+        "description.contains('evil')",
+        "description.contains('good')",
+    ),
+    Repository => described(
+        Fact::Repository,
+        "repository",
+        "repository.startsWith('https://evil.example/')",
+        "repository.startsWith('https://good.example/')",
+    ),
+    RustVersion => described(
+        Fact::RustVersion,
+        "rust-version",
+        "rust_version in ['1.99']",
+        "rust_version in ['1.63']",
+    ),
+}
+
+/// Rows of what only some formats have.
+fn described(fact: Fact, name: &str, denied: &str, not_allowed: &str) -> Vec<Row> {
+    let mut rows = both(name, Trait::Described, denied, not_allowed);
+    rows.extend(unknown(name, Trait::Plain, denied, not_allowed));
+    rows.into_iter().map(|row| row.needs(fact)).collect()
 }
 
 pub fn by_facts() -> Vec<Row> {

@@ -40,6 +40,7 @@ fn record(n: usize) -> VersionRecord {
         own: n.is_multiple_of(7),
         compared: None,
         size: None,
+        inside: None,
     }
 }
 

@@ -6,14 +6,19 @@
 
 use std::io::{self, Read};
 use std::path::{Component, Path};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
+use policies::licence::Licence;
+use policies::package::Ecosystem;
 use semver::VersionReq;
 use serde_json::{Map, Value};
 use tar::{Archive, EntryType};
 use tokio::time::Instant;
 use toml::Table;
+
+use crate::metadata::records::Inside;
 
 /// Bytes that may always be unpacked, and how many more for each packed one, up to a bound.
 const UNPACKED_FLOOR: u64 = 64 << 20;
@@ -23,22 +28,19 @@ const ENTRIES: usize = 100_000;
 const MANIFEST: u64 = 1 << 20;
 /// Nobody waits for it longer, and others wait for its place.
 const TIME: Duration = Duration::from_secs(30);
-/// A licence is an expression of some words.
+/// A licence is an expression of some words; a longer one is none.
 const LICENCE: usize = 1024;
+/// So many bytes of what it says that it is.
+const DESCRIPTION: usize = 1000;
+/// A longer address leads nowhere.
+const REPOSITORY: usize = 500;
+pub const RUST_VERSION: usize = 50;
 
 /// What a crate says of itself.
 #[derive(Debug)]
 pub struct Contents {
     manifest: Table,
     has_build_file: bool,
-}
-
-/// What rules can ask for and no index says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inside {
-    pub licence: Option<String>,
-    /// It has a build script, or it is a macro that the compiler runs.
-    pub runs_code: bool,
 }
 
 /// Blocks; `packed` are the bytes of the crate `name-version`, `length` of them. An error says why it
@@ -120,6 +122,7 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 impl Contents {
+    /// What rules can ask for and no index says.
     pub fn inside(&self) -> Inside {
         let licence = self.text("license").filter(|text| text.len() <= LICENCE);
         let build = self.package().and_then(|package| package.get("build"));
@@ -132,7 +135,19 @@ impl Contents {
         let is_macro = ["proc-macro", "proc_macro"].iter().any(|key| {
             library.and_then(|library| library.get(*key)) == Some(&toml::Value::Boolean(true))
         });
-        Inside { licence: licence.map(str::to_owned), runs_code: builds || is_macro }
+        let short = |field, length| {
+            self.text(field)
+                .map(in_one_line)
+                .filter(|text| !text.is_empty() && text.len() <= length)
+        };
+        let description = self.text("description").map(in_one_line);
+        Inside {
+            licence: licence.map(|text| Arc::new(Licence::new(Ecosystem::Cargo, text))),
+            runs_code: builds || is_macro,
+            description: description.map(|text| begin(&text, DESCRIPTION).to_owned()),
+            repository: short("repository", REPOSITORY),
+            rust_version: short("rust-version", RUST_VERSION),
+        }
     }
 
     fn package(&self) -> Option<&Table> {
@@ -162,6 +177,18 @@ impl Contents {
         said.insert("dependencies".to_owned(), needs_value(needs));
         said
     }
+}
+
+/// As a person reads it, whatever is between the words.
+fn in_one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Up to so many bytes, in whole characters.
+fn begin(text: &str, length: usize) -> &str {
+    let end = (0..=length.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 fn add_needs(table: &Table, target: &str, needs: &mut Vec<Need>) {

@@ -15,7 +15,7 @@ use super::archive::{self, Need, needs_value, requirement};
 use crate::metadata::records::Difference;
 use crate::observability::escape::bounded;
 use crate::pull::PullError;
-use crate::pull::format::{CHARACTERS_TOLD, Said, Verdict};
+use crate::pull::format::{CHARACTERS_TOLD, Opened, Said, Verdict};
 
 #[derive(Deserialize)]
 struct Line {
@@ -67,18 +67,19 @@ fn said_by(line: Line) -> Said {
     Said::of(said)
 }
 
-/// Blocks: the crate is opened.
-pub fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
+/// Blocks: the crate is opened, for what it says beside as well.
+pub fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Opened {
     let said = match said.fields() {
         Ok(said) => said,
-        Err(fault) => return Verdict::unreadable(&fault.to_string()),
+        Err(fault) => return Verdict::unreadable(&fault.to_string()).into(),
     };
     let text = |field| said.get(field).and_then(Value::as_str).unwrap_or_default();
     let root = format!("{}-{}", text("name"), text("version"));
     let contents = match archive::open(packed, length, &root) {
-        Ok(contents) => contents.said(),
-        Err(why) => return Verdict::unreadable(&why),
+        Ok(contents) => contents,
+        Err(why) => return Verdict::unreadable(&why).into(),
     };
+    let (inside, contents) = (Some(contents.inside()), contents.said());
     let differs = |(field, upstream): (&String, &Value)| {
         let artifact = contents.get(field).unwrap_or(&Value::Null);
         (artifact != upstream).then(|| Difference {
@@ -87,7 +88,7 @@ pub fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Verdict {
             upstream: told(upstream, artifact),
         })
     };
-    Verdict::of(said.iter().filter_map(differs).collect())
+    Opened { verdict: Verdict::of(said.iter().filter_map(differs).collect()), inside }
 }
 
 /// Of a list what the other has not.

@@ -12,7 +12,9 @@ use policies::package::{Algorithm, Digest, Ecosystem, Package, Version};
 use policies::versions::Parsed;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
+use super::archive::RUST_VERSION;
 use super::{Entry, Index, IndexFile};
 use crate::observability::escape::bounded;
 use crate::pull::format::LeftOut;
@@ -40,6 +42,9 @@ struct Line<'a> {
     pubtime: Option<Cow<'a, str>>,
     #[serde(default)]
     links: Option<IgnoredAny>,
+    /// Whatever stands there, the line is one.
+    #[serde(borrow, default)]
+    rust_version: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -79,12 +84,21 @@ struct Reading<'p> {
     seen: HashMap<Version, Part>,
     /// The spelling of its name, which is the same on every line.
     name: Option<Arc<str>>,
+    /// Of the line before; most lines say the same.
+    rust_version: Option<Arc<str>>,
 }
 
 impl<'p> Reading<'p> {
     fn new(package: &'p Package) -> Self {
         let (entries, left_out) = (Vec::new(), Vec::new());
-        Self { package, entries, left_out, seen: HashMap::default(), name: None }
+        Self {
+            package,
+            entries,
+            left_out,
+            seen: HashMap::default(),
+            name: None,
+            rust_version: None,
+        }
     }
 
     fn read(&mut self, part: Part, text: &[u8]) -> Result<(), String> {
@@ -152,29 +166,37 @@ impl<'p> Reading<'p> {
             name,
             digests: [digest].into(),
             published: read.pubtime.as_deref().and_then(|time| time.parse::<Timestamp>().ok()),
-            stated: stated(&read),
+            stated: self.stated(&read),
             version,
             part,
             line: range,
         }))
     }
-}
 
-fn stated(line: &Line<'_>) -> Stated {
-    let is_needed = |dependency: &&Dependency<'_>| dependency.kind.as_deref() != Some("dev");
-    let dependencies = line.deps.iter().filter(is_needed).count();
-    Stated {
-        // An index says nothing of these.
-        licence: None,
-        publisher: None,
-        publisher_changed: None,
-        provenance: None,
-        // cargo has neither: what is there can be found, and is not called obsolete.
-        deprecated: Some(false),
-        unlisted: Some(false),
-        yanked: Some(line.yanked == Some(true)),
-        // What links has a build script; of all others the index says nothing.
-        install_scripts: line.links.is_some().then_some(true),
-        dependencies: u32::try_from(dependencies).ok(),
+    fn stated(&mut self, line: &Line<'_>) -> Stated {
+        let is_needed = |dependency: &&Dependency<'_>| dependency.kind.as_deref() != Some("dev");
+        let dependencies = line.deps.iter().filter(is_needed).count();
+        let said = line.rust_version.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let said: Option<Cow<'_, str>> =
+            said.filter(|text: &Cow<'_, str>| text.len() <= RUST_VERSION);
+        if self.rust_version.as_deref() != said.as_deref() {
+            self.rust_version = said.as_deref().map(Arc::from);
+        }
+        Stated {
+            // An index says nothing of these.
+            licence: None,
+            publisher: None,
+            publisher_changed: None,
+            provenance: None,
+            // cargo has neither: what is there can be found, and is not called obsolete.
+            deprecated: Some(false),
+            unlisted: Some(false),
+            yanked: Some(line.yanked == Some(true)),
+            // What links has a build script; of all others the index says nothing.
+            install_scripts: line.links.is_some().then_some(true),
+            dependencies: u32::try_from(dependencies).ok(),
+            // Of older lines the crate says it.
+            rust_version: self.rust_version.clone(),
+        }
     }
 }

@@ -1,52 +1,31 @@
-//! What only a crate itself says, for rules that ask for it: its licence, and whether it runs code.
+//! What only a crate itself says, for rules that ask for it.
 //!
-//! No index says these. Where a rule asks for them and a version is not refused whatever they are,
-//! garth fetches the crate, looks into it and decides then; nothing of it is sent before. What is found
-//! is kept by the crate's digest, and found again by opening the crate, which is held.
+//! No index says a licence, or whether a crate runs code. Where a rule asks for such a thing and a
+//! version is not refused whatever it is, garth fetches the crate, looks into it and decides then;
+//! nothing of it is sent before. What was found is kept with the version.
 
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use moka::sync::Cache;
 use policies::decision::Decision;
-use policies::facts::{Fact, Missing, Stated};
-use policies::licence::Licence;
-use policies::package::{Algorithm, Digest, Ecosystem, Package, PackageVersion};
+use policies::facts::{Fact, Missing};
+use policies::package::PackageVersion;
 use policies::rules::RuleSet;
-use tokio::sync::Semaphore;
 
-use super::super::documents::{Inside, open};
-use crate::metadata::records::ArtifactRecord;
-use crate::pull::PullError;
-use crate::pull::comparing::Packed;
-use crate::registries::Registry;
+use super::super::upstream::index_request;
+use super::{Target, from_upstream, wanted};
+use crate::gate::Asking;
+use crate::metadata::records::VersionRecord;
+use crate::pull::artifacts::Wanted;
+use crate::pull::documents::Known;
+use crate::pull::{PullError, Source};
+use crate::registries::finding::remembered;
+use crate::registries::{Garden, Registry};
 
-const TOLD_BY_CRATES: [Fact; 2] = [Fact::Licence, Fact::InstallScripts];
-/// Crates that are opened at once: each takes a processor for as long as it is let.
-const AT_ONCE: usize = 2;
-/// What is kept of one takes some hundred bytes.
-const KEPT: u64 = 50_000;
-
-/// What is known of crates that were opened, by their sha256. Nothing is known of one that can not be
-/// opened.
-#[derive(Debug)]
-pub struct Insides {
-    known: Cache<Digest, Option<Arc<Inside>>>,
-    /// How many crates of a package were opened: what is shown of its index hangs on it.
-    looks: Cache<Package, u64>,
-    places: Semaphore,
-}
-
-impl Default for Insides {
-    fn default() -> Self {
-        let (known, looks) = (Cache::new(KEPT), Cache::new(KEPT));
-        Self { known, looks, places: Semaphore::new(AT_ONCE) }
-    }
-}
+const TOLD_BY_CRATES: [Fact; 5] =
+    [Fact::Licence, Fact::InstallScripts, Fact::Description, Fact::Repository, Fact::RustVersion];
 
 /// Whether any rule asks for what only a crate says.
-pub fn is_asked_for(rules: &RuleSet) -> bool {
+fn is_asked_for(rules: &RuleSet) -> bool {
     TOLD_BY_CRATES.iter().any(|fact| rules.asks_for(*fact))
 }
 
@@ -55,73 +34,37 @@ pub fn could_tell(decision: &Decision) -> bool {
     decision.missing.meets(Missing::of(TOLD_BY_CRATES))
 }
 
-impl Insides {
-    pub fn is_known(&self, digests: &[Digest]) -> bool {
-        sha256(digests).is_some_and(|digest| self.known.contains_key(digest))
-    }
-
-    /// The view of an index: another one whenever more is known of its crates.
-    pub fn form(&self, package: &Package) -> Cow<'static, str> {
-        match self.looks.get(package) {
-            None => "index".into(),
-            Some(looks) => format!("index {looks}").into(),
-        }
-    }
-
-    /// With what is known of the inside.
-    pub fn complete(&self, stated: &Stated, digests: &[Digest]) -> Stated {
-        let mut stated = stated.clone();
-        if let Some(Some(inside)) = sha256(digests).and_then(|digest| self.known.get(digest)) {
-            let licence = inside.licence.as_deref();
-            stated.licence = licence.map(|text| Arc::new(Licence::new(Ecosystem::Cargo, text)));
-            // What the index says stands, whatever the crate says.
-            let runs_code = inside.runs_code || stated.install_scripts == Some(true);
-            stated.install_scripts = Some(runs_code);
-        }
-        stated
-    }
-
-    /// Opens a crate that is held, whose name is spelled so in its index.
-    pub async fn look(
-        &self,
-        registry: &Registry,
-        subject: &PackageVersion,
-        name: &str,
-        record: &ArtifactRecord,
-    ) -> Result<(), PullError> {
-        let _place = self.places.acquire().await.map_err(|_| PullError::Internal)?;
-        if self.known.contains_key(&record.blob) {
-            // Whoever waited for the place before has looked.
-            return Ok(());
-        }
-        let store = &registry.garden.store;
-        let blob = store.blobs.get_sized(&record.blob, Some(record.size)).await?;
-        // Damaged, and fetched again when it is next asked for.
-        let blob = blob.ok_or(PullError::Busy)?;
-        let root = format!("{name}-{}", subject.version);
-        let runtime = store.runtime.clone();
-        let opening = move || -> Result<_, PullError> {
-            let length = blob.len();
-            let mut packed = Packed::new(&blob, runtime, Arc::new(AtomicBool::new(false)));
-            let opened = open(&mut packed, length, &root);
-            packed.finish()?;
-            Ok(opened)
-        };
-        let opened = tokio::task::spawn_blocking(opening).await;
-        let inside = match opened.map_err(|_| PullError::Internal)?? {
-            Ok(contents) => Some(Arc::new(contents.inside())),
-            Err(why) => {
-                tracing::warn!(registry = %registry.name, %subject, why, "a crate can not be opened, so nobody knows its licence");
-                None
-            }
-        };
-        self.known.insert(record.blob.clone(), inside);
-        let looks = self.looks.get(&subject.package).unwrap_or(0);
-        self.looks.insert(subject.package.clone(), looks + 1);
-        Ok(())
-    }
+/// Whether the crate was opened, readable or not.
+pub fn is_opened(record: Option<&VersionRecord>) -> bool {
+    record.is_some_and(|record| record.inside.is_some())
 }
 
-fn sha256(digests: &[Digest]) -> Option<&Digest> {
-    digests.iter().find(|digest| digest.algorithm() == Algorithm::Sha256)
+/// Looks into the crate of a version where a rule asks for what only that says, unless the version is
+/// refused whatever that is; what is known of it then.
+pub async fn look(
+    registry: &Registry,
+    source: &Arc<Source>,
+    subject: &PackageVersion,
+    known: Arc<Known>,
+    asking: &Asking,
+) -> Result<Arc<Known>, PullError> {
+    let Garden { gate, artifacts, cargo_documents: documents, .. } = registry.garden.as_ref();
+    if !is_asked_for(&gate.rules()) || is_opened(known.remembered.as_ref()) {
+        return Ok(known);
+    }
+    let refused = gate.admit(subject.clone(), &remembered(registry, &known), asking).err();
+    // What is let through now may be let through because nobody knows.
+    if refused.is_some_and(|refused| !could_tell(&refused.decision)) {
+        return Ok(known);
+    }
+    // It is opened at once, and not when there is time.
+    let wanted = Wanted { when_held: None, ..wanted(registry, source, subject, &known) };
+    let bring =
+        async |target: Target<'_>| artifacts.bring(subject, source, wanted.clone(), target).await;
+    let record = from_upstream(registry, &known, &subject.version, bring).await?;
+    let PackageVersion { package, version } = subject;
+    documents.look(source, index_request(package), version, &record).await?;
+    let (_, known) = documents.version(source, &index_request(package), version).await?;
+    // Else it was damaged and is fetched again, or this garth stops.
+    known.filter(|known| is_opened(known.remembered.as_ref())).ok_or(PullError::Busy)
 }

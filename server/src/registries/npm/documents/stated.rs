@@ -164,6 +164,7 @@ pub fn stated(
         install_scripts: Some(known.has_install_script() || known.is_built()),
         provenance: Some(provenance),
         dependencies: count(known.dependencies, known.optional_dependencies),
+        rust_version: None,
     };
     (stated, publisher.map(|publisher| publisher.identity))
 }

@@ -4,9 +4,12 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use policies::package::Digest;
 use tar::{Builder, Header};
 
 use super::*;
+use crate::metadata::MAX_VALUE;
+use crate::metadata::records::{InsideRecord, encode};
 
 const ROOT: &str = "seed-1.0.0";
 
@@ -56,9 +59,44 @@ fn a_crate_says_its_licence_and_whether_it_runs_code() {
         ("", &[][..], None, false),
     ] {
         let inside = of_manifest(manifest, more).inside();
-        let expected = Inside { licence: licence.map(str::to_owned), runs_code };
-        assert_eq!(inside, expected, "{manifest}");
+        let licence = licence.map(|text| Arc::new(Licence::new(Ecosystem::Cargo, text)));
+        assert_eq!(inside, Inside { licence, runs_code, ..Inside::default() }, "{manifest}");
     }
+}
+
+#[test]
+fn a_crate_says_what_it_is_within_bounds() {
+    let manifest = "[package]\ndescription = '''\n  A parser\nof\t\\u0007 things '''\n\
+                    repository = 'https://git.example/x'\nrust-version = '1.85'\n";
+    let inside = of_manifest(manifest, &[]).inside();
+    assert_eq!(inside.description.as_deref(), Some("A parser of \\u0007 things"));
+    assert_eq!(inside.repository.as_deref(), Some("https://git.example/x"));
+    assert_eq!(inside.rust_version.as_deref(), Some("1.85"));
+    let long = "é".repeat(DESCRIPTION);
+    let manifest = format!(
+        "[package]\ndescription = '{long}'\nrepository = '{long}'\nrust-version = '{long}'\n"
+    );
+    let inside = of_manifest(&manifest, &[]).inside();
+    assert_eq!(inside.description.as_deref(), Some("é".repeat(DESCRIPTION / 2).as_str()));
+    assert_eq!((inside.repository, inside.rust_version), (None, None));
+    let odd =
+        "[package]\ndescription = 1\nrepository = ['x']\nrust-version = { workspace = true }\n";
+    assert_eq!(of_manifest(odd, &[]).inside(), Inside::default());
+}
+
+#[test]
+fn the_longest_that_a_crate_says_fits_into_a_value() {
+    // Each of them is written as two.
+    let longest = |length: usize| "\"".repeat(length);
+    let inside = Inside {
+        licence: Some(Arc::new(Licence::new(Ecosystem::Cargo, &longest(LICENCE)))),
+        runs_code: true,
+        description: Some(longest(DESCRIPTION)),
+        repository: Some(longest(REPOSITORY)),
+        rust_version: Some(longest(RUST_VERSION)),
+    };
+    let record = InsideRecord { blob: Digest::sha256_of(b""), inside: Some(inside) };
+    assert!(encode(&record).len() < MAX_VALUE / 2);
 }
 
 #[test]
