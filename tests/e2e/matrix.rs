@@ -13,6 +13,7 @@
 
 mod api;
 mod askers;
+mod cargo;
 mod npm;
 
 use std::fmt::Write as _;
@@ -25,6 +26,9 @@ use support::upstream::ScriptedUpstream;
 
 use askers::{Asker, Known};
 
+/// What limited tokens are limited to, where a table is not about something else.
+const LIMIT: &str = "npm:@acme/*";
+
 /// A garth with everybody in it, and with what they ask for.
 struct World {
     garth: TestServer,
@@ -34,6 +38,7 @@ struct World {
     known: Vec<Known>,
     /// So that no two cells are about the same thing.
     next: u32,
+    limit: &'static str,
     _up: ScriptedUpstream,
 }
 
@@ -121,7 +126,8 @@ impl Answer {
             None => (self.status, json),
         };
         let code = said["code"].as_str();
-        let text = said["error"].as_str().or(said["detail"].as_str()).unwrap_or_default();
+        let text = said["error"].as_str().or(said["detail"].as_str());
+        let text = text.or(said["errors"][0]["detail"].as_str()).unwrap_or(&self.body);
         match status {
             // Of a login it is the password that is wrong.
             401 if text.contains("do not belong together") => "401".into(),
@@ -136,6 +142,10 @@ impl Answer {
 impl World {
     /// In front of this upstream.
     async fn start(up: ScriptedUpstream, settings: &str) -> Self {
+        Self::limited(up, settings, LIMIT).await
+    }
+
+    async fn limited(up: ScriptedUpstream, settings: &str, limit: &'static str) -> Self {
         let settings = format!(
             "{settings}\n[registry.npm]\nupstream = \"{}\"\nown = [\"@acme/*\", \"@other/*\"]\n\
              unpublish = true\n[webhooks]\nallow_hosts = [\"127.0.0.1:9\"]\ntimeout = \"1s\"\n\
@@ -146,7 +156,7 @@ impl World {
         let redirects = reqwest::redirect::Policy::none();
         let http = reqwest::Client::builder().no_proxy().redirect(redirects).build().unwrap();
         let admin = garth.admin_token();
-        let mut world = Self { garth, http, admin, known: Vec::new(), next: 0, _up: up };
+        let mut world = Self { garth, http, admin, known: Vec::new(), next: 0, limit, _up: up };
         for team in ["web/shop", "web/blog"] {
             world.must("POST", "/api/v1/teams", &json!({ "name": team })).await;
         }

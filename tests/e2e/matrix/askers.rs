@@ -184,7 +184,10 @@ impl World {
                 Known { token: Some(of("secret")), name: of("name"), person: name }
             }
             _ => {
-                let mut asked = json!({ "name": name, "rights": asker.given() });
+                let given = asker.given().iter();
+                let given: Vec<_> =
+                    given.map(|right| right.replace(super::LIMIT, self.limit)).collect();
+                let mut asked = json!({ "name": name, "rights": given });
                 if matches!(asker, Asker::OfTeam | Asker::ReaderOfTeam) {
                     asked["team"] = "web/shop".into();
                 }
