@@ -7,7 +7,9 @@ mod closures;
 mod downloads;
 mod facts;
 mod index;
+mod registries;
 mod tokens;
+mod workspace;
 
 use support::cargo::Cargo;
 use support::crates::Crate;

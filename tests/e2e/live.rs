@@ -1,11 +1,12 @@
-//! Against the registry that this machine's npm is set to: no configuration, a real package.
+//! Against the registries that this machine's npm and cargo are set to: no configuration, real packages.
 //!
-//! Only `./dev live` runs these: they need that registry, and fail when it does.
+//! Only `./dev live` runs these: they need those registries, and fail when they do.
 //!
-//! `npm audit signatures` is not among them. It needs more of the network than that registry: npm asks
+//! `npm audit signatures` is not among them. It needs more of the network than npm's registry: npm asks
 //! a service of the public sigstore first. And it needs a registry with keys and signatures, which a
 //! mirror may have left out. So it is tested in [`crate::npm`], against an upstream that signs.
 
+use support::cargo::Cargo;
 use support::npm::Npm;
 use support::package_managers::{Kind, PackageManager};
 use support::server::Setup;
@@ -50,4 +51,32 @@ fn every_client_installs_a_real_package_and_installs_it_again_from_its_lockfile(
         person.must(kind.install_locked());
         assert_eq!(person.installed(PACKAGE).as_deref(), Some("1.3.0"), "{kind:?}");
     }
+}
+
+/// What cargo keeps of crates, by their file names.
+fn kept(person: &Cargo) -> Vec<String> {
+    let cache = person.home().join(".cargo/registry/cache");
+    let registries = std::fs::read_dir(cache).unwrap();
+    let files = registries.flat_map(|one| std::fs::read_dir(one.unwrap().path()).unwrap());
+    files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+#[ignore = "asks the registry that this machine's cargo is set to; ./dev live runs it"]
+fn all_that_garth_itself_is_built_on_is_fetched_through_garth_by_its_lockfile() {
+    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let lockfile = std::fs::read_to_string(workspace.replace("Cargo.toml", "Cargo.lock")).unwrap();
+    let locked = lockfile.matches("\nchecksum = ").count();
+    assert!(locked >= 400, "{locked}");
+    let mut garth = Setup::without_settings().start();
+    garth.run(&["allow", "cargo:*", "--reason", "a live test"]);
+    // From the registry, then from what garth holds, after a restart.
+    for _ in 0..2 {
+        let person = Cargo::replaced_by(&format!("{}/cargo/", garth.url));
+        person.must(&["fetch", "--locked", "--manifest-path", workspace]);
+        assert_eq!(kept(&person).len(), locked);
+        garth = garth.stop().0.start();
+    }
+    let after = workspace.replace("Cargo.toml", "Cargo.lock");
+    assert_eq!(std::fs::read_to_string(after).unwrap(), lockfile);
 }
