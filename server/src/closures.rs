@@ -67,22 +67,23 @@ impl Closures {
         if let Some(reason) = rules.unavailable_reason() {
             return Err(ClosureError::NoRules(reason.to_string()));
         }
-        let served: Vec<PackageVersion> = asked
-            .iter()
-            .filter(|one| one.package.ecosystem() == Ecosystem::Npm)
-            .filter(|_| self.registries.iter().any(|(of, _)| *of == Ecosystem::Npm))
-            .cloned()
-            .collect();
-        let mut known = match served.first() {
-            Some(first) => {
-                let chosen = self.registry(&first.package, registry)?;
-                let place = self.place().await?;
-                let (rules, limits) = (Arc::clone(&rules), self.limits);
-                let terms = Terms { rules, asking: asking.clone(), limits };
-                npm::closure::decide(chosen, terms, served, place).await?
-            }
-            None => HashMap::new(),
-        };
+        let mut known = HashMap::new();
+        for ecosystem in [Ecosystem::Npm, Ecosystem::Cargo] {
+            let of_it = asked.iter().filter(|one| one.package.ecosystem() == ecosystem);
+            let served: Vec<PackageVersion> = of_it
+                .filter(|_| self.registries.iter().any(|(of, _)| *of == ecosystem))
+                .cloned()
+                .collect();
+            let Some(first) = served.first() else { continue };
+            let chosen = self.registry(&first.package, registry)?;
+            let place = self.place().await?;
+            let (rules, limits) = (Arc::clone(&rules), self.limits);
+            let terms = Terms { rules, asking: asking.clone(), limits };
+            known.extend(match ecosystem {
+                Ecosystem::Cargo => cargo::closure::decide(chosen, terms, served, place).await?,
+                _ => npm::closure::decide(chosen, terms, served, place).await?,
+            });
+        }
         let decide = |subject: PackageVersion| {
             if let Some(found) = known.remove(&subject) {
                 return Some(found);

@@ -56,7 +56,7 @@ mod tests {
         let rows = parsed(&[]).unwrap().rows;
         assert_eq!((rows.first(), rows.last()), (Some(&"packument"), Some(&"advisories")));
         let of_crates = parse(["cargo".to_owned()].into_iter()).unwrap();
-        assert_eq!(of_crates.rows, ["index", "crate", "crates"]);
+        assert_eq!(of_crates.rows, ["index", "crate", "crates", "workspace"]);
         assert!(parsed(&["crate"]).unwrap_err().contains("packument"));
         assert!(parse(["start".to_owned()].into_iter()).unwrap_err().contains("npm or cargo"));
         let picked = parsed(&["--quick", "start", "blob"]).unwrap();

@@ -171,7 +171,13 @@ const TRANSFERS: [Bar; 4] = [
     ),
 ];
 
-const STANDING: [Bar; 4] = [
+const STANDING: [Bar; 5] = [
+    ratio(
+        "warm workspace of 420 crates: cargo fetch, to nginx's static files",
+        at("workspace", rows::workspace::WARM, GARTH, Measure::Seconds),
+        at("workspace", rows::workspace::WARM, NGINX_STATIC, Measure::Seconds),
+        AtMost(1.0),
+    ),
     of(
         "new packages recorded durably in a second",
         at("record", "", GARTH, Measure::PackagesPerSecond),

@@ -41,7 +41,7 @@ pub const MISS_BYTES: usize = 64 << 20;
 pub const SEED_VERSIONS: usize = 50;
 const TARBALL_BYTES: usize = 40_000;
 /// Another content makes another directory.
-const FORMAT: &str = "4";
+const FORMAT: &str = "5";
 
 #[derive(Debug)]
 pub struct Corpus {

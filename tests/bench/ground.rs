@@ -8,10 +8,11 @@ use crate::arguments::Arguments;
 use crate::corpus::Corpus;
 use crate::process::Process;
 use crate::rows::Format;
+use crate::servers::built::Built;
 use crate::servers::{
-    self, GARTH, NGINX_CACHE, NGINX_PLAIN, NGINX_STATIC, NORA, VERDACCIO, Wanted,
+    self, GARTH, KELLNR, NGINX_CACHE, NGINX_PLAIN, NGINX_STATIC, NORA, VERDACCIO, Wanted,
 };
-use crate::servers::{garth, nginx, nora, verdaccio};
+use crate::servers::{garth, kellnr, nginx, nora, verdaccio};
 
 /// The same for the whole run, since they stand in the documents.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,7 @@ pub struct Ports {
     pub nginx: u16,
     pub verdaccio: u16,
     pub nora: u16,
+    pub kellnr: u16,
 }
 
 pub struct Ground {
@@ -31,6 +33,7 @@ pub struct Ground {
     /// Or why it can not be had; nothing where no row asks for it.
     pub verdaccio: Result<PathBuf, String>,
     pub nora: Result<PathBuf, String>,
+    pub kellnr: Result<PathBuf, String>,
     pub ports: Ports,
     pub corpus: Corpus,
     pub origin: Process,
@@ -53,25 +56,39 @@ impl Ground {
         let hot = arguments.rows.iter().any(|row| ["packument", "large", "tarball"].contains(row));
         let unasked = || Err(String::new());
         let verdaccio = if hot { verdaccio::install(&bench) } else { unasked() };
-        let nora = if hot { nora::install(&bench, arguments.quick) } else { unasked() };
+        let hot_crates = arguments.rows.iter().any(|row| ["index", "crate"].contains(row));
+        let built = |of: &Built, is_asked| {
+            if is_asked { of.install(&bench, arguments.quick) } else { unasked() }
+        };
+        let nora = built(&nora::BUILT, hot || hot_crates);
+        let kellnr = built(&kellnr::BUILT, hot_crates);
         let port = origin_port(&directory);
         let runs = if arguments.quick { 1 } else { 5 };
         eprintln!("bench: making the packages");
         let corpus =
             Corpus::make(&directory.join("corpus"), &format!("http://127.0.0.1:{port}"), 5);
         let origin = nginx::start_origin(&directory, &corpus, port);
-        for stale in ["garth/data", "nginx/cache", "verdaccio/storage", "nora/storage"] {
+        for stale in
+            ["garth/data", "nginx/cache", "verdaccio/storage", "nora/storage", "kellnr/data"]
+        {
             let _ = std::fs::remove_dir_all(directory.join(stale));
         }
-        let [garth_port, nginx, verdaccio_port, nora_port] = free_ports();
-        let ports = Ports { garth: garth_port, nginx, verdaccio: verdaccio_port, nora: nora_port };
+        let [garth_port, nginx, verdaccio_port, nora_port, kellnr_port] = free_ports();
+        let ports = Ports {
+            garth: garth_port,
+            nginx,
+            verdaccio: verdaccio_port,
+            nora: nora_port,
+            kellnr: kellnr_port,
+        };
         let load = Duration::from_secs(if arguments.quick { 1 } else { 5 });
-        let ground = Self {
+        let mut ground = Self {
             format: arguments.format,
             directory,
             garth,
             verdaccio,
             nora,
+            kellnr,
             ports,
             corpus,
             origin,
@@ -80,7 +97,24 @@ impl Ground {
             quick: arguments.quick,
         };
         ground.mirror();
+        if arguments.format == Format::Cargo {
+            ground.try_out_others();
+        }
         ground
+    }
+
+    /// Another registry that does not serve these crates is told as one that is not there.
+    fn try_out_others(&mut self) {
+        for server in [NORA, KELLNR] {
+            let found = if server == NORA { &self.nora } else { &self.kellnr };
+            if found.is_err() {
+                continue;
+            }
+            if let Err(cause) = servers::try_out(self, server) {
+                let found = if server == NORA { &mut self.nora } else { &mut self.kellnr };
+                *found = Err(cause);
+            }
+        }
     }
 
     /// Gives nginx the very bytes that garth answers with.
@@ -134,6 +168,7 @@ impl Ground {
         let mut servers = vec![GARTH, NGINX_CACHE, NGINX_STATIC];
         servers.extend(self.verdaccio.is_ok().then_some(VERDACCIO));
         servers.extend(self.nora.is_ok().then_some(NORA));
+        servers.extend(self.kellnr.is_ok().then_some(KELLNR));
         servers
     }
 

@@ -8,7 +8,7 @@ use crate::ground::Ground;
 use crate::machine::{self, Machine};
 use crate::results::Results;
 use crate::rows::{Format, ROWS, hot, record};
-use crate::servers::{Wanted, garth, nora, verdaccio};
+use crate::servers::{Wanted, garth, kellnr, nora, verdaccio};
 use crate::table;
 
 /// Where the table of a format lies in the page.
@@ -72,13 +72,28 @@ fn kilobytes(ground: &Ground, wanted: Wanted) -> String {
     table::number(ground.mirrored_length(wanted) as f64 / 1e3)
 }
 
+fn missing(server: &str, found: &Result<std::path::PathBuf, String>) -> String {
+    match found {
+        Err(cause) if !cause.is_empty() => format!(" {server} is not there: {cause}."),
+        _ => String::new(),
+    }
+}
+
 fn preface_of_crates(ground: &Ground) -> String {
     format!(
         " The index file has {index} KB, the crate {small} KB.\n\
 \n\
 garth enforces rules, {rules} more than those that allow these crates; its log is at its default (info: a line for each \
 request, to a file). nginx {nginx} writes its access log to a file, as Debian sets it up. Cold are {cold} crates that nobody \
-has asked for, one after the other, each with its index file first.\n",
+has asked for, one after the other, each with its index file first. nora-registry {nora} and kellnr {kellnr} have their own \
+defaults, but nora no limit of requests and no reason to ask the origin again; both answer with their own form of the index \
+file.{no_nora}{no_kellnr} The workspace has {workspace} crates, which cargo fetches by its lockfile into an empty home, over HTTP/1.1; \
+nginx serves the same registry as files.\n",
+        nora = nora::BUILT.version,
+        kellnr = kellnr::BUILT.version,
+        no_nora = missing("nora-registry", &ground.nora),
+        no_kellnr = missing("kellnr", &ground.kellnr),
+        workspace = corpus::crates::WORKSPACE,
         index = kilobytes(ground, Wanted::Index),
         small = kilobytes(ground, Wanted::Crate),
         rules = garth::OTHER_RULES,
@@ -90,10 +105,6 @@ has asked for, one after the other, each with its index file first.\n",
 fn preface(ground: &Ground) -> String {
     #[allow(clippy::cast_precision_loss, reason = "some megabytes")]
     let large = table::number(ground.corpus.large_bytes as f64 / 1e6);
-    let missing = |server: &str, found: &Result<_, String>| match found {
-        Err(cause) if !cause.is_empty() => format!(" {server} is not there: {cause}."),
-        _ => String::new(),
-    };
     format!(
         " The packument has {small} KB, the large one {large} MB and as gzip {packed} KB, the tarball {tarball} KB.\n\
 \n\
@@ -109,7 +120,7 @@ the disk makes {durable} small writes durable in a second, one after the other.\
         nginx = machine::version("nginx", "-v"),
         verdaccio = verdaccio::VERSION,
         node = machine::version("node", "--version"),
-        nora = nora::VERSION,
+        nora = nora::BUILT.version,
         no_verdaccio = missing("Verdaccio", &ground.verdaccio),
         no_nora = missing("nora-registry", &ground.nora),
         clients = record::CLIENTS,

@@ -9,6 +9,7 @@ pub mod memory;
 pub mod miss;
 pub mod record;
 pub mod start;
+pub mod workspace;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -29,7 +30,7 @@ pub struct Row {
 }
 
 /// In the order in which they are measured and told.
-pub const ROWS: [Row; 13] = [
+pub const ROWS: [Row; 14] = [
     npm("packument", "Hot packument, abbreviated"),
     npm("large", "Hot packument of 5 MB, whole, as gzip"),
     npm("tarball", "Hot tarball"),
@@ -43,6 +44,7 @@ pub const ROWS: [Row; 13] = [
     cargo("index", "Hot index file"),
     cargo("crate", "Hot crate"),
     cargo("crates", "Cold crates, each with its index file"),
+    cargo("workspace", "A workspace of 420 locked crates, fetched by cargo"),
 ];
 
 const fn npm(name: &'static str, title: &'static str) -> Row {
@@ -66,6 +68,7 @@ pub fn run(ground: &Ground, wanted: &[&'static str], results: &mut Results) -> V
             "start" => start::run(ground, results),
             "advisories" => advisories::run(ground, results),
             "crates" => crates::run(ground, results),
+            "workspace" => workspace::run(ground, results),
             _ => {}
         });
         failed.extend(measured.err());

@@ -1,6 +1,8 @@
 //! What is measured beside each other. One runs at a time, on a core of its own.
 
+pub mod built;
 pub mod garth;
+pub mod kellnr;
 pub mod nginx;
 pub mod nora;
 pub mod verdaccio;
@@ -16,6 +18,7 @@ pub const NGINX_STATIC: &str = "nginx static";
 pub const NGINX_PLAIN: &str = "nginx static, sendfile off";
 pub const VERDACCIO: &str = "Verdaccio";
 pub const NORA: &str = "nora-registry";
+pub const KELLNR: &str = "kellnr";
 /// The origin itself, without anything in front.
 pub const DIRECT: &str = "direct";
 
@@ -85,6 +88,13 @@ pub fn path(server: &str, wanted: Wanted) -> String {
         GARTH if matches!(wanted, Wanted::Index | Wanted::Crate) => {
             format!("/cargo{}", wanted.at_registry())
         }
+        NORA if wanted == Wanted::Index => format!("/cargo/index{}", wanted.at_registry()),
+        NORA if wanted == Wanted::Crate => format!("/cargo{}", wanted.at_registry()),
+        KELLNR if wanted == Wanted::Crate => {
+            use crate::corpus::{SMALL, SMALL_VERSION};
+            format!("{}/dl/{SMALL}/{SMALL_VERSION}/download", kellnr::BASE)
+        }
+        KELLNR => format!("{}{}", kellnr::BASE, wanted.at_registry()),
         GARTH | NORA => format!("/npm{}", wanted.at_registry()),
         NGINX_CACHE => format!("/cached/{}", wanted.mirrored()),
         NGINX_STATIC => format!("/static/{}", wanted.mirrored()),
@@ -93,12 +103,31 @@ pub fn path(server: &str, wanted: Wanted) -> String {
     }
 }
 
+/// Whether it answers with what is measured, where nobody has seen it do so yet.
+pub fn try_out(ground: &Ground, server: &'static str) -> Result<(), String> {
+    let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let process = start(ground, server);
+        for &wanted in Wanted::all(ground.format) {
+            let path = path(server, wanted);
+            let answer = process.connect().get(&path, wanted.headers());
+            let status = answer.map(|answer| answer.status);
+            if !matches!(status, Ok(200)) {
+                return Err(format!("it answers {path} with {status:?}"));
+            }
+        }
+        process.stop();
+        Ok(())
+    }));
+    tried.unwrap_or_else(|_| Err("it does not start here; its log says why".to_owned()))
+}
+
 /// Starts it with what it kept from earlier starts. Why it is not there is told beforehand.
 pub fn start(ground: &Ground, server: &'static str) -> Process {
     match server {
         GARTH => garth::start(ground, &ground.directory.join("garth/data")),
         VERDACCIO => verdaccio::start(ground),
         NORA => nora::start(ground),
+        KELLNR => kellnr::start(ground),
         _ => nginx::start(ground, server),
     }
 }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Registry;
-use crate::gate::Asking;
+use crate::facts::Remembered;
+use crate::gate::{Asking, Gate};
 use crate::pull::PullError;
 
 /// Among which versions one is chosen.
@@ -272,6 +273,19 @@ impl Terms {
             Some(reason) => Err(ClosureError::NoRules(reason.to_string())),
             None => Ok(Self { rules, asking, limits }),
         }
+    }
+
+    /// What is decided of a version of which nothing could be learned, for this reason.
+    pub fn unknown(
+        &self,
+        gate: &Gate,
+        subject: PackageVersion,
+        unknown: String,
+    ) -> Option<Verdict> {
+        let only = std::iter::once((&subject.version, Remembered::NOTHING));
+        let screened = gate.screen(&self.rules, &subject.package, &self.asking, only);
+        let decision = screened.decisions().next()?.1.clone();
+        Some(Verdict { subject, decision, unknown: Some(unknown) })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ground::Ground;
 use crate::process::Process;
 use crate::results::{Measure, Place, Results};
-use crate::servers::{self, NORA, VERDACCIO, Wanted};
+use crate::servers::{self, KELLNR, NORA, VERDACCIO, Wanted};
 use crate::wrk::Load;
 
 const ROWS: [(&str, Wanted); 5] = [
@@ -85,7 +85,8 @@ fn check(ground: &Ground, process: &Process, wanted: Wanted, path: &str) {
     let answer = answer.unwrap_or_else(|fault| panic!("{}{path}: {fault}", process.name()));
     assert_eq!(answer.status, 200, "{}{path}", process.name());
     let (length, expected) = (answer.length as u64, ground.mirrored_length(wanted));
-    if wanted == Wanted::Tarball || !matches!(process.name(), VERDACCIO | NORA) {
+    let is_file = matches!(wanted, Wanted::Tarball | Wanted::Crate);
+    if is_file || !matches!(process.name(), VERDACCIO | NORA | KELLNR) {
         assert_eq!(length, expected, "{}{path}", process.name());
     } else {
         let encoding = answer.encoding.unwrap_or_else(|| "identity".to_owned());

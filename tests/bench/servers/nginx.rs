@@ -30,6 +30,14 @@ pub fn start_origin(directory: &Path, corpus: &Corpus, port: u16) -> Process {
                 rewrite ^ /$template break;
                 root {root}/templates;
             }}
+            location ~ ^/crates/api/v1/crates/(?<crate>[^/]+)/(?<version>[^/]+)/download$ {{
+                rewrite ^ /crates/dl/$crate/$version/download break;
+                root {root};
+            }}
+            location ~ ^/crates/static/(?<crate>[^/]+)/[^/]+-(?<version>[0-9.]+)[.]crate$ {{
+                rewrite ^ /crates/dl/$crate/$version/download break;
+                root {root};
+            }}
             location /crates/ {{ root {root}; default_type text/plain; }}
             location / {{ root {root}/packuments; gzip_static on; }}
         }}"
@@ -45,7 +53,8 @@ pub fn start(ground: &Ground, name: &'static str) -> Process {
     let cache = directory.join("cache");
     fs::create_dir_all(&cache).unwrap();
     let mirror = ground.corpus.directory.join("mirror");
-    let (cache, mirror) = (cache.display(), mirror.display());
+    let crates = ground.corpus.directory.join("crates");
+    let (cache, mirror, crates) = (cache.display(), mirror.display(), crates.display());
     let body = format!(
         "proxy_cache_path {cache} levels=1:2 keys_zone=registry:10m max_size=20g inactive=1d
             use_temp_path=off;
@@ -56,6 +65,10 @@ pub fn start(ground: &Ground, name: &'static str) -> Process {
             default_type application/json;
             location = /ready {{ access_log off; return 200; }}
             location /static/ {{ alias {mirror}/; gzip_static on; }}
+            location = /registry/index/config.json {{
+                return 200 '{{\"dl\":\"http://127.0.0.1:{port}/registry/dl\"}}';
+            }}
+            location /registry/ {{ alias {crates}/; default_type text/plain; etag on; }}
             location /plain/ {{ alias {mirror}/; gzip_static on; sendfile off; }}
             location /cached/ {{
                 proxy_pass http://origin/mirror/;

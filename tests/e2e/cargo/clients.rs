@@ -125,6 +125,14 @@ async fn cargo_says_why() {
     garth.run(&["hold", "cargo:held", "--reason", "ann looks at it", "--name", "wait-for-ann"]);
     said.refused("on hold", "held = \"1\"", &["fetch"]);
 
+    // What a lockfile pins is on hold by now, beside older versions that are not.
+    person.depend("ranged = \"=1.2.0\"");
+    person.must(&["fetch"]);
+    garth.run(&["hold", "cargo:ranged@1.2.0", "--reason", "bob looks at it", "--name", "for-bob"]);
+    person.forget();
+    let printed = person.must_fail(&["fetch", "--locked"]);
+    said.add("a version by a lockfile that is on hold", &["fetch", "--locked"], &printed);
+
     // Neither of the two is allowed, and neither is needed here.
     person.write("src/lib.rs", "");
     said.served("denied crates for another platform and feature", "tree = \"1\"", &["check"]);
@@ -136,8 +144,20 @@ async fn cargo_says_why() {
         &["check"],
     );
 
+    // `cargo fetch` is for all platforms, if it is not told another thing.
+    said.refused("a denied crate for another platform", "tree = \"1\"", &["fetch"]);
+    let here = ["fetch", "--locked", "--target", "x86_64-unknown-linux-gnu"];
+    let printed = person.must(&here);
+    said.add("the same, for this one alone", &here, &printed);
+
     said.refused("unknown", "nothing = \"1\"", &["fetch"]);
+    garth.run(&["allow", "cargo:ab"]);
+    person.depend("ab = \"1\"");
+    person.must(&["generate-lockfile"]);
     up.go_offline();
+    person.forget();
+    let printed = person.must_fail(&["fetch", "--locked"]);
+    said.add("the upstream is down, and only the index is held", &["fetch", "--locked"], &printed);
     said.refused("the upstream is down", "seed = \"1\"", &["fetch"]);
     insta::assert_snapshot!("cargo_says_why", said.text);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use support::cargo::Cargo;
 use support::crates::{Crate, CrateVersion};
+use support::http::Asked;
 use support::server::TestServer;
 use support::upstream::ScriptedUpstream;
 
@@ -120,4 +121,48 @@ async fn what_stands_in_the_way_is_told() {
         let told = String::from_utf8(refused.stderr).unwrap();
         assert!(told.contains(why), "{package}: {told}");
     }
+}
+
+/// What is told is what a build would meet: each crate is looked up, as npm's packages are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lockfile_is_one_rule_and_each_of_its_crates_is_looked_up() {
+    let up = forest().await;
+    let direct = Cargo::replaced_by(up.url().as_str());
+    direct.depend("app = \"1\"");
+    direct.must(&["fetch"]);
+    let lockfile = direct.read("Cargo.lock").unwrap();
+    // Taken back since.
+    Crate::new("base")
+        .version("1.0.0", CrateVersion::yanked)
+        .version("1.1.0", |version| version.needs("too-new", "1"))
+        .publish(&up);
+    let setup = setup(&up);
+    let rule = "[[rule]]\nname = \"no-yanked\"\neffect = \"deny\"\npackages = [\"cargo:*\"]\n\
+                when = \"has(yanked) && yanked\"\n";
+    setup.write_policy("yanked", rule);
+    let garth = setup.start();
+
+    let source = lockfile.lines().find(|line| line.starts_with("source = ")).unwrap();
+    let more = format!("\n[[package]]\nname = \"nowhere\"\nversion = \"1.0.0\"\n{source}\n");
+    direct.write("Cargo.lock", &format!("{lockfile}{more}"));
+    let path = direct.project().join("Cargo.lock").display().to_string();
+    let made = garth.garth(&["allow", "--from", &path, "--reason", "in use", "--json"]);
+    let said: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made.status.code(), Some(3), "something stays refused: {said}");
+    let refused = said["refused"].as_array().unwrap();
+    assert_eq!(refused.len(), 1, "{said}");
+    assert_eq!(refused[0]["package"], "cargo:base@1.0.0");
+    assert_eq!(refused[0]["decision"]["rule"], "no-yanked", "{said}");
+    let unknown = said["unknown"].as_array().unwrap();
+    assert_eq!(unknown.len(), 1, "{said}");
+    assert_eq!(unknown[0]["unknown"], "the registry has no such crate", "{said}");
+
+    std::fs::remove_file(garth.setup().directory().join("policies/yanked.toml")).unwrap();
+    let person = person(&garth);
+    person.depend("app = \"1\"");
+    person.write("Cargo.lock", &lockfile);
+    let downloaded = Asked::get("/cargo/api/v1/crates/base/1.0.0/download");
+    garth.wait_for(&downloaded, |answer| answer.status == 200).await;
+    person.must(&["fetch", "--locked"]);
+    assert_eq!(garth.get("/cargo/api/v1/crates/unused/2.0.0/download").await.status, 403);
 }

@@ -4,6 +4,7 @@
 //! versions, without asking anybody; [`stock`] fetches, through the one pull-through flow and within its
 //! bounds, the index files that it needs; [`report`] tells it.
 
+mod decide;
 mod manifest;
 mod report;
 mod resolve;
@@ -12,6 +13,8 @@ mod stock;
 use policies::package::Package;
 use semver::VersionReq;
 use tokio::sync::OwnedSemaphorePermit;
+
+pub use self::decide::decide;
 
 use self::manifest::exactly;
 use self::resolve::{Ask, Resolution, Step};

@@ -6,7 +6,6 @@ use policies::package::PackageVersion;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::stock::{Found, Gathering, Stock};
-use crate::facts::Remembered;
 use crate::pull::PullError;
 use crate::registries::closure::{Among, Chosen, ClosureError, Terms, Verdict};
 
@@ -50,10 +49,7 @@ async fn look_up(
                 why.unwrap_or_else(|| "it was not asked for".to_owned())
             }
         };
-        let only = std::iter::once((&subject.version, Remembered::NOTHING));
-        let screened = gate.screen(&terms.rules, &subject.package, &terms.asking, only);
-        let decision = screened.decisions().next()?.1.clone();
-        let verdict = Verdict { subject: subject.clone(), decision, unknown: Some(unknown) };
+        let verdict = terms.unknown(&gate, subject.clone(), unknown)?;
         Some((subject, verdict))
     };
     asked.into_iter().filter_map(verdict).collect()

@@ -1,0 +1,63 @@
+//! Many versions at once, as a Cargo.lock names them: each with the decision that a build meets.
+
+use std::collections::{BTreeSet, HashMap};
+
+use policies::decision::Decision;
+use policies::package::{Package, PackageVersion};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::resolve::Want;
+use super::stock::{Gathering, Stock};
+use crate::pull::PullError;
+use crate::registries::closure::{Chosen, ClosureError, Terms, Verdict};
+
+/// Of those that could be looked up. The place is taken until it is done, whoever waits for it.
+pub async fn decide(
+    chosen: Chosen,
+    terms: Terms,
+    asked: Vec<PackageVersion>,
+    place: OwnedSemaphorePermit,
+) -> Result<HashMap<PackageVersion, Verdict>, ClosureError> {
+    chosen.clone().work(place, look_all_up(chosen, terms, asked)).await
+}
+
+async fn look_all_up(
+    chosen: Chosen,
+    terms: Terms,
+    asked: Vec<PackageVersion>,
+) -> HashMap<PackageVersion, Verdict> {
+    let gate = chosen.main.garden.gate.clone();
+    let gathering = Gathering::new(chosen, terms.clone());
+    let packages: BTreeSet<Package> = asked.iter().map(|one| one.package.clone()).collect();
+    let wants = packages.into_iter().map(|package| Want { package, place: None });
+    let mut stock = Stock::default();
+    gathering.gather(&mut stock, wants.collect()).await;
+    let verdict = |subject: PackageVersion| {
+        let verdict = match look_up(&stock, &subject) {
+            Ok(decision) => Verdict { subject: subject.clone(), decision, unknown: None },
+            Err(unknown) => terms.unknown(&gate, subject.clone(), unknown)?,
+        };
+        Some((subject, verdict))
+    };
+    asked.into_iter().filter_map(verdict).collect()
+}
+
+/// An error says why nothing is known of it.
+fn look_up(
+    stock: &Stock,
+    PackageVersion { package, version }: &PackageVersion,
+) -> Result<Decision, String> {
+    match stock.shelf(package) {
+        Some(Ok(shelf)) => {
+            let place = shelf.versions.iter().position(|listed| listed.version == *version);
+            let place = place.ok_or("the registry has no such version")?;
+            Ok(shelf.decision(place).clone())
+        }
+        Some(Err(PullError::Absent)) => Err("the registry has no such crate".to_owned()),
+        Some(Err(fault)) => Err(fault.to_string()),
+        None => {
+            let why = stock.incomplete.first().cloned();
+            Err(why.unwrap_or_else(|| "it was not asked for".to_owned()))
+        }
+    }
+}
