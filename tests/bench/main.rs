@@ -1,5 +1,5 @@
 //! `./dev bench npm`: garth beside nginx, Verdaccio and nora-registry, as a registry of npm.
-//! `./dev bench cargo`: garth beside nginx, as a registry of crates.
+//! `./dev bench cargo`: garth beside nginx, nora-registry and kellnr, as a registry of crates.
 //!
 //! The origin is nginx with generated packages; nothing leaves this machine. Rows are measured in
 //! [`rows`], servers are started by [`servers`], figures become medians, tables and verdicts in

@@ -110,7 +110,7 @@ fn pack(name: &str, random: &mut Random, needs: &[(&str, &str)]) -> Vec<u8> {
     );
     for (name, kind) in needs {
         let table = if *kind == "dev" { "dev-dependencies" } else { "dependencies" };
-        let _ = write!(manifest, "[{table}.{name}]\nversion = \"^1.0\"\n");
+        let _ = writeln!(manifest, "[{table}.{name}]\nversion = \"^1.0\"");
     }
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::new(6)));
     for (file, bytes) in [

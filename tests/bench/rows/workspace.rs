@@ -1,6 +1,7 @@
 //! A workspace of several hundred crates, fetched by cargo by its lockfile: when nobody asked for them
 //! before, and when garth holds all of them, beside nginx with the same registry as static files.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -63,7 +64,7 @@ impl Project {
                             [workspace]\n\n[dependencies]\n"
                 .to_owned();
         for n in 0..WORKSPACE {
-            manifest.push_str(&format!("{} = \"{SMALL_VERSION}\"\n", workspace_crate(n)));
+            let _ = writeln!(manifest, "{} = \"{SMALL_VERSION}\"", workspace_crate(n));
         }
         this.write("Cargo.toml", &manifest);
         this.write("src/lib.rs", "");
