@@ -85,11 +85,10 @@ mod tests {
     use super::*;
     use crate::metadata::records::{Compared, Inside, InsideRecord};
 
-    #[test]
-    fn what_came_of_a_comparison_is_a_fact() {
-        let (now, said) = (Timestamp::UNIX_EPOCH, Said::default());
-        let mut record = VersionRecord {
-            first_seen: now,
+    /// Of a version that was fetched, and not compared yet.
+    fn record() -> VersionRecord {
+        VersionRecord {
+            first_seen: Timestamp::UNIX_EPOCH,
             published: None,
             digests: [].into(),
             vanished: None,
@@ -98,7 +97,13 @@ mod tests {
             compared: None,
             size: Some(7),
             inside: None,
-        };
+        }
+    }
+
+    #[test]
+    fn what_came_of_a_comparison_is_a_fact() {
+        let (now, said) = (Timestamp::UNIX_EPOCH, Said::default());
+        let mut record = record();
         let facts = |record: Option<&VersionRecord>| {
             let remembered = Remembered { registry: Some("npm"), record, stated: None };
             let facts = gather_facts(now, &remembered, &said);
@@ -117,17 +122,8 @@ mod tests {
         let inside = Inside { description: Some("a parser".to_owned()), ..Inside::default() };
         let opened = |inside| {
             let blob = Digest::sha256_of(b"crate");
-            let record = VersionRecord {
-                first_seen: now,
-                published: None,
-                digests: [].into(),
-                vanished: None,
-                conflict: None,
-                own: false,
-                compared: None,
-                size: None,
-                inside: Some(Arc::new(InsideRecord { blob, inside })),
-            };
+            let inside = Some(Arc::new(InsideRecord { blob, inside }));
+            let record = VersionRecord { inside, ..record() };
             let remembered =
                 Remembered { registry: Some("cargo"), record: Some(&record), stated: None };
             let facts = gather_facts(now, &remembered, &said);

@@ -48,6 +48,19 @@ impl InsideRecord {
     pub fn of_package(registry: &str, package: &str) -> Prefix<Self> {
         Prefix::of(&[registry, package])
     }
+
+    /// What it takes in memory, about.
+    pub fn weight(&self) -> usize {
+        let texts = self.inside.iter().flat_map(|inside| {
+            let Inside { licence, description, repository, rust_version, .. } = inside;
+            let licence = licence.as_ref().map_or(0, |licence| 2 * licence.text().len());
+            [description, repository, rust_version]
+                .map(|text| text.as_ref().map_or(0, String::len))
+                .into_iter()
+                .chain([licence])
+        });
+        size_of::<Self>() + self.blob.bytes().len() + texts.sum::<usize>()
+    }
 }
 
 impl Inside {
@@ -120,6 +133,15 @@ mod tests {
             let licence = read.inside.and_then(|inside| inside.licence);
             assert!(licence.is_none_or(|licence| licence.is_readable()));
         }
+    }
+
+    #[test]
+    fn what_takes_memory_is_counted() {
+        let blob = Digest::sha256_of(b"crate");
+        let empty = InsideRecord { blob: blob.clone(), inside: None }.weight();
+        let full = InsideRecord { blob, inside: Some(inside()) }.weight();
+        let licence = 2 * "MIT/Apache-2.0".len();
+        assert_eq!(full - empty, licence + "a parser".len() + "https://git.example/x".len() + 4);
     }
 
     #[test]

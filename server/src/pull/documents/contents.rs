@@ -32,7 +32,9 @@ const VERSION_SIZE: usize = 160;
 
 /// What it takes in memory without its text, about.
 fn weight<F: DocumentFormat>(content: &Content<F::Parsed>) -> usize {
-    F::weight(&content.parsed) + content.versions.len() * VERSION_SIZE + 1024
+    let insides = content.versions.values().filter_map(|record| record.inside.as_ref());
+    let insides: usize = insides.map(|inside| inside.weight()).sum();
+    F::weight(&content.parsed) + content.versions.len() * VERSION_SIZE + insides + 1024
 }
 
 fn whole_weight<F: DocumentFormat>(content: &Content<F::Parsed>) -> usize {
