@@ -9,8 +9,17 @@ use std::cmp::Ordering;
 
 use policies::package::{Ecosystem, Version};
 use policies::versions::Parsed;
+use serde::Serialize;
+use url::Url;
 
-use crate::metadata::records::{PeopleRecord, SummaryRecord, WordsRecord};
+use crate::metadata::MAX_VALUE;
+use crate::metadata::records::{PeopleRecord, SummaryRecord, WordsRecord, WordsStep};
+
+/// Of a record, which leaves room for the rest of it.
+const RECORD: usize = MAX_VALUE / 4 * 3;
+/// A step without its version, as JSON.
+const STEP: usize = 48;
+const LINK: usize = 300;
 
 /// The words of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,4 +53,83 @@ pub fn words_of<'a>(
         (step.words, step.people)
     };
     Some(Words { said: summary.words.get(said)?, people: summary.people.get(people)? })
+}
+
+/// A summary in the making, of no more than one record holds.
+#[derive(Debug, Default)]
+pub struct Making {
+    summary: SummaryRecord,
+    size: usize,
+}
+
+impl Making {
+    /// Of a document in which this version is meant where none is named.
+    pub fn new(latest: Option<String>) -> Self {
+        Self { summary: SummaryRecord { latest, ..SummaryRecord::default() }, size: 0 }
+    }
+
+    /// What that version says.
+    pub fn latest(&mut self, words: (WordsRecord, PeopleRecord)) {
+        self.summary.of_latest = Some(self.add(words));
+    }
+
+    /// What the versions say that end with this one, in the order of [`order`]. Whether there is
+    /// room for more.
+    pub fn step(&mut self, from: &str, words: (WordsRecord, PeopleRecord)) -> bool {
+        let (words, people) = self.add(words);
+        if let Some(last) = self.summary.steps.last_mut()
+            && (last.words, last.people) == (words, people)
+        {
+            from.clone_into(&mut last.from);
+            return true;
+        }
+        self.size += from.len() + STEP;
+        if self.size > RECORD {
+            return false;
+        }
+        self.summary.steps.push(WordsStep { from: from.to_owned(), words, people });
+        true
+    }
+
+    pub fn done(self) -> SummaryRecord {
+        self.summary
+    }
+
+    /// What is there already is not written twice.
+    fn add(&mut self, (words, people): (WordsRecord, PeopleRecord)) -> (usize, usize) {
+        let Self { summary, size } = self;
+        (place_in(&mut summary.words, size, words), place_in(&mut summary.people, size, people))
+    }
+}
+
+fn place_in<T: PartialEq + Serialize>(all: &mut Vec<T>, size: &mut usize, one: T) -> usize {
+    all.iter().position(|known| *known == one).unwrap_or_else(|| {
+        *size += serde_json::to_string(&one).map_or(RECORD, |json| json.len() + 1);
+        all.push(one);
+        all.len() - 1
+    })
+}
+
+/// At most so many bytes, on one line; nothing that a terminal would take for a command.
+pub fn cut(text: &str, most: usize) -> Option<String> {
+    let mut kept = String::new();
+    for char in text.trim().chars() {
+        let char = if char.is_control() { ' ' } else { char };
+        if kept.len() + char.len_utf8() > most {
+            break;
+        }
+        kept.push(char);
+    }
+    (!kept.is_empty()).then_some(kept)
+}
+
+/// A place on the web.
+pub fn link(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.len() > LINK {
+        return None;
+    }
+    let url = Url::parse(text.strip_prefix("git+").unwrap_or(text)).ok()?;
+    let is_on_the_web = matches!(url.scheme(), "http" | "https") && url.password().is_none();
+    is_on_the_web.then(|| url.to_string()).filter(|url| url.len() <= LINK)
 }

@@ -32,6 +32,7 @@ use crate::gate::Admitted;
 use crate::pull::PullError;
 use crate::pull::own::{Arrival, Edit, OwnError, OwnState, Target};
 use crate::registries::Registry;
+use crate::registries::own::{self, Unmade};
 
 /// `npm publish`, and without an attachment `npm deprecate`.
 pub async fn put(
@@ -166,36 +167,21 @@ fn own_target(
 ) -> Result<Target, Refusal> {
     edge::access(req).set_package(package.clone());
     if !registry.is_own(package) {
-        return Err(Refusal::Forbidden(not_own(registry, package)));
+        return Err(Refusal::Forbidden(own::not_own(registry, package)));
     }
     let (source, folded) = (registry.own_source.clone(), spelling::folded(package));
     Ok(Target { source, package: package.clone(), folded })
 }
 
-fn not_own(registry: &Registry, package: &Package) -> String {
-    let name = &registry.name;
-    let patterns = registry.own_patterns();
-    if patterns.is_empty() {
-        return format!(
-            "{package} can not be published here: this registry takes no own packages. Whoever runs this garth names them in its settings: registry.{name}.own = [\"{}\"]",
-            package.name()
-        );
-    }
-    format!(
-        "{package} can not be published here: registry.{name}.own in the settings of this garth takes only {}",
-        patterns.join(", ")
-    )
-}
-
 /// Why a change of the document is not made, as whoever asked for it reads it.
 fn change_refusal(package: &Package, version: &str, fault: ChangeFault) -> Refusal {
     match fault {
-        ChangeFault::Published => Refusal::Conflict(format!(
-            "{package}@{version} is published already, and what is published does not change: publish the next version"
-        )),
-        ChangeFault::Unpublished => Refusal::Conflict(format!(
-            "{package}@{version} was published once, and nothing else is ever published under it: publish the next version"
-        )),
+        ChangeFault::Published => {
+            Refusal::Conflict(own::published_already(&format!("{package}@{version}")))
+        }
+        ChangeFault::Unpublished => {
+            Refusal::Conflict(own::published_once(&format!("{package}@{version}")))
+        }
         ChangeFault::NoSuchVersion => {
             Refusal::NotPublished(format!("{package}@{version} is not published here"))
         }
@@ -212,17 +198,12 @@ fn change_refusal(package: &Package, version: &str, fault: ChangeFault) -> Refus
 
 impl From<OwnError> for Refusal {
     fn from(fault: OwnError) -> Self {
-        match fault {
-            OwnError::Clash(package) => Self::Conflict(format!(
-                "{package} is known here from the upstream, and what was installed under this name must not become something else: choose another name, or have whoever runs this garth drop what it knows of the upstream's with: garth forget {package}"
-            )),
-            OwnError::Collides { package, other } => Self::Conflict(format!(
-                "{package} can not be told from {other}, which is published here: choose another name"
-            )),
-            OwnError::Unfinished { package, since, fault } => {
+        match fault.into() {
+            Unmade::Conflict(why) => Self::Conflict(why),
+            Unmade::Unfinished { package, since, fault } => {
                 Self::Unfinished { package, since, fault }
             }
-            OwnError::Pull(fault) => Self::pull(fault),
+            Unmade::Pull(fault) => Self::pull(fault),
         }
     }
 }

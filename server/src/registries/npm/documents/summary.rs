@@ -5,20 +5,16 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use policies::package::{Ecosystem, Version};
 use policies::versions::Parsed;
-use serde::Serialize;
 use serde_json::{Map, Value};
-use url::Url;
 
 use super::fields::Fields;
 use super::raw::Raw;
 use super::{Entry, Packument};
-use crate::metadata::MAX_VALUE;
-use crate::metadata::records::{PeopleRecord, Somebody, SummaryRecord, WordsRecord, WordsStep};
-use crate::pull::summaries::words::order;
+use crate::metadata::records::{PeopleRecord, Somebody, SummaryRecord, WordsRecord};
+use crate::pull::summaries::words::{self, Making, cut, order};
 
 const TEXT: usize = 400;
 const WORD: usize = 80;
-const LINK: usize = 300;
 const KEYWORDS: usize = 40;
 const PEOPLE: usize = 10;
 
@@ -38,8 +34,6 @@ const MAINTAINERS: &str = "maintainers";
 const PUBLISHER: &str = "_npmUser";
 /// What is longer is nobody's description of anything.
 const FIELD_AT_MOST: usize = 64 << 10;
-/// Of a record, which leaves room for the rest of it.
-const RECORD: usize = MAX_VALUE / 4 * 3;
 
 /// The same for versions that say the same of themselves.
 pub fn hash_words(fields: &Fields<'_>) -> u64 {
@@ -53,26 +47,18 @@ pub fn hash_words(fields: &Fields<'_>) -> u64 {
 pub fn summarise(packument: &Packument) -> SummaryRecord {
     let latest = packument.tags.iter().find(|(tag, _)| tag == "latest");
     let latest = latest.map(|(_, version)| version.clone());
-    let mut summary = SummaryRecord { latest, ..SummaryRecord::default() };
-    let mut size = 0;
-    let of_latest = summary.latest.as_deref().and_then(|latest| Version::new(latest).ok());
+    let of_latest = latest.as_deref().and_then(|latest| Version::new(latest).ok());
+    let mut making = Making::new(latest);
     if let Some(entry) = of_latest.and_then(|latest| packument.entry(&latest)) {
-        summary.of_latest = Some(add(&mut summary, &mut size, words_in(packument, entry, true)));
+        making.latest(words_in(packument, entry, true));
     }
     for run in runs(&packument.entries) {
-        let places = add(&mut summary, &mut size, words_in(packument, run.words_of, false));
-        size += run.from.len() + STEP;
-        if size > RECORD {
+        if !making.step(run.from, words_in(packument, run.words_of, false)) {
             break;
         }
-        let from = run.from.to_owned();
-        summary.steps.push(WordsStep { from, words: places.0, people: places.1 });
     }
-    summary
+    making.done()
 }
-
-/// A step without its version, as JSON.
-const STEP: usize = 48;
 
 /// Versions next to each other that say the same.
 struct Run<'a> {
@@ -95,23 +81,6 @@ fn runs(entries: &[Entry]) -> Vec<Run<'_>> {
         }
     }
     runs
-}
-
-/// What is there already is not written twice.
-fn add(
-    summary: &mut SummaryRecord,
-    size: &mut usize,
-    (words, people): (WordsRecord, PeopleRecord),
-) -> (usize, usize) {
-    (place_in(&mut summary.words, size, words), place_in(&mut summary.people, size, people))
-}
-
-fn place_in<T: PartialEq + Serialize>(all: &mut Vec<T>, size: &mut usize, one: T) -> usize {
-    all.iter().position(|known| *known == one).unwrap_or_else(|| {
-        *size += serde_json::to_string(&one).map_or(RECORD, |json| json.len() + 1);
-        all.push(one);
-        all.len() - 1
-    })
 }
 
 /// A registry hoists what the latest version says to the top, and some leave it there alone. Who
@@ -176,28 +145,9 @@ fn text_of(value: &Value, most: usize) -> Option<String> {
     cut(value.as_str()?, most)
 }
 
-/// At most so many bytes, on one line; nothing that a terminal would take for a command.
-fn cut(text: &str, most: usize) -> Option<String> {
-    let mut kept = String::new();
-    for char in text.trim().chars() {
-        let char = if char.is_control() { ' ' } else { char };
-        if kept.len() + char.len_utf8() > most {
-            break;
-        }
-        kept.push(char);
-    }
-    (!kept.is_empty()).then_some(kept)
-}
-
 /// A place on the web, without the prefixes that package.json allows.
 fn link(value: &Value) -> Option<String> {
-    let text = value.as_str()?.trim();
-    if text.len() > LINK {
-        return None;
-    }
-    let url = Url::parse(text.strip_prefix("git+").unwrap_or(text)).ok()?;
-    let is_on_the_web = matches!(url.scheme(), "http" | "https") && url.password().is_none();
-    is_on_the_web.then(|| url.to_string()).filter(|url| url.len() <= LINK)
+    words::link(value.as_str()?)
 }
 
 #[cfg(test)]
@@ -208,6 +158,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::metadata::MAX_VALUE;
     use crate::metadata::records::encode;
     use crate::pull::summaries::words::{Words, words_of};
 

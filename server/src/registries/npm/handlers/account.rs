@@ -19,7 +19,6 @@ use super::NOTICE;
 use super::body::{JsonBound, receive};
 use crate::access::login::{Admitted, LoginError, Origin, login_failed};
 use crate::access::passwords::PasswordError;
-use crate::access::rights::Right;
 use crate::access::{Caller, Person};
 use crate::audit::{Action, Entry};
 use crate::gate::Asking;
@@ -27,6 +26,7 @@ use crate::metadata::Batch;
 use crate::pull::PullError;
 use crate::registries::Registry;
 use crate::registries::callers::{self, Sought};
+use crate::registries::own::{self, NotKnown};
 
 /// A name, a password and some fields that nobody reads.
 const LOGIN_AT_MOST: usize = 16 * 1024;
@@ -62,12 +62,7 @@ pub fn admit_caller(
 
 /// Whoever changes something here has to be known.
 pub fn known_caller(registry: &Registry, req: &HttpRequest) -> Result<Arc<Person>, Refusal> {
-    match registry.garden.access.caller(req.headers()) {
-        Caller::Known(person) => Ok(person),
-        Caller::Anonymous => Err(Refusal::Unauthorized { sent_credentials: false }),
-        Caller::Unknown => Err(Refusal::Unauthorized { sent_credentials: true }),
-        Caller::Invalid(gone) => Err(Refusal::InvalidToken(gone)),
-    }
+    Ok(own::known_caller(registry, req)?)
 }
 
 /// Whoever publishes this package, or changes what is published of it.
@@ -76,9 +71,16 @@ pub fn known_publisher(
     req: &HttpRequest,
     package: &Package,
 ) -> Result<Arc<Person>, Refusal> {
-    let person = known_caller(registry, req)?;
-    callers::check(registry, &person, Right::Publish, package)?;
-    Ok(person)
+    Ok(own::known_publisher(registry, req, package)?)
+}
+
+impl From<NotKnown> for Refusal {
+    fn from(fault: NotKnown) -> Self {
+        match fault {
+            NotKnown::Nobody { sent_credentials } => Self::Unauthorized { sent_credentials },
+            NotKnown::Caller(fault) => fault.into(),
+        }
+    }
 }
 
 pub fn whoami(registry: &Registry, req: &HttpRequest) -> Result<HttpResponse, Refusal> {
