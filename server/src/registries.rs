@@ -185,6 +185,8 @@ pub struct Registry {
     own_patterns: Vec<String>,
     /// Own versions may be taken away again.
     pub may_unpublish: bool,
+    /// Other indexes that own crates may depend on.
+    pub dependency_indexes: Vec<String>,
     addresses: Addresses,
     pub garden: Arc<Garden>,
 }
@@ -214,6 +216,7 @@ impl Registry {
             own,
             own_patterns: config.own.clone(),
             may_unpublish: config.unpublish,
+            dependency_indexes: config.dependency_indexes.clone(),
             addresses: Addresses::default(),
             garden,
             name,

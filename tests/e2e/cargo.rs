@@ -7,6 +7,7 @@ mod closures;
 mod downloads;
 mod facts;
 mod index;
+mod own;
 mod registries;
 mod tokens;
 mod workspace;

@@ -15,6 +15,7 @@ pub mod http;
 pub mod issuer;
 pub mod mount;
 pub mod npm;
+pub mod own_crates;
 pub mod package_managers;
 pub mod powercut;
 pub mod prompts;

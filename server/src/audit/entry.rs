@@ -62,8 +62,12 @@ pub enum Action {
     /// What is published here.
     Published,
     Deprecated,
+    /// A crate's version, or no longer.
+    Yanked,
     TagMoved,
     TagRemoved,
+    /// Who is named as responsible for a crate.
+    OwnersChanged,
     Unpublished,
     /// What an upstream said of a name was dropped.
     Forgotten,
@@ -112,7 +116,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::Admitted,
         Self::Refused,
         Self::RuleMade,
@@ -130,8 +134,10 @@ impl Action {
         Self::RequestDropped,
         Self::Published,
         Self::Deprecated,
+        Self::Yanked,
         Self::TagMoved,
         Self::TagRemoved,
+        Self::OwnersChanged,
         Self::Unpublished,
         Self::Forgotten,
         Self::TokenMade,
@@ -185,8 +191,10 @@ impl Action {
             Self::RequestDropped => "request-dropped",
             Self::Published => "published",
             Self::Deprecated => "deprecated",
+            Self::Yanked => "yanked",
             Self::TagMoved => "tag-moved",
             Self::TagRemoved => "tag-removed",
+            Self::OwnersChanged => "owners-changed",
             Self::Unpublished => "unpublished",
             Self::Forgotten => "forgotten",
             Self::TokenMade => "token-made",

@@ -31,6 +31,8 @@ pub struct RegistryConfig {
     pub own: Vec<String>,
     /// Own versions may be taken away again.
     pub unpublish: bool,
+    /// Addresses of indexes, beside those of this garth, that own crates may depend on.
+    pub dependency_indexes: Vec<String>,
     pub max_age: Duration,
     pub max_stale: Duration,
     /// Hosts, or `host:port`, beside the upstream's own that may have private addresses.
@@ -156,6 +158,13 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         text: "Whether `npm unpublish` may take own versions away. Nothing else is ever published under such a version.",
     },
     SettingDoc {
+        key: "registry.*.dependency_indexes",
+        kind: Kind::Texts,
+        default: None,
+        text: "Addresses of other crates indexes, such as \"sparse+https://index.example.com/\", that own crates may have \
+               dependencies from, beside the registries of this garth and what they replace.",
+    },
+    SettingDoc {
         key: "registry.*.max_age",
         kind: Kind::duration(0, 30 * 86_400),
         default: Some("5m"),
@@ -251,6 +260,7 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Regist
         certificate_authority: tls::existing_file(reader, "registry.*.certificate_authority"),
         own: read_own(reader, format),
         unpublish: reader.flag("registry.*.unpublish"),
+        dependency_indexes: read_indexes(reader),
         max_age: reader.duration("registry.*.max_age"),
         max_stale: reader.duration("registry.*.max_stale"),
         allow_hosts: read_hosts_or_sites(reader, "registry.*.allow_hosts"),
@@ -342,6 +352,22 @@ pub(super) fn read_hosts(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
 
 fn read_hosts_or_sites(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
     read_hosts_by(reader, key, parse::host_or_site)
+}
+
+fn read_indexes(reader: &mut Reader<'_>) -> Vec<String> {
+    let indexes = reader.texts("registry.*.dependency_indexes");
+    let mut read = Vec::new();
+    for (place, index) in indexes {
+        let address = index.strip_prefix("sparse+").unwrap_or(&index);
+        match Url::parse(address) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => read.push(index),
+            _ => reader.fault(
+                ConfigFault::new(&place, "expected the address of a crates index")
+                    .remedy("write it as cargo does, as in \"sparse+https://index.example.com/\""),
+            ),
+        }
+    }
+    read
 }
 
 fn read_hosts_by(

@@ -11,7 +11,7 @@ use support::crates::{Crate, crate_path, index_path};
 use support::http::Asked;
 use support::upstream::ScriptedUpstream;
 
-use super::Behind::{Gate, Index, NotOffered, Nothing};
+use super::Behind::{Gate, Index, NotOffered, Nothing, Token};
 use super::kinds::Trait;
 use super::{Endpoint, Format, Place, Release, Subject};
 
@@ -49,7 +49,10 @@ pub(super) const CARGO: Format = Format {
     fetched_of: |Subject { name, version }| vec![crate_path(name, version)],
     artifact_of: |up, Subject { name, version }| up.bytes_at(&crate_path(name, version)),
     forms: &["text/plain"],
-    beside: |Subject { name, .. }| vec![Asked::get(&format!("/cargo{}", index_path(name)))],
+    beside: |Subject { name, .. }| {
+        let search = format!("/cargo/api/v1/crates?q={name}&per_page=100");
+        vec![Asked::get(&format!("/cargo{}", index_path(name))), Asked::get(&search)]
+    },
     listings: &[],
     another: "/cargo/api/v1/crates/weed/1.0.0/download",
     tricks,
@@ -89,11 +92,14 @@ endpoints! {
     ]
     File [("GET", Gate)] ["/cargo/crates/{package}/{file}", "/cargo//crates/{package}/{file}"]
     Me [("GET", Nothing)] ["/cargo/me"]
+    Publish [("PUT", Token)] ["/cargo/api/v1/crates/new", "/cargo//api/v1/crates/new"]
+    Search [("GET", Nothing)] ["/cargo/api/v1/crates", "/cargo/api/v1/crates?q={package}&per_page=100"]
+    Yank [("DELETE", Token)] ["/cargo/api/v1/crates/{package}/{version}/yank"]
+    Unyank [("PUT", Token)] ["/cargo/api/v1/crates/{package}/{version}/unyank"]
+    Owners [("GET", Token), ("PUT", Token), ("DELETE", Token)] ["/cargo/api/v1/crates/{package}/owners"]
     Api [("GET", NotOffered), ("PUT", NotOffered), ("DELETE", NotOffered)] [
-        "/cargo/api/v1/crates/new",
-        "/cargo/api/v1/crates/{package}/owners",
-        "/cargo/api/v1/crates/{package}/{version}/yank",
-        "/cargo/api/v1/crates?q={package}",
+        "/cargo/api/v1/crates/{package}/versions",
+        "/cargo/api/v1/summary",
     ]
 }
 

@@ -6,6 +6,7 @@
 //! read or that stands there twice is left out and named in [`IndexFile::left_out`]: what can not be
 //! checked is not offered.
 
+pub mod about;
 mod archive;
 mod comparison;
 mod parse;
@@ -24,6 +25,8 @@ use jiff::Timestamp;
 use policies::facts::Stated;
 use policies::package::{Digest, Package, Version};
 
+pub use about::About;
+pub use archive::{Contents, open_with, requirement};
 pub use text::IndexText;
 
 use crate::metadata::records::SummaryRecord;
@@ -56,6 +59,8 @@ pub struct Index {
     /// In the order of the file, and behind them what was taken away.
     pub entries: Vec<Entry>,
     pub left_out: Vec<LeftOut>,
+    /// Of an own crate: what is kept of it beside its versions.
+    pub about: Option<About>,
     /// Where each version stands in `entries`.
     places: HashMap<Version, usize>,
 }
@@ -112,7 +117,8 @@ impl Index {
         };
         let entries: usize = self.entries.iter().map(of_entry).sum();
         let left_out = self.left_out.iter().map(|one| one.version.len() + one.why.len() + PLACE);
-        size_of::<Self>() + entries + left_out.sum::<usize>()
+        let about = self.about.as_ref().map_or(0, About::weight);
+        size_of::<Self>() + entries + left_out.sum::<usize>() + about
     }
 }
 
@@ -165,7 +171,10 @@ impl DocumentFormat for CargoDocuments {
 
     fn summary(parsed: &IndexFile) -> SummaryRecord {
         let latest = parsed.newest().map(ToString::to_string);
-        SummaryRecord { latest, ..SummaryRecord::default() }
+        match &parsed.about {
+            Some(about) => about.summarise(latest),
+            None => SummaryRecord { latest, ..SummaryRecord::default() },
+        }
     }
 
     fn said(parsed: &IndexFile, version: &Version) -> Result<Option<Said>, PullError> {

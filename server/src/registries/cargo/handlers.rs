@@ -2,6 +2,7 @@
 
 mod finding;
 mod looking;
+mod search;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use policies::decision::Effect;
 use policies::package::{Digest, Package, PackageVersion, Version};
 use policies::rules::RuleSet;
 use serde_json::json;
+
+pub use self::search::search;
 
 use self::finding::{find_upstream_config, missing};
 use super::documents::{CargoDocuments, IndexFile, IndexText};

@@ -5,7 +5,8 @@
 //! are behind the gate.
 //!
 //! [`names`] makes one identity of a path; [`documents`] filters index files line by line;
-//! [`upstream`] knows where to ask; [`handlers`] ties them together; [`refusal`] says no.
+//! [`upstream`] knows where to ask; [`handlers`] ties them together; [`publish`] takes own crates and
+//! what is changed of them; [`refusal`] says no.
 //!
 //! A crate of which no version is allowed is listed all the same, with every line that its upstream
 //! has. cargo resolves for all platforms and features before it downloads what a build needs: a
@@ -17,6 +18,7 @@ pub mod closure;
 pub mod documents;
 mod handlers;
 pub mod names;
+mod publish;
 mod refusal;
 mod upstream;
 
@@ -29,6 +31,7 @@ use policies::package::{Package, Version};
 
 use self::documents::CargoDocuments;
 use self::names::{Endpoint, PathError, parse_path};
+use self::publish::Yanking;
 use self::refusal::Refusal;
 use self::upstream::index_request;
 use super::callers::{Sought, admit_caller};
@@ -38,8 +41,8 @@ use crate::pull::PullError;
 use crate::pull::documents::{DocumentRequest, Documents};
 
 pub fn mount(registry: &Arc<Registry>, routes: &mut ServiceConfig) {
-    mount_below(registry, routes, async |registry, req, _: web::Payload| {
-        let answer = dispatch(registry, req).await;
+    mount_below(registry, routes, async |registry, req, body| {
+        let answer = dispatch(registry, req, body).await;
         answer.unwrap_or_else(|refusal| refusal.response(registry, req))
     });
 }
@@ -66,7 +69,11 @@ pub async fn stated(
 }
 
 /// A HEAD comes here as a GET.
-async fn dispatch(registry: &Arc<Registry>, req: &HttpRequest) -> Result<HttpResponse, Refusal> {
+async fn dispatch(
+    registry: &Arc<Registry>,
+    req: &HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, Refusal> {
     let path = below_registry(registry, req).ok_or(Refusal::Path(PathError::Unknown))?;
     let endpoint = parse_path(path).map_err(Refusal::Path)?;
     let is_open = endpoint == Endpoint::Me;
@@ -79,9 +86,23 @@ async fn dispatch(registry: &Arc<Registry>, req: &HttpRequest) -> Result<HttpRes
             handlers::download(registry, req, package, version, asking).await
         }
         ("GET", Endpoint::Me) => Ok(handlers::me()),
+        ("GET", Endpoint::Search) => handlers::search(registry, req, asking).await,
+        ("PUT", Endpoint::Publish) => publish::publish(registry, req, body, &asking).await,
+        ("DELETE", Endpoint::Yank(package, version)) => {
+            publish::set_yanked(registry, req, package, version, Yanking::Yank).await
+        }
+        ("PUT", Endpoint::Unyank(package, version)) => {
+            publish::set_yanked(registry, req, package, version, Yanking::Undo).await
+        }
+        ("GET", Endpoint::Owners(package)) => publish::list_owners(registry, req, package).await,
+        ("PUT", Endpoint::Owners(package)) => {
+            publish::add_owners(registry, req, body, package).await
+        }
+        ("DELETE", Endpoint::Owners(package)) => {
+            publish::remove_owners(registry, req, body, package).await
+        }
         ("GET" | "PUT" | "DELETE", Endpoint::Api) => Err(Refusal::NotOffered(
-            "this garth serves crates, and takes none yet: nothing is published, yanked, owned or \
-             searched for here",
+            "this garth has no such thing: crates are published, yanked, owned and searched for here",
         )),
         _ => Err(Refusal::Method),
     }

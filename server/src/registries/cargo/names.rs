@@ -21,7 +21,17 @@ pub enum Endpoint {
     File(Package, Version),
     /// `/me`: where cargo sends whoever has no token.
     Me,
-    /// Everything else below `/api/v1/`: what is published here, and what is changed of it.
+    /// `/api/v1/crates/new`: what is published names its crate in its body.
+    Publish,
+    /// `/api/v1/crates`
+    Search,
+    /// `/api/v1/crates/{crate}/{version}/yank`
+    Yank(Package, Version),
+    /// `/api/v1/crates/{crate}/{version}/unyank`
+    Unyank(Package, Version),
+    /// `/api/v1/crates/{crate}/owners`
+    Owners(Package),
+    /// Everything else below `/api/v1/`.
     Api,
 }
 
@@ -29,10 +39,13 @@ impl Endpoint {
     /// The one package that it is about.
     pub fn package(&self) -> Option<&Package> {
         match self {
-            Self::Index(package) | Self::Download(package, _) | Self::File(package, _) => {
-                Some(package)
-            }
-            Self::Config | Self::Me | Self::Api => None,
+            Self::Index(package)
+            | Self::Download(package, _)
+            | Self::File(package, _)
+            | Self::Yank(package, _)
+            | Self::Unyank(package, _)
+            | Self::Owners(package) => Some(package),
+            Self::Config | Self::Me | Self::Publish | Self::Search | Self::Api => None,
         }
     }
 }
@@ -56,6 +69,15 @@ pub fn parse_path(path: &str) -> Result<Endpoint, PathError> {
         ["me"] => Ok(Endpoint::Me),
         ["api", "v1", "crates", name, version, "download"] => {
             Ok(Endpoint::Download(package(name)?, version_of(version)?))
+        }
+        ["api", "v1", "crates"] => Ok(Endpoint::Search),
+        ["api", "v1", "crates", "new"] => Ok(Endpoint::Publish),
+        ["api", "v1", "crates", name, "owners"] => Ok(Endpoint::Owners(package(name)?)),
+        ["api", "v1", "crates", name, version, "yank"] => {
+            Ok(Endpoint::Yank(package(name)?, version_of(version)?))
+        }
+        ["api", "v1", "crates", name, version, "unyank"] => {
+            Ok(Endpoint::Unyank(package(name)?, version_of(version)?))
         }
         ["api", "v1", ..] => Ok(Endpoint::Api),
         ["crates", name, file] => parse_file(name, file),

@@ -28,6 +28,8 @@ use crate::requests::Wanted;
 
 const TOKEN_NEEDED: &str = "this garth serves nothing without a token of its own: cargo login \
                             --registry NAME takes one, which garth token create makes";
+const LOGIN_NEEDED: &str = "this needs a token of this garth: cargo login --registry NAME takes one, \
+                            which garth token create makes";
 
 #[derive(Debug)]
 pub enum Refusal {
@@ -35,6 +37,10 @@ pub enum Refusal {
     /// 405: crates registries answer this path, but not by this method.
     Method,
     Caller(CallerFault),
+    /// 401: whoever changes something has to be known.
+    Nobody,
+    /// Of own crates, in these words.
+    Own(StatusCode, String),
     /// 404: crates registries may have this, and this one does not.
     NotOffered(&'static str),
     /// 404: the crate, or this version of it, is not where it would come from.
@@ -79,6 +85,11 @@ pub fn pull_refusal(what: String, source: &Arc<Source>, fault: PullError) -> Ref
 }
 
 impl Refusal {
+    /// 400, in these words.
+    pub fn malformed(line: String) -> Self {
+        Self::Own(StatusCode::BAD_REQUEST, line)
+    }
+
     /// Of this version, which was asked for.
     pub fn of_version(refused: Box<Refused>) -> Self {
         let PackageVersion { package, version } = refused.subject.clone();
@@ -102,7 +113,8 @@ impl Refusal {
             Self::Refused { refused, .. } => {
                 headers.insert(DECISION_HEADER, decision_header(&refused.decision));
             }
-            Self::Caller(CallerFault::TokenNeeded | CallerFault::InvalidToken(_)) => {
+            Self::Nobody
+            | Self::Caller(CallerFault::TokenNeeded | CallerFault::InvalidToken(_)) => {
                 if let Some(challenge) = challenge(registry, req) {
                     headers.insert(WWW_AUTHENTICATE, challenge);
                 }
@@ -130,6 +142,8 @@ impl Refusal {
                 let line = "a crates registry does not take this method at this path";
                 (StatusCode::METHOD_NOT_ALLOWED, line.to_owned())
             }
+            Self::Nobody => (StatusCode::UNAUTHORIZED, LOGIN_NEEDED.to_owned()),
+            Self::Own(status, line) => (*status, line.clone()),
             Self::Caller(CallerFault::TokenNeeded) => {
                 (StatusCode::UNAUTHORIZED, TOKEN_NEEDED.to_owned())
             }

@@ -46,6 +46,16 @@ pub struct Contents {
 /// Blocks; `packed` are the bytes of the crate `name-version`, `length` of them. An error says why it
 /// can not be read.
 pub fn open(packed: impl Read, length: u64, root: &str) -> Result<Contents, String> {
+    open_with(packed, length, root, |_, _| Ok(()))
+}
+
+/// The same, where `check` may refuse each entry, by its kind and its path inside the crate.
+pub fn open_with(
+    packed: impl Read,
+    length: u64,
+    root: &str,
+    mut check: impl FnMut(EntryType, &Path) -> Result<(), String>,
+) -> Result<Contents, String> {
     let unpacked = length.saturating_mul(RATIO).clamp(UNPACKED_FLOOR, UNPACKED);
     let bounded =
         Bounded { inner: GzDecoder::new(packed), left: unpacked, end: Instant::now() + TIME };
@@ -68,6 +78,7 @@ pub fn open(packed: impl Read, length: u64, root: &str) -> Result<Contents, Stri
         if !is_plain(inside) {
             return Err("something in it leaves the crate's directory".to_owned());
         }
+        check(kind, inside)?;
         let Some(inside) = inside.to_str() else { continue };
         // Some file systems do not tell these apart.
         if inside.eq_ignore_ascii_case("Cargo.toml") {
@@ -148,6 +159,10 @@ impl Contents {
             repository: short("repository", REPOSITORY),
             rust_version: short("rust-version", RUST_VERSION),
         }
+    }
+
+    pub fn manifest(&self) -> &Table {
+        &self.manifest
     }
 
     fn package(&self) -> Option<&Table> {

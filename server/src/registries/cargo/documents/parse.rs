@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::about::About;
 use super::archive::RUST_VERSION;
 use super::{Entry, Index, IndexFile};
 use crate::observability::escape::bounded;
@@ -68,9 +69,9 @@ pub fn parse(
     if let Some(retained) = &retained {
         reading.read(Part::Retained, retained)?;
     }
-    let Reading { entries, left_out, .. } = reading;
-    let mut index =
-        Index { package: package.clone(), entries, left_out, places: HashMap::default() };
+    let Reading { entries, left_out, about, .. } = reading;
+    let places = HashMap::default();
+    let mut index = Index { package: package.clone(), entries, left_out, about, places };
     index.index_places();
     let original = Original::Held { newest: bytes, retained: retained.unwrap_or_default() };
     Ok(IndexFile { index: Arc::new(index), original })
@@ -80,6 +81,7 @@ struct Reading<'p> {
     package: &'p Package,
     entries: Vec<Entry>,
     left_out: Vec<LeftOut>,
+    about: Option<About>,
     /// Where the version stands in `entries`, and in which text.
     seen: HashMap<Version, Part>,
     /// The spelling of its name, which is the same on every line.
@@ -91,14 +93,8 @@ struct Reading<'p> {
 impl<'p> Reading<'p> {
     fn new(package: &'p Package) -> Self {
         let (entries, left_out) = (Vec::new(), Vec::new());
-        Self {
-            package,
-            entries,
-            left_out,
-            seen: HashMap::default(),
-            name: None,
-            rust_version: None,
-        }
+        let seen = HashMap::default();
+        Self { package, entries, left_out, about: None, seen, name: None, rust_version: None }
     }
 
     fn read(&mut self, part: Part, text: &[u8]) -> Result<(), String> {
@@ -107,6 +103,13 @@ impl<'p> Reading<'p> {
             let range = start..start + line.len();
             start = range.end + 1;
             if line.trim_ascii().is_empty() {
+                continue;
+            }
+            if number == 0
+                && part == Part::Newest
+                && let Some(Ok(about)) = About::parse(line)
+            {
+                self.about = Some(about);
                 continue;
             }
             match self.entry(part, line, range) {

@@ -1,0 +1,474 @@
+//! A version, as cargo describes it beside the crate and as the crate's own Cargo.toml does: both read
+//! into one form, so that they can be held against each other.
+//!
+//! Pure. cargo resolves by the index and builds by the Cargo.toml, so the two have to say the same.
+//! What the index says is made of this form.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::super::documents::requirement;
+
+/// What a version says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    pub name: String,
+    pub version: String,
+    pub dependencies: Vec<Dependency>,
+    pub features: BTreeMap<String, Vec<String>>,
+    pub links: Option<String>,
+    pub rust_version: Option<String>,
+    pub said: Said,
+}
+
+/// What is said for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    pub description: Option<String>,
+    pub homepage: Option<String>,
+    pub documentation: Option<String>,
+    pub repository: Option<String>,
+    pub license: Option<String>,
+    pub license_file: Option<String>,
+    pub keywords: Vec<String>,
+    pub categories: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dependency {
+    /// What the crate calls it.
+    pub name: String,
+    /// Its own name, where the crate calls it otherwise.
+    pub package: Option<String>,
+    pub kind: Kind,
+    pub target: Option<String>,
+    pub requirement: String,
+    /// Sorted.
+    pub features: Vec<String>,
+    pub optional: bool,
+    pub default_features: bool,
+    /// The address of the index that it comes from, as its side writes it: of what comes from the
+    /// registry that is published to the JSON says none, and of what comes from cargo's own the
+    /// Cargo.toml.
+    pub index: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Normal,
+    Build,
+    Dev,
+}
+
+impl Kind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Build => "build",
+            Self::Dev => "dev",
+        }
+    }
+}
+
+impl Dependency {
+    /// The crate's own name.
+    pub fn of(&self) -> &str {
+        self.package.as_deref().unwrap_or(&self.name)
+    }
+
+    /// But for where it comes from, and how its platform is spelled.
+    fn compared(&self) -> Self {
+        let target = self.target.as_deref().map(unspaced);
+        Self { target, index: None, ..self.clone() }
+    }
+}
+
+/// cargo writes a platform in its own spelling, and leaves it in the Cargo.toml as it was written.
+fn unspaced(target: &str) -> String {
+    let plain: String = target.chars().filter(|char| !char.is_whitespace()).collect();
+    plain.replace(",)", ")")
+}
+
+/// The JSON of a publish, as far as it is held against the crate. A field that is missing is null.
+#[derive(Deserialize)]
+struct Sent {
+    name: String,
+    vers: String,
+    #[serde(default)]
+    deps: Option<Vec<SentDependency>>,
+    #[serde(default)]
+    features: Option<BTreeMap<String, Vec<String>>>,
+    #[serde(default)]
+    links: Option<String>,
+    #[serde(default)]
+    rust_version: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    homepage: Option<String>,
+    #[serde(default)]
+    documentation: Option<String>,
+    #[serde(default)]
+    repository: Option<String>,
+    #[serde(default)]
+    license: Option<String>,
+    #[serde(default)]
+    license_file: Option<String>,
+    #[serde(default)]
+    keywords: Option<Vec<String>>,
+    #[serde(default)]
+    categories: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct SentDependency {
+    name: String,
+    version_req: String,
+    #[serde(default)]
+    features: Option<Vec<String>>,
+    #[serde(default)]
+    optional: Option<bool>,
+    #[serde(default)]
+    default_features: Option<bool>,
+    #[serde(default)]
+    target: Option<String>,
+    #[serde(default)]
+    kind: Option<Kind>,
+    #[serde(default)]
+    registry: Option<String>,
+    #[serde(default)]
+    explicit_name_in_toml: Option<String>,
+    #[serde(default)]
+    artifact: Option<serde::de::IgnoredAny>,
+}
+
+const ARTIFACT: &str = "it has a dependency on an artifact, which cargo has not made stable";
+
+impl Described {
+    pub fn sent(json: &[u8]) -> Result<Self, String> {
+        let sent: Sent = serde_json::from_slice(json)
+            .map_err(|fault| format!("its JSON is none of a publish: {fault}"))?;
+        let mut dependencies = Vec::new();
+        for sent in sent.deps.unwrap_or_default() {
+            if sent.artifact.is_some() {
+                return Err(ARTIFACT.to_owned());
+            }
+            let renamed = sent.explicit_name_in_toml.filter(|name| *name != sent.name);
+            let (name, package) = match renamed {
+                Some(name) => (name, Some(sent.name)),
+                None => (sent.name, None),
+            };
+            dependencies.push(Dependency {
+                name,
+                package,
+                kind: sent.kind.unwrap_or(Kind::Normal),
+                target: sent.target,
+                requirement: requirement(&sent.version_req),
+                features: sorted(sent.features.unwrap_or_default()),
+                optional: sent.optional.unwrap_or_default(),
+                default_features: sent.default_features.unwrap_or(true),
+                index: sent.registry,
+            });
+        }
+        Ok(Self {
+            name: sent.name,
+            version: sent.vers,
+            dependencies,
+            features: sent.features.unwrap_or_default(),
+            links: sent.links,
+            rust_version: sent.rust_version,
+            said: Said {
+                description: sent.description,
+                homepage: sent.homepage,
+                documentation: sent.documentation,
+                repository: sent.repository,
+                license: sent.license,
+                license_file: sent.license_file,
+                keywords: sent.keywords.unwrap_or_default(),
+                categories: sent.categories.unwrap_or_default(),
+            },
+        })
+    }
+
+    /// What a Cargo.toml says, as cargo writes it into a crate: with nothing left to a workspace.
+    pub fn packed(manifest: &Table) -> Result<Self, String> {
+        let package = manifest.get("package").or_else(|| manifest.get("project"));
+        let package =
+            package.and_then(Value::as_table).ok_or("it is no Cargo.toml of a package")?;
+        let mut dependencies = Vec::new();
+        read_dependencies(manifest, None, &mut dependencies)?;
+        for (target, table) in table_at(manifest, "target")? {
+            let table = table.as_table().ok_or_else(|| none_of_cargo("target"))?;
+            read_dependencies(table, Some(target), &mut dependencies)?;
+        }
+        let mut features = BTreeMap::new();
+        for (name, enabled) in table_at(manifest, "features")? {
+            features.insert(name.clone(), texts(enabled, "features")?);
+        }
+        let text = |field: &str| text_at(package, field);
+        let list = |field: &str| {
+            package.get(field).map_or_else(|| Ok(Vec::new()), |value| texts(value, field))
+        };
+        Ok(Self {
+            name: text("name")?.unwrap_or_default(),
+            version: text("version")?.unwrap_or_default(),
+            dependencies,
+            features,
+            links: text("links")?,
+            rust_version: text("rust-version")?,
+            said: Said {
+                description: text("description")?,
+                homepage: text("homepage")?,
+                documentation: text("documentation")?,
+                repository: text("repository")?,
+                license: text("license")?,
+                license_file: text("license-file")?,
+                keywords: list("keywords")?,
+                categories: list("categories")?,
+            },
+        })
+    }
+
+    /// In an order that both sides have, however they spell a platform.
+    pub fn dependencies_in_order(&self) -> Vec<&Dependency> {
+        let mut all: Vec<&Dependency> = self.dependencies.iter().collect();
+        all.sort_by_key(|dependency| dependency.compared());
+        all
+    }
+
+    /// What of the JSON is not what the Cargo.toml says. Where dependencies come from is another
+    /// question.
+    pub fn difference(&self, packed: &Self) -> Option<String> {
+        let (sent, own) = (&self.said, &packed.said);
+        let fields = [
+            ("name", self.name == packed.name),
+            ("version", self.version == packed.version),
+            ("links", self.links == packed.links),
+            ("rust-version", self.rust_version == packed.rust_version),
+            ("description", sent.description == own.description),
+            ("homepage", sent.homepage == own.homepage),
+            ("documentation", sent.documentation == own.documentation),
+            ("repository", sent.repository == own.repository),
+            ("license", sent.license == own.license),
+            ("license-file", sent.license_file == own.license_file),
+            ("keywords", sent.keywords == own.keywords),
+            ("categories", sent.categories == own.categories),
+            ("features", self.features == packed.features),
+        ];
+        if let Some((field, _)) = fields.iter().find(|(_, is_same)| !is_same) {
+            return Some((*field).to_owned());
+        }
+        let compared = |described: &Self| -> Vec<Dependency> {
+            described.dependencies_in_order().into_iter().map(Dependency::compared).collect()
+        };
+        let (sent, own) = (compared(self), compared(packed));
+        let only = |some: &[Dependency], others: &[Dependency]| {
+            some.iter().find(|one| !others.contains(one)).map(|one| one.name.clone())
+        };
+        if sent == own {
+            return None;
+        }
+        let differs = only(&sent, &own).or_else(|| only(&own, &sent));
+        Some(
+            differs.map_or_else(
+                || "dependencies".to_owned(),
+                |name| format!("the dependency {name:?}"),
+            ),
+        )
+    }
+}
+
+fn sorted(mut texts: Vec<String>) -> Vec<String> {
+    texts.sort();
+    texts
+}
+
+fn none_of_cargo(field: &str) -> String {
+    format!("{field} in its Cargo.toml is not what cargo writes there")
+}
+
+/// The entries of a table that may be missing.
+fn table_at<'t>(
+    table: &'t Table,
+    field: &str,
+) -> Result<impl Iterator<Item = (&'t String, &'t Value)>, String> {
+    let value = table.get(field);
+    let found = value.map(|value| value.as_table().ok_or_else(|| none_of_cargo(field)));
+    Ok(found.transpose()?.into_iter().flatten())
+}
+
+fn text_at(table: &Table, field: &str) -> Result<Option<String>, String> {
+    match table.get(field) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(none_of_cargo(field)),
+    }
+}
+
+fn flag_at(table: &Table, field: &str) -> Result<Option<bool>, String> {
+    match table.get(field) {
+        None => Ok(None),
+        Some(Value::Boolean(flag)) => Ok(Some(*flag)),
+        Some(_) => Err(none_of_cargo(field)),
+    }
+}
+
+fn texts(value: &Value, field: &str) -> Result<Vec<String>, String> {
+    let list = value.as_array().ok_or_else(|| none_of_cargo(field))?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    list.iter().map(text).collect::<Option<_>>().ok_or_else(|| none_of_cargo(field))
+}
+
+fn read_dependencies(
+    table: &Table,
+    target: Option<&str>,
+    dependencies: &mut Vec<Dependency>,
+) -> Result<(), String> {
+    for (field, kind) in [
+        ("dependencies", Kind::Normal),
+        ("build-dependencies", Kind::Build),
+        ("build_dependencies", Kind::Build),
+        ("dev-dependencies", Kind::Dev),
+        ("dev_dependencies", Kind::Dev),
+    ] {
+        for (name, value) in table_at(table, field)? {
+            dependencies.push(dependency(name, value, kind, target)?);
+        }
+    }
+    Ok(())
+}
+
+fn dependency(
+    name: &str,
+    value: &Value,
+    kind: Kind,
+    target: Option<&str>,
+) -> Result<Dependency, String> {
+    let plain = Table::new();
+    let (table, wanted) = match value {
+        Value::String(wanted) => (&plain, Some(wanted.clone())),
+        Value::Table(table) => (table, text_at(table, "version")?),
+        _ => return Err(none_of_cargo("dependencies")),
+    };
+    if table.contains_key("artifact") {
+        return Err(ARTIFACT.to_owned());
+    }
+    if table.contains_key("path") || table.contains_key("git") {
+        return Err(format!(
+            "its dependency {name:?} comes from a path or from git, where nobody else finds it"
+        ));
+    }
+    let package = text_at(table, "package")?.filter(|package| package != name);
+    let features = table.get("features").map(|value| texts(value, "features")).transpose()?;
+    let default = flag_at(table, "default-features")?.or(flag_at(table, "default_features")?);
+    Ok(Dependency {
+        name: name.to_owned(),
+        package,
+        kind,
+        target: target.map(str::to_owned),
+        requirement: requirement(wanted.as_deref().unwrap_or("*")),
+        features: sorted(features.unwrap_or_default()),
+        optional: flag_at(table, "optional")?.unwrap_or_default(),
+        default_features: default.unwrap_or(true),
+        index: text_at(table, "registry-index")?,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn sent() -> serde_json::Value {
+        json!({
+            "name": "app", "vers": "1.0.0", "readme": "# App", "authors": ["ann"],
+            "deps": [
+                { "name": "seed", "version_req": "^1", "features": ["b", "a"], "optional": true,
+                  "default_features": false, "target": null, "kind": "normal", "registry": "r",
+                  "explicit_name_in_toml": "plant" },
+                { "name": "seed", "version_req": ">=1, <2", "features": [], "optional": false,
+                  "default_features": true, "target": "cfg(all(unix, windows))", "kind": "build" },
+            ],
+            "features": { "x": ["dep:plant"] }, "links": "z", "rust_version": "1.70",
+            "license": "MIT", "keywords": ["a"], "description": null,
+        })
+    }
+
+    const MANIFEST: &str = r#"
+        [package]
+        name = "app"
+        version = "1.0.0"
+        links = "z"
+        rust-version = "1.70"
+        license = "MIT"
+        keywords = ["a"]
+        [dependencies.plant]
+        package = "seed"
+        version = "1"
+        features = ["a", "b"]
+        optional = true
+        default-features = false
+        registry-index = "elsewhere"
+        [target."cfg( all(unix,windows,) )".build-dependencies]
+        seed = ">=1,<2"
+        [features]
+        x = ["dep:plant"]
+    "#;
+
+    fn difference(sent: &serde_json::Value, manifest: &str) -> Option<String> {
+        let packed = Described::packed(&manifest.parse().unwrap()).unwrap();
+        Described::sent(sent.to_string().as_bytes()).unwrap().difference(&packed)
+    }
+
+    #[test]
+    fn both_sides_say_the_same_however_they_spell_it() {
+        assert_eq!(difference(&sent(), MANIFEST), None);
+        let mut other = sent();
+        other["deps"][1]["target"] = "cfg(unix)".into();
+        assert_eq!(difference(&other, MANIFEST).as_deref(), Some("the dependency \"seed\""));
+        let with = MANIFEST.replace("package = \"seed\"", "package = \"weed\"");
+        assert_eq!(difference(&sent(), &with).as_deref(), Some("the dependency \"plant\""));
+    }
+
+    #[test]
+    fn what_is_missing_is_null() {
+        let least = json!({ "name": "app", "vers": "1.0.0" });
+        let packed = "[package]\nname = \"app\"\nversion = \"1.0.0\"\n";
+        assert_eq!(difference(&least, packed), None);
+    }
+
+    #[test]
+    fn what_cargo_never_writes_is_refused() {
+        for manifest in [
+            "",
+            "package = 1",
+            "[package]\nname = 1",
+            "dependencies = 1\n[package]",
+            "[package]\n[dependencies]\na = 1",
+            "[package]\n[dependencies]\na = { optional = 1 }",
+            "[package]\n[dependencies]\na = { path = \"..\" }",
+            "[package]\n[dependencies]\na = { git = \"https://git.example\" }",
+            "[package]\n[dependencies]\na = { version = \"1\", artifact = \"bin\" }",
+            "[package]\n[target]\na = 1",
+            "[package]\n[features]\na = [1]",
+        ] {
+            assert!(Described::packed(&manifest.parse().unwrap()).is_err(), "{manifest}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_sent_panics(text in "\\PC{0,200}") {
+            let _ = Described::sent(text.as_bytes());
+            if let Ok(manifest) = text.parse() {
+                let _ = Described::packed(&manifest);
+            }
+        }
+    }
+}
