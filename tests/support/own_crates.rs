@@ -17,11 +17,11 @@ pub struct NewCrate {
 
 impl NewCrate {
     pub fn new(name: &str, version: &str) -> Self {
-        Self::with(name, version, json!({}), "")
+        Self::with(name, version, &json!({}), "")
     }
 
     /// With more fields of the JSON, and more text of the Cargo.toml.
-    pub fn with(name: &str, version: &str, fields: Value, manifest: &str) -> Self {
+    pub fn with(name: &str, version: &str, fields: &Value, manifest: &str) -> Self {
         let mut metadata = json!({
             "name": name, "vers": version, "deps": [], "features": {}, "authors": [],
             "keywords": [], "categories": [], "badges": {}, "readme": "# It",

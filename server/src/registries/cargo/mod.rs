@@ -2,7 +2,7 @@
 //!
 //! Specification: the chapters "Registry Index" and "Registry Web API" of the Cargo book, and what
 //! cargo really sends. [`dispatch`] is the table of endpoints; those that send something of a crate
-//! are behind the gate.
+//! are behind the gate, those that change something ask for a token.
 //!
 //! [`names`] makes one identity of a path; [`documents`] filters index files line by line;
 //! [`upstream`] knows where to ask; [`handlers`] ties them together; [`publish`] takes own crates and

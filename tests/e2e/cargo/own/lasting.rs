@@ -26,7 +26,7 @@ async fn of_publishers_at_once_exactly_one_wins_a_version() {
         };
         publishes.spawn(async move {
             let manifest = format!("[package.metadata]\nn = {n}\n");
-            let publish = NewCrate::with(name, &version, serde_json::json!({}), &manifest);
+            let publish = NewCrate::with(name, &version, &serde_json::json!({}), &manifest);
             (publish.to(&garth).await.status, name, version, publish.archive)
         });
     }

@@ -52,7 +52,7 @@ impl About {
     /// What a search shows.
     pub fn summarise(&self, latest: Option<String>) -> SummaryRecord {
         let latest_words = latest.as_deref().and_then(|latest| self.of(latest));
-        let mut making = Making::new(latest.clone());
+        let mut making = Making::new(latest);
         if let Some(of_latest) = latest_words {
             making.latest(self.words(of_latest));
         }

@@ -112,11 +112,11 @@ fn parse(query: &str) -> Result<Question, Refusal> {
             "text" => question.wanted = parse_text(&value)?,
             "size" => {
                 question.size =
-                    number("size", &value).map_err(Refusal::Malformed)?.min(SIZE_AT_MOST)
+                    number("size", &value).map_err(Refusal::Malformed)?.min(SIZE_AT_MOST);
             }
             "from" => {
                 question.from =
-                    number("from", &value).map_err(Refusal::Malformed)?.min(FROM_AT_MOST)
+                    number("from", &value).map_err(Refusal::Malformed)?.min(FROM_AT_MOST);
             }
             // Weights of what is not measured here.
             _ => {}
