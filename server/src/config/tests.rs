@@ -219,6 +219,7 @@ fn each_setting_can_be_given_by_its_variable() {
         ("registry.*.token", _) => String::new(),
         ("registry.*.format", _) => "npm".to_owned(),
         ("advisories.urls", _) => "https://osv.example.com/npm/all.zip".to_owned(),
+        ("registry.*.dependency_indexes", _) => "sparse+https://one.example.com/i/".to_owned(),
         (_, Kind::Path) if row.default.is_none() => there.display().to_string(),
         (_, Kind::Url) => "https://one.example.com/".to_owned(),
         (_, Kind::Networks) => "10.0.0.0/8,::1".to_owned(),
