@@ -106,7 +106,7 @@ struct Place {
 }
 
 /// What a path may leave to be filled in.
-const PLACES: &[&str] = &["{package}", "{version}", "{file}"];
+const PLACES: &[&str] = &["{folders}", "{package}", "{version}", "{file}"];
 
 /// One endpoint, and every way of asking for something there.
 pub struct Endpoint {

@@ -138,17 +138,17 @@ async fn cargo_says_why() {
     said.served("denied crates for another platform and feature", "tree = \"1\"", &["check"]);
     assert_eq!(person.locked("elsewhere").as_deref(), Some("1.3.0"));
     assert_eq!(person.locked("extra"), None);
+    // `cargo fetch` is for all platforms, if it is not told another thing.
+    let printed = person.must_fail(&["fetch"]);
+    said.add("the same, fetched for all platforms", &["fetch"], &printed);
+    let here = ["fetch", "--locked", "--target", "x86_64-unknown-linux-gnu"];
+    let printed = person.must(&here);
+    said.add("the same, fetched for this one alone", &here, &printed);
     said.refused(
         "the same, where they are needed",
         "tree = { version = \"1\", features = [\"extra\"] }",
         &["check"],
     );
-
-    // `cargo fetch` is for all platforms, if it is not told another thing.
-    said.refused("a denied crate for another platform", "tree = \"1\"", &["fetch"]);
-    let here = ["fetch", "--locked", "--target", "x86_64-unknown-linux-gnu"];
-    let printed = person.must(&here);
-    said.add("the same, for this one alone", &here, &printed);
 
     said.refused("unknown", "nothing = \"1\"", &["fetch"]);
     garth.run(&["allow", "cargo:ab"]);

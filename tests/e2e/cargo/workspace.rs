@@ -13,6 +13,8 @@ use support::upstream::ScriptedUpstream;
 use super::registry;
 
 const CRATES: usize = 420;
+/// On a machine that runs other tests meanwhile.
+const PATIENT: &str = "[http]\ntimeout = 300\n";
 const MEMBERS: [&str; 3] = ["api", "store", "tool"];
 
 fn name(n: usize) -> String {
@@ -91,8 +93,7 @@ async fn every_crate_of_a_large_workspace_arrives_and_its_lockfile_is_as_without
 
     let garth = registry(&up, "").start();
     garth.run(&["allow", "cargo:part-*"]);
-    let person = Cargo::replaced_by(&format!("{}/cargo/", garth.url));
-    lay_out(&person);
+    let person = person_of(&garth, PATIENT);
     up.forget_requests();
     person.must(&["fetch"]);
     assert_eq!(person.read("Cargo.lock").unwrap(), lockfile);
@@ -110,8 +111,7 @@ async fn every_crate_of_a_large_workspace_arrives_and_its_lockfile_is_as_without
     person.must(&["fetch", "--locked"]);
     check_kept(&person, &up);
     let garth = garth.stop().0.start();
-    let another = Cargo::replaced_by(&format!("{}/cargo/", garth.url));
-    lay_out(&another);
+    let another = person_of(&garth, PATIENT);
     another.must(&["fetch"]);
     assert_eq!(another.read("Cargo.lock").unwrap(), lockfile);
     check_kept(&another, &up);
@@ -158,7 +158,7 @@ async fn a_large_workspace_arrives_over_http2_and_over_http1() {
         [(true, "ALPN: server accepted h2", "http/1.1"), (false, "http/1.1", "accepted h2")]
     {
         let http = format!(
-            "[http]\ncainfo = \"{certificate}\"\nmultiplexing = {multiplexing}\ndebug = true\n"
+            "[http]\ncainfo = \"{certificate}\"\nmultiplexing = {multiplexing}\ndebug = true\ntimeout = 300\n"
         );
         let person = person_of(&garth, &http);
         let mut command = person.command(&["fetch"]);

@@ -84,7 +84,7 @@ macro_rules! endpoints {
 
 endpoints! {
     Config [("GET", Nothing)] ["/cargo/config.json", "/cargo//config.json"]
-    Index [("GET", Index)] ["/cargo/se/ed/{package}", "/cargo//se/ed/{package}"]
+    Index [("GET", Index)] ["/cargo/{folders}/{package}", "/cargo//{folders}/{package}"]
     Download [("GET", Gate)] [
         "/cargo/api/v1/crates/{package}/{version}/download",
         "/cargo//api/v1/crates/{package}/{version}/download",
@@ -105,6 +105,8 @@ endpoints! {
 
 fn spellings(Subject { name, version }: &Subject, place: &str) -> Vec<String> {
     match place {
+        // Of four letters and more.
+        "{folders}" => vec![format!("{}/{}", &name[..2], &name[2..4])],
         "{package}" => vec![name.clone(), name.replacen('s', "%73", 1)],
         "{version}" => vec![(*version).to_owned(), version.replace('.', "%2e")],
         _ => {

@@ -28,13 +28,13 @@ fn rows() -> Vec<Row> {
         for (method, _) in endpoint.methods {
             // The one spelling that cargo uses.
             let row = Row { id: endpoint.name, ..Row::new(method, endpoint.paths[0]) };
-            let shown = row.path.replace("se/ed", "{folders}");
+            let shown = row.path.clone();
             if !row.path.contains("{package}") {
                 rows.push(row);
                 continue;
             }
             for (about, name, folders) in CRATES {
-                let path = row.path.replace("se/ed", folders).replace("{package}", name);
+                let path = row.path.replace("{folders}", folders).replace("{package}", name);
                 let path = path.replace("{version}", "1.0.0");
                 let path = path.replace("{file}", &format!("{name}-1.0.0.crate"));
                 rows.push(Row { path, shown: shown.clone(), ..row.clone() }.of(about));
