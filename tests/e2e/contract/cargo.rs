@@ -105,8 +105,12 @@ endpoints! {
 
 fn spellings(Subject { name, version }: &Subject, place: &str) -> Vec<String> {
     match place {
-        // Of four letters and more.
-        "{folders}" => vec![format!("{}/{}", &name[..2], &name[2..4])],
+        // Of names with four letters and more.
+        "{folders}" => {
+            let (first, second) = (&name[..2], &name[2..4]);
+            let escaped = format!("%{:02x}{}", name.as_bytes()[0], &first[1..]);
+            [first, &escaped].map(|first| format!("{first}/{second}")).into()
+        }
         "{package}" => vec![name.clone(), name.replacen('s', "%73", 1)],
         "{version}" => vec![(*version).to_owned(), version.replace('.', "%2e")],
         _ => {
