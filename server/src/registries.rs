@@ -15,6 +15,7 @@ pub mod own;
 pub mod refusal;
 pub mod respond;
 pub mod searching;
+mod unpacking;
 pub mod unpublishing;
 pub mod uploads;
 pub mod viewing;

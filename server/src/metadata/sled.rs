@@ -42,6 +42,13 @@ use crate::disk::faults::Faults;
 // quarter of a segment.
 const _: () = assert!(256 * MAX_KEY < SEGMENT / 4 && 17 * (MAX_KEY + MAX_VALUE) < SEGMENT / 4);
 
+/// Bytes of a leaf for which sled is told of it once more.
+const TOLD: usize = 2048;
+/// Values of most leaves.
+const OF_A_LEAF: usize = 16;
+/// However large a leaf is.
+const TOLD_AT_MOST: usize = 64;
+
 /// Commits that may wait for their turn before the next writer waits to be let in.
 const QUEUE: usize = 1024;
 
@@ -194,6 +201,16 @@ fn read_error(key: String, error: &::sled::Error) -> MetadataError {
     }
 }
 
+/// sled looks at what it holds only when pages of the same 256th were used 64 times, whatever their size,
+/// so that 16,384 pages which are read once stay in memory beside its cache. A page of large values is
+/// therefore used as often as it is large.
+fn tell_of(store: &Store, key: &[u8], largest: usize) -> ::sled::Result<()> {
+    for _ in 0..(OF_A_LEAF * largest / TOLD).min(TOLD_AT_MOST) {
+        store.db.contains_key(key)?;
+    }
+    Ok(())
+}
+
 fn closed() -> MetadataError {
     MetadataError::Unavailable("the store is closed".to_owned())
 }
@@ -211,7 +228,12 @@ impl Metadata for Sled {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, MetadataError> {
         let wanted = key.to_vec();
         // Not in memory for certain: sled reads evicted pages from the disk.
-        let found = self.read(show_key(key), move |store| store.db.get(wanted)).await?;
+        let reading = move |store: &Store| {
+            let found = store.db.get(&wanted)?;
+            tell_of(store, &wanted, found.as_ref().map_or(0, |value| value.len()))?;
+            Ok(found)
+        };
+        let found = self.read(show_key(key), reading).await?;
         Ok(found.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -235,17 +257,18 @@ impl Metadata for Sled {
         self.read(show_key(prefix), move |store| {
             // A page is one moment: no batch is half in it.
             let _no_commit = store.applying.read();
-            store
-                .db
-                .range::<Vec<u8>, _>((start, end))
-                .take(limit)
-                .map(|found| {
-                    found.map(|(key, value)| Entry {
-                        key: Bytes::copy_from_slice(&key),
-                        value: Bytes::copy_from_slice(&value),
-                    })
+            let found = store.db.range::<Vec<u8>, _>((start, end)).take(limit).map(|found| {
+                found.map(|(key, value)| Entry {
+                    key: Bytes::copy_from_slice(&key),
+                    value: Bytes::copy_from_slice(&value),
                 })
-                .collect()
+            });
+            let found = found.collect::<::sled::Result<Vec<Entry>>>()?;
+            for of_a_leaf in found.chunks(OF_A_LEAF) {
+                let largest = of_a_leaf.iter().map(|entry| entry.value.len()).max();
+                tell_of(store, &of_a_leaf[0].key, largest.unwrap_or_default())?;
+            }
+            Ok(found)
         })
         .await
     }
@@ -281,5 +304,7 @@ impl Metadata for Sled {
     }
 }
 
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod tests;

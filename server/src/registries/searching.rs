@@ -189,7 +189,16 @@ async fn look_at<S: Searched>(
     let screened = garden.gate.screen(&rules, &package, asking, asked);
     let allowed = offered.iter().enumerate().filter(|(index, _)| screened.shows(*index));
     let allowed: Vec<&Version> = allowed.map(|(_, (version, _))| *version).collect();
-    let Some(version) = S::newest(&allowed, summary.latest.as_deref()) else {
+    // Clients take nothing that is yanked where there is something else.
+    let is_yanked = |version: &Version| {
+        let document = content.as_ref().map(|content| &content.parsed);
+        let stated = document.and_then(|document| S::Format::stated(document, version));
+        stated.and_then(|stated| stated.yanked) == Some(true)
+    };
+    let standing: Vec<&Version> =
+        allowed.iter().copied().filter(|version| !is_yanked(version)).collect();
+    let offered = if standing.is_empty() { allowed } else { standing };
+    let Some(version) = S::newest(&offered, summary.latest.as_deref()) else {
         return Ok(None);
     };
     let words = words_of(&summary, S::ECOSYSTEM, version);

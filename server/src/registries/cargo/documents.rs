@@ -26,7 +26,7 @@ use policies::facts::Stated;
 use policies::package::{Digest, Package, Version};
 
 pub use about::About;
-pub use archive::{Contents, open_with, requirement};
+pub use archive::{Contents, Packed, open_with, requirement};
 pub use text::IndexText;
 
 use crate::metadata::records::SummaryRecord;

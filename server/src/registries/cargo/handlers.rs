@@ -15,6 +15,7 @@ use policies::package::{Digest, Package, PackageVersion, Version};
 use policies::rules::RuleSet;
 use serde_json::json;
 
+pub use self::looking::look;
 pub use self::search::search;
 
 use self::finding::{find_upstream_config, missing};

@@ -32,6 +32,7 @@ use self::line::Line;
 use self::sources::Indexes;
 use super::documents::CargoDocuments;
 use super::documents::about::OfVersion;
+use super::handlers::look;
 use super::names::crate_file;
 use super::refusal::Refusal;
 use crate::access::Person;
@@ -86,6 +87,9 @@ async fn not_served(
     let found = find_version::<CargoDocuments>(registry, req, &spec.package, &spec.version);
     let (_, known) = found.await.ok()?;
     let known = known?;
+    // A rule may ask for what the crate alone says, which is known once somebody has asked for it.
+    let source = registry.source_of(&spec.package);
+    let known = look(registry, source, spec, known, asking).await.ok()?;
     let decided = registry.garden.gate.admit(spec.clone(), &remembered(registry, &known), asking);
     let refused = decided.err()?;
     Some(format!("it is published, and not served to you: {}", refused_line(&refused)))

@@ -7,6 +7,9 @@ use support::upstream::ScriptedUpstream;
 
 use super::{PUBLISH, become_crate, own, person, publisher};
 
+const PERMISSIVE: &str = "[[rule]]\nname = \"permissive\"\neffect = \"deny\"\npackages = [\"cargo:*\"]\n\
+                          when = \"!licence.allowed(['family:permissive'])\"\n";
+
 /// The lines of an index file.
 async fn index(garth: &support::server::TestServer, path: &str) -> Vec<Value> {
     let answer = garth.get(path).await;
@@ -77,6 +80,14 @@ async fn a_yanked_version_stays_for_those_who_have_it_and_comes_back() {
     eve.depend("acme-log = { version = \"1\", registry = \"garth\" }");
     eve.must(&["fetch"]);
     assert_eq!(eve.locked("acme-log").as_deref(), Some("1.0.0"), "a new one does not");
+    become_crate(&ann, "acme-log", "1.2.0", "");
+    ann.must(PUBLISH);
+    garth.run(&["deny", "cargo:acme-log@1.2.0", "--reason", "not yet"]);
+    let found = ann.must(&["search", "--registry", "garth", "acme"]).text();
+    assert!(
+        found.contains("acme-log = \"1.0.0\""),
+        "neither the yanked nor the denied one: {found}"
+    );
     ann.must(&[&yank[..], &["--undo"]].concat());
     eve.must(&["update"]);
     assert_eq!(eve.locked("acme-log").as_deref(), Some("1.1.0"));
@@ -110,6 +121,26 @@ async fn cargo_searches_tells_of_and_adds_own_crates() {
     assert!(warned.contains("not served to you") && warned.contains("not yet"), "{warned}");
     let denied = ann.must(&["search", "--registry", "garth", "acme"]).text();
     assert!(!denied.contains("Acme_Log"), "what is denied is not found: {denied}");
+}
+
+/// The rule asks for what the crate alone says.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_is_looked_into_before_it_is_said_who_gets_it() {
+    let setup = own();
+    setup.write_policy("rules", PERMISSIVE);
+    let garth = setup.start();
+    let ann = publisher(&garth);
+    become_crate(&ann, "acme-log", "1.0.0", "");
+    let served = ann.must(PUBLISH).text();
+    assert!(!served.contains("not served to you"), "{served}");
+    let manifest = ann.read("Cargo.toml").unwrap().replace("\"MIT\"", "\"GPL-3.0-only\"");
+    ann.write("Cargo.toml", &manifest.replace("1.0.0", "1.1.0"));
+    let warned = ann.must(PUBLISH).text();
+    assert!(warned.contains("not served to you"), "{warned}");
+    let bob = person(&garth);
+    bob.depend("acme-log = { version = \"1\", registry = \"garth\" }");
+    bob.must(&["fetch"]);
+    assert_eq!(bob.locked("acme-log").as_deref(), Some("1.0.0"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,8 @@ async fn an_archive_that_does_harm_is_refused() {
         ),
         ("is in it twice", seed().file("seed-1.0.0/SRC/LIB.RS", b"").finish()),
         ("is in it twice", seed().file("seed-1.0.0/cargo.toml", b"").finish()),
+        ("read in more than one way", seed().file("seed-1.0.0/src/./lib.rs", b"").finish()),
+        ("read in more than one way", seed().file("seed-1.0.0/src//lib.rs", b"").finish()),
         (".cargo-ok", seed().file("seed-1.0.0/.cargo-ok", b"").finish()),
         ("no file on every machine", seed().file("seed-1.0.0/a\\b", b"").finish()),
         ("far too many bytes", bomb),
@@ -115,6 +117,12 @@ async fn what_is_said_beside_the_crate_is_what_its_cargo_toml_says() {
         ("dependency \"weed\" is not what", dep(json!({ "target": "cfg(unix)" })), weed.clone()),
         ("\"plant\" is not what", dep(json!({ "explicit_name_in_toml": "plant" })), weed.clone()),
         ("another registry", dep(json!({})), evil.to_owned()),
+        ("another registry", dep(json!({})), evil.replace("/i/", "/cargo/")),
+        (
+            "a table \"patch\"",
+            json!({}),
+            "[patch.crates-io]\nweed = { git = \"https://evil.example/x\" }\n".to_owned(),
+        ),
         (
             "no registry of this garth",
             dep(json!({ "registry": "sparse+https://evil.example/i/" })),

@@ -14,11 +14,11 @@ use policies::licence::Licence;
 use policies::package::Ecosystem;
 use semver::VersionReq;
 use serde_json::{Map, Value};
-use tar::{Archive, EntryType};
-use tokio::time::Instant;
+use tar::{Archive, Entry, EntryType};
 use toml::Table;
 
 use crate::metadata::records::Inside;
+use crate::registries::unpacking::{Meter, Metered, cause_of};
 
 /// Bytes that may always be unpacked, and how many more for each packed one, up to a bound.
 const UNPACKED_FLOOR: u64 = 64 << 20;
@@ -46,51 +46,81 @@ pub struct Contents {
 /// Blocks; `packed` are the bytes of the crate `name-version`, `length` of them. An error says why it
 /// can not be read.
 pub fn open(packed: impl Read, length: u64, root: &str) -> Result<Contents, String> {
-    open_with(packed, length, root, |_, _| Ok(()))
+    open_with(packed, length, root, |_| Ok(()))
 }
 
-/// The same, where `check` may refuse each entry, by its kind and its path inside the crate.
+/// The same, where `check` may refuse each of them.
 pub fn open_with(
     packed: impl Read,
     length: u64,
     root: &str,
-    mut check: impl FnMut(EntryType, &Path) -> Result<(), String>,
+    mut check: impl FnMut(&Packed<'_>) -> Result<(), String>,
 ) -> Result<Contents, String> {
     let unpacked = length.saturating_mul(RATIO).clamp(UNPACKED_FLOOR, UNPACKED);
-    let bounded =
-        Bounded { inner: GzDecoder::new(packed), left: unpacked, end: Instant::now() + TIME };
-    let mut archive = Archive::new(bounded);
+    let meter = Meter::new(unpacked, TIME);
+    let mut archive = Archive::new(Metered::new(GzDecoder::new(packed), &meter));
     let (mut manifest, mut has_build_file) = (None, false);
-    let entries = archive.entries().map_err(|fault| unreadable(&fault))?;
-    for (count, entry) in entries.enumerate() {
+    let mut entries = archive.entries().map_err(|fault| unreadable(&fault))?;
+    for count in 0.. {
+        meter.before_header();
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry.map_err(|fault| unreadable(&fault))?;
         if count >= ENTRIES {
             return Err(format!("it has more than {ENTRIES} entries"));
         }
-        let mut entry = entry.map_err(|fault| unreadable(&fault))?;
         let kind = entry.header().entry_type();
-        if matches!(kind, EntryType::XGlobalHeader) {
-            continue;
-        }
         let path = entry.path().map_err(|fault| unreadable(&fault))?.into_owned();
-        let Ok(inside) = path.strip_prefix(root) else {
-            return Err("something in it lies beside the crate's directory".to_owned());
-        };
-        if !is_plain(inside) {
-            return Err("something in it leaves the crate's directory".to_owned());
-        }
-        check(kind, inside)?;
-        let Some(inside) = inside.to_str() else { continue };
-        // Some file systems do not tell these apart.
-        if inside.eq_ignore_ascii_case("Cargo.toml") {
-            if manifest.is_some() || inside != "Cargo.toml" || kind != EntryType::Regular {
-                return Err("it has more than one Cargo.toml".to_owned());
+        let is_extended = extended(&mut entry)?;
+        meter.before_file();
+        if matches!(kind, EntryType::XGlobalHeader) {
+            check(&Packed { kind, path: &path, is_extended })?;
+        } else {
+            let Ok(inside) = path.strip_prefix(root) else {
+                return Err("something in it lies beside the crate's directory".to_owned());
+            };
+            if !is_plain(inside) {
+                return Err("something in it leaves the crate's directory".to_owned());
             }
-            manifest = Some(read_manifest(&mut entry)?);
+            check(&Packed { kind, path: inside, is_extended })?;
+            let inside = inside.to_str().unwrap_or_default();
+            // Some file systems do not tell these apart.
+            if inside.eq_ignore_ascii_case("Cargo.toml") {
+                if manifest.is_some() || inside != "Cargo.toml" || kind != EntryType::Regular {
+                    return Err("it has more than one Cargo.toml".to_owned());
+                }
+                manifest = Some(read_manifest(&mut entry)?);
+            }
+            has_build_file |= inside.eq_ignore_ascii_case("build.rs");
         }
-        has_build_file |= inside == "build.rs";
+        // To its end, so that what follows begins with a header.
+        io::copy(&mut entry, &mut io::sink()).map_err(|fault| unreadable(&fault))?;
     }
     let manifest = manifest.ok_or("it has no Cargo.toml at its root")?;
     Ok(Contents { manifest, has_build_file })
+}
+
+/// Something that is packed into a crate.
+pub struct Packed<'a> {
+    pub kind: EntryType,
+    /// Inside of the crate's directory.
+    pub path: &'a Path,
+    /// Its header is an extended one, which cargo never writes.
+    pub is_extended: bool,
+}
+
+/// Whether the header is an extended one. A size in it is read in one way by some versions of what cargo
+/// unpacks with, and in another by others.
+fn extended<R: Read>(entry: &mut Entry<'_, R>) -> Result<bool, String> {
+    let Some(extensions) = entry.pax_extensions().map_err(|fault| unreadable(&fault))? else {
+        return Ok(false);
+    };
+    for extension in extensions {
+        let extension = extension.map_err(|fault| unreadable(&fault))?;
+        if extension.key_bytes() == b"size" {
+            return Err("it has headers that can be read in more than one way".to_owned());
+        }
+    }
+    Ok(true)
 }
 
 fn is_plain(inside: &Path) -> bool {
@@ -110,26 +140,7 @@ fn read_manifest(entry: &mut impl Read) -> Result<Table, String> {
 }
 
 fn unreadable(fault: &io::Error) -> String {
-    format!("it can not be unpacked: {fault}")
-}
-
-/// What may still be unpacked, and until when.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-    end: Instant,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(out)?;
-        let left = self.left.checked_sub(length as u64);
-        self.left = left.ok_or_else(|| io::Error::other("it unpacks to far too many bytes"))?;
-        if Instant::now() > self.end {
-            return Err(io::Error::other("unpacking it takes too long"));
-        }
-        Ok(length)
-    }
+    format!("it can not be unpacked: {}", cause_of(fault))
 }
 
 impl Contents {
@@ -143,9 +154,15 @@ impl Contents {
             None => self.has_build_file,
         };
         let library = self.manifest.get("lib").and_then(toml::Value::as_table);
-        let is_macro = ["proc-macro", "proc_macro"].iter().any(|key| {
-            library.and_then(|library| library.get(*key)) == Some(&toml::Value::Boolean(true))
-        });
+        let of_library = |key: &str| library.and_then(|library| library.get(key));
+        let is_macro = ["proc-macro", "proc_macro"]
+            .iter()
+            .any(|key| of_library(key) == Some(&toml::Value::Boolean(true)))
+            || ["crate-type", "crate_type"]
+                .iter()
+                .filter_map(|key| of_library(key)?.as_array())
+                .flatten()
+                .any(|kind| kind.as_str() == Some("proc-macro"));
         let short = |field, length| {
             self.text(field)
                 .map(in_one_line)

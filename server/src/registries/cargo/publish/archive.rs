@@ -6,11 +6,10 @@
 
 use std::collections::HashSet;
 use std::io::Read;
-use std::path::Path;
 
 use tar::EntryType;
 
-use super::super::documents::{Contents, open_with};
+use super::super::documents::{Contents, Packed, open_with};
 
 const PATH_AT_MOST: usize = 1024;
 /// Of all its paths together, which are kept while it is read.
@@ -21,7 +20,7 @@ const MARKER: &str = ".cargo-ok";
 /// Blocks. An error says why this is no crate to publish.
 pub fn open(packed: impl Read, length: u64, root: &str) -> Result<Contents, String> {
     let mut seen = Seen::default();
-    open_with(packed, length, root, |kind, path| seen.check(kind, path))
+    open_with(packed, length, root, |packed| seen.check(packed))
 }
 
 /// The files so far, as a file system sees them that does not tell case apart.
@@ -32,8 +31,15 @@ struct Seen {
 }
 
 impl Seen {
-    fn check(&mut self, kind: EntryType, path: &Path) -> Result<(), String> {
+    fn check(&mut self, packed: &Packed<'_>) -> Result<(), String> {
+        let Packed { kind, path, is_extended } = packed;
         let path = path.to_str().ok_or("the name of a file in it is not UTF-8")?;
+        if *is_extended {
+            return Err(format!(
+                "{} in it has a header that cargo never writes",
+                path.escape_debug()
+            ));
+        }
         let shown = || path.escape_debug().to_string();
         match kind {
             EntryType::Directory => return Ok(()),
@@ -45,6 +51,12 @@ impl Seen {
         }
         if path.len() > PATH_AT_MOST {
             return Err(format!("the name of a file in it has more than {PATH_AT_MOST} bytes"));
+        }
+        if path.split('/').any(|part| part.is_empty() || part == ".") {
+            return Err(format!(
+                "{} in it has a name that can be read in more than one way",
+                shown()
+            ));
         }
         if path.contains(['\\', ':']) || path.chars().any(char::is_control) {
             return Err(format!("{} in it is no file on every machine", shown()));

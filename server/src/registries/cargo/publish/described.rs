@@ -198,6 +198,14 @@ impl Described {
         let package = manifest.get("package").or_else(|| manifest.get("project"));
         let package =
             package.and_then(Value::as_table).ok_or("it is no Cargo.toml of a package")?;
+        // Whoever installs the crate by itself would go by these.
+        if let Some(table) =
+            ["patch", "replace"].iter().find(|table| manifest.contains_key(**table))
+        {
+            return Err(format!(
+                "it has a table {table:?}, which cargo leaves out of what it packs"
+            ));
+        }
         let mut dependencies = Vec::new();
         read_dependencies(manifest, None, &mut dependencies)?;
         for (target, table) in table_at(manifest, "target")? {
@@ -457,6 +465,8 @@ mod tests {
             "[package]\n[dependencies]\na = { version = \"1\", artifact = \"bin\" }",
             "[package]\n[target]\na = 1",
             "[package]\n[features]\na = [1]",
+            "[package]\n[patch.x]\na = { path = \"..\" }",
+            "[package]\n[replace]\n\"a:1.0.0\" = { path = \"..\" }",
         ] {
             assert!(Described::packed(&manifest.parse().unwrap()).is_err(), "{manifest}");
         }

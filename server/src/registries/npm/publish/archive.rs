@@ -8,18 +8,16 @@
 mod headers;
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::io::{self, Read};
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use tar::{Archive, Entry, EntryType};
-use tokio::time::Instant;
 
 use self::headers::Ahead;
+use crate::registries::unpacking::{Meter, Metered, cause_of};
 
 /// What a tarball may cost.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +52,6 @@ impl Default for Limits {
         }
     }
 }
-
-/// What stands in front of one entry (long names, dates) may be so long.
-const BETWEEN_ENTRIES: u64 = 64 << 10;
 
 /// What is in it.
 #[derive(Debug)]
@@ -109,12 +104,8 @@ impl ArchiveFault {
 /// Blocks; `packed` are the bytes of the tarball, `length` of them.
 pub fn open(packed: impl Read, length: u64, limits: &Limits) -> Result<Contents, ArchiveFault> {
     let unpacked = limits.unpacked_floor.max(length.saturating_mul(limits.ratio));
-    let meter = Rc::new(Meter {
-        left: Cell::new(unpacked.min(limits.unpacked)),
-        step: Cell::new(BETWEEN_ENTRIES),
-        end: Instant::now() + limits.time,
-    });
-    let unpacking = Metered { inner: MultiGzDecoder::new(packed), meter: Rc::clone(&meter) };
+    let meter = Meter::new(unpacked.min(limits.unpacked), limits.time);
+    let unpacking = Metered::new(MultiGzDecoder::new(packed), &meter);
     let mut archive = Archive::new(unpacking);
     let mut found = Found::default();
     let mut count = 0;
@@ -122,10 +113,10 @@ pub fn open(packed: impl Read, length: u64, limits: &Limits) -> Result<Contents,
     // Raw: whoever reads what stands in front of a file decides what it is called.
     let mut entries = archive.entries().map_err(|fault| unreadable(&fault))?.raw(true);
     loop {
-        meter.step.set(BETWEEN_ENTRIES);
+        meter.before_header();
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(|fault| unreadable(&fault))?;
-        meter.step.set(u64::MAX);
+        meter.before_file();
         if ahead.take(&mut entry)? {
             continue;
         }
@@ -140,7 +131,7 @@ pub fn open(packed: impl Read, length: u64, limits: &Limits) -> Result<Contents,
         found.take(&path, &mut entry, limits)?;
     }
     ahead.finish()?;
-    meter.step.set(u64::MAX);
+    meter.before_file();
     let end = archive.into_inner();
     check_end(end).map_err(|fault| unreadable(&fault))?;
     found.finish()
@@ -159,44 +150,7 @@ fn check_end(mut rest: impl Read) -> io::Result<()> {
 }
 
 fn unreadable(fault: &io::Error) -> ArchiveFault {
-    // The crate wraps errors of readers in its own.
-    let mut text = fault.to_string();
-    let mut source = std::error::Error::source(fault);
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    ArchiveFault::new(format!("its tarball can not be read: {text}"))
-}
-
-/// What may still be unpacked, in all and until the next entry, and until when.
-#[derive(Debug)]
-struct Meter {
-    left: Cell<u64>,
-    step: Cell<u64>,
-    end: Instant,
-}
-
-struct Metered<R> {
-    inner: R,
-    meter: Rc<Meter>,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(out)?;
-        let meter = &self.meter;
-        let left = meter.left.get().checked_sub(length as u64);
-        let left = left.ok_or_else(|| io::Error::other("it unpacks to far too many bytes"))?;
-        meter.left.set(left);
-        let step = meter.step.get().checked_sub(length as u64);
-        let step = step.ok_or_else(|| io::Error::other("a name in it is far too long"))?;
-        meter.step.set(step);
-        if Instant::now() > meter.end {
-            return Err(io::Error::other("unpacking it takes too long"));
-        }
-        Ok(length)
-    }
+    ArchiveFault::new(format!("its tarball can not be read: {}", cause_of(fault)))
 }
 
 #[derive(Default)]

@@ -47,6 +47,8 @@ fn of_manifest(manifest: &str, more: &[(&str, EntryType, &str)]) -> Contents {
 #[test]
 fn a_crate_says_its_licence_and_whether_it_runs_code() {
     let build = [("seed-1.0.0/build.rs", EntryType::Regular, "fn main() {}")];
+    // Some file systems find it all the same.
+    let spelled = [("seed-1.0.0/Build.rs", EntryType::Regular, "fn main() {}")];
     for (manifest, more, licence, runs_code) in [
         ("[package]\nlicense = 'MIT OR Apache-2.0'", &[][..], Some("MIT OR Apache-2.0"), false),
         ("[package]\nlicense = ' '\n", &[][..], None, false),
@@ -54,7 +56,11 @@ fn a_crate_says_its_licence_and_whether_it_runs_code() {
         ("[package]\nname = 'seed'\n", &build[..], None, true),
         ("[package]\nbuild = false\n", &build[..], None, false),
         ("[package]\nbuild = 'other.rs'\n", &[][..], None, true),
+        ("[package]\nname = 'seed'\n", &spelled[..], None, true),
         ("[package]\n[lib]\nproc-macro = true\n", &[][..], None, true),
+        ("[package]\n[lib]\ncrate-type = ['proc-macro']\n", &[][..], None, true),
+        ("[package]\n[lib]\ncrate_type = ['lib', 'proc-macro']\n", &[][..], None, true),
+        ("[package]\n[lib]\ncrate-type = ['rlib']\n", &[][..], None, false),
         ("[project]\nlicense = 'MIT'\n", &[][..], Some("MIT"), false),
         ("", &[][..], None, false),
     ] {
@@ -143,6 +149,21 @@ fn what_could_be_taken_for_another_crate_can_not_be_read() {
     for bytes in [&b""[..], b"no gzip", &gzip(b"no tar, and longer than nothing")] {
         assert!(opened(bytes).is_err());
     }
+}
+
+#[test]
+fn what_stands_in_front_of_a_file_is_short_and_has_one_meaning() {
+    let manifest = ("seed-1.0.0/Cargo.toml", EntryType::Regular, "[package]\n");
+    let long = "x".repeat(100_000);
+    for kind in [EntryType::GNULongName, EntryType::XHeader, EntryType::XGlobalHeader] {
+        let fault = opened(&packed(&[("seed-1.0.0/ahead", kind, &long), manifest])).unwrap_err();
+        assert!(fault.contains("a name in it is far too long"), "{kind:?}: {fault}");
+    }
+    let size = [("seed-1.0.0/ahead", EntryType::XHeader, "10 size=3\n"), manifest];
+    let fault = opened(&packed(&size)).unwrap_err();
+    assert!(fault.contains("read in more than one way"), "{fault}");
+    let comment = [("seed-1.0.0/ahead", EntryType::XHeader, "13 comment=x\n"), manifest];
+    assert!(opened(&packed(&comment)).is_ok());
 }
 
 #[test]

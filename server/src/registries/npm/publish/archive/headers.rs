@@ -9,7 +9,8 @@ use std::io::Read;
 
 use tar::{Entry, EntryType, Header};
 
-use super::{ArchiveFault, BETWEEN_ENTRIES, unreadable};
+use super::{ArchiveFault, unreadable};
+use crate::registries::unpacking::BETWEEN_ENTRIES;
 
 /// What came in front of the next file.
 #[derive(Debug, Default)]
