@@ -256,7 +256,7 @@ impl Metadata for Sled {
         let end = end.map_or(Bound::Unbounded, Bound::Excluded);
         self.read(show_key(prefix), move |store| {
             // A page is one moment: no batch is half in it.
-            let _no_commit = store.applying.read();
+            let no_commit = store.applying.read();
             let found = store.db.range::<Vec<u8>, _>((start, end)).take(limit).map(|found| {
                 found.map(|(key, value)| Entry {
                     key: Bytes::copy_from_slice(&key),
@@ -264,6 +264,7 @@ impl Metadata for Sled {
                 })
             });
             let found = found.collect::<::sled::Result<Vec<Entry>>>()?;
+            drop(no_commit);
             for of_a_leaf in found.chunks(OF_A_LEAF) {
                 let largest = of_a_leaf.iter().map(|entry| entry.value.len()).max();
                 tell_of(store, &of_a_leaf[0].key, largest.unwrap_or_default())?;

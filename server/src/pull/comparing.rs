@@ -232,7 +232,8 @@ impl<F: DocumentFormat> Documents<F> {
         let record = {
             let _turn = self.turns.take(&key).await;
             let registry = &source.registry;
-            let kept = store.keep_comparison(registry, &request.package, version, comparing);
+            let own = self.own_record(due, &key).await?;
+            let kept = store.keep_comparison(registry, &request.package, version, comparing, own);
             let Some(record) = kept.await? else { return Ok(()) };
             self.show_comparison(&key, version, &record);
             record
@@ -241,6 +242,21 @@ impl<F: DocumentFormat> Documents<F> {
             self.report(due, &verdict);
         }
         Ok(())
+    }
+
+    /// What the document has of a version that is published here: it is known of it even where the store
+    /// lost what it remembered. The caller has the turn of the package.
+    async fn own_record(
+        &self,
+        due: &Due,
+        key: &DocumentKey,
+    ) -> Result<Option<VersionRecord>, PullError> {
+        if !F::ARTIFACTS_TELL {
+            return Ok(None);
+        }
+        let content = self.content_at_hand(&due.source, key, &due.request).await?;
+        let record = content.and_then(|content| content.versions.get(&due.version).cloned());
+        Ok(record.filter(|record| record.own))
     }
 
     /// From memory, else from the store; `None` if it would have to be fetched.

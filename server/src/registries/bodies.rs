@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::web;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::pull::PullError;
@@ -87,6 +90,18 @@ impl MessageBody for HeldBody {
         let piece = self.left.len().min(PIECE);
         Poll::Ready(Some(Ok(self.left.split_to(piece))))
     }
+}
+
+/// A short JSON text; `None` where it is longer than that, breaks off, or is something else.
+pub async fn short_json<T: DeserializeOwned>(mut body: web::Payload, at_most: usize) -> Option<T> {
+    let mut text = Vec::new();
+    while let Some(piece) = body.next().await {
+        text.extend_from_slice(&piece.ok()?);
+        if text.len() > at_most {
+            return None;
+        }
+    }
+    serde_json::from_slice(&text).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a format is asked about the closure of a package, and what it answers: the words of
 //! [`closures`](crate::closures), which say the same of all ecosystems.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -261,6 +262,12 @@ pub struct Terms {
     pub limits: ClosureLimits,
 }
 
+/// Of what was not asked for: what of it all was left out, and why.
+pub fn why_not_asked(incomplete: &[String]) -> String {
+    let why = incomplete.first().cloned();
+    why.unwrap_or_else(|| "it was not asked for".to_owned())
+}
+
 impl Terms {
     /// By the rules of now.
     pub fn of(
@@ -275,13 +282,24 @@ impl Terms {
         }
     }
 
-    /// What is decided of a version of which nothing could be learned, for this reason.
-    pub fn unknown(
+    /// Each with what is decided of it. `look_up` says that of one, or why nothing could be learned of it.
+    pub fn verdicts(
         &self,
         gate: &Gate,
-        subject: PackageVersion,
-        unknown: String,
-    ) -> Option<Verdict> {
+        asked: Vec<PackageVersion>,
+        look_up: impl Fn(&PackageVersion) -> Result<Decision, String>,
+    ) -> HashMap<PackageVersion, Verdict> {
+        let verdict = |subject: PackageVersion| {
+            let verdict = match look_up(&subject) {
+                Ok(decision) => Verdict { subject: subject.clone(), decision, unknown: None },
+                Err(unknown) => self.unknown(gate, subject.clone(), unknown)?,
+            };
+            Some((subject, verdict))
+        };
+        asked.into_iter().filter_map(verdict).collect()
+    }
+
+    fn unknown(&self, gate: &Gate, subject: PackageVersion, unknown: String) -> Option<Verdict> {
         let only = std::iter::once((&subject.version, Remembered::NOTHING));
         let screened = gate.screen(&self.rules, &subject.package, &self.asking, only);
         let decision = screened.decisions().next()?.1.clone();

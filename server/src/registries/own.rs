@@ -10,8 +10,9 @@ use super::Registry;
 use super::callers::{self, CallerFault};
 use crate::access::rights::Right;
 use crate::access::{Caller, Person};
+use crate::edge;
 use crate::pull::PullError;
-use crate::pull::own::OwnError;
+use crate::pull::own::{OwnError, Target};
 
 /// Whoever changes something here has to be known.
 #[derive(Debug)]
@@ -40,8 +41,23 @@ pub fn known_publisher(
     Ok(person)
 }
 
+/// Where an own package is changed; refused, in these words, where the settings do not say that it is one.
+/// `folded` is what it is told from others by.
+pub fn target(
+    registry: &Registry,
+    req: &HttpRequest,
+    package: &Package,
+    folded: String,
+) -> Result<Target, String> {
+    edge::access(req).set_package(package.clone());
+    if !registry.is_own(package) {
+        return Err(not_own(registry, package));
+    }
+    Ok(Target { source: Arc::clone(&registry.own_source), package: package.clone(), folded })
+}
+
 /// Of a name that the settings do not call own.
-pub fn not_own(registry: &Registry, package: &Package) -> String {
+fn not_own(registry: &Registry, package: &Package) -> String {
     let name = &registry.name;
     let patterns = registry.own_patterns();
     if patterns.is_empty() {

@@ -30,13 +30,15 @@ pub struct Comparing {
 impl PullStore {
     /// What is remembered of the version from now on, with what was seen if it was not seen just
     /// like that before; `None` if nothing is remembered of it any more. Of what is published here
-    /// only what its artifact says is kept. The caller has the turn of the package.
+    /// only what its artifact says is kept, and with it `own` where the store has no record of it. The
+    /// caller has the turn of the package.
     pub async fn keep_comparison(
         &self,
         registry: &str,
         package: &Package,
         version: &Version,
         comparing: Comparing,
+        own: Option<VersionRecord>,
     ) -> Result<Option<VersionRecord>, PullError> {
         let Comparing { compared, size, inside, seen } = comparing;
         let inside = inside.map(Arc::new);
@@ -44,7 +46,9 @@ impl PullStore {
         for _ in 0..TRIES {
             let (mut versions, mut places) = self.read_version_places(registry, package).await?;
             let is_told = inside.is_some();
-            let found = versions.remove(version).filter(|record| !record.own || is_told);
+            let stored = versions.remove(version);
+            let is_lost = stored.is_none();
+            let found = stored.or_else(|| own.clone()).filter(|record| !record.own || is_told);
             let Some(mut record) = found else { return Ok(None) };
             record.inside.clone_from(&inside);
             let now = self.clock.now();
@@ -52,6 +56,8 @@ impl PullStore {
             if !record.own {
                 record.compared = Some(compared.clone());
                 record.size = Some(size);
+            }
+            if !record.own || is_lost {
                 batch = self.told(places.put([(version, &record)]))?;
             }
             if let Some(inside) = &inside {

@@ -17,8 +17,6 @@ mod spelling;
 pub use self::changes::{Yanking, set_yanked};
 pub use self::owners::{add_owners, list_owners, remove_owners};
 
-use std::sync::Arc;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use policies::package::{Package, PackageVersion};
@@ -36,7 +34,6 @@ use super::handlers::look;
 use super::names::crate_file;
 use super::refusal::Refusal;
 use crate::access::Person;
-use crate::edge;
 use crate::gate::Asking;
 use crate::metadata::records::WordsRecord;
 use crate::pull::PullError;
@@ -61,7 +58,7 @@ pub async fn publish(
     if received.is_err() {
         frame.drain().await;
     }
-    let (announced, arrived) = received?;
+    let (announced, target, arrived) = received?;
     let spec =
         PackageVersion { package: announced.package.clone(), version: announced.version.clone() };
     // It may have taken minutes, and the token be revoked meanwhile.
@@ -69,7 +66,7 @@ pub async fn publish(
     let base = registry.base_url(req).map_err(Refusal::Edge)?;
     let garth = registry.garden.public_url.as_ref().map(ToString::to_string);
     let indexes = Indexes { here: base.to_string(), garth, others: dependency_indexes(registry) };
-    keep(registry, announced, arrived, indexes, &person).await?;
+    keep(registry, target, announced, arrived, indexes, &person).await?;
     let other: Vec<String> = not_served(registry, req, &spec, asking).await.into_iter().collect();
     Ok(HttpResponse::Ok().json(json!({
         "warnings": { "invalid_categories": [], "invalid_badges": [], "other": other }
@@ -99,18 +96,19 @@ async fn receive(
     registry: &Registry,
     req: &HttpRequest,
     frame: &mut Frame<web::Payload>,
-) -> Result<(Announced, SentCrate), Refusal> {
+) -> Result<(Announced, Target, SentCrate), Refusal> {
     let json = frame.json().await?;
     let announced = Announced::read(&json).map_err(Refusal::malformed)?;
     drop(json);
-    own_target(registry, req, &announced.package)?;
+    let target = own_target(registry, req, &announced.package)?;
     own::known_publisher(registry, req, &announced.package)?;
     let arrived = frame.archive(&registry.garden.store.blobs).await?;
-    Ok((announced, arrived))
+    Ok((announced, target, arrived))
 }
 
 async fn keep(
     registry: &Registry,
+    target: Target,
     announced: Announced,
     arrived: SentCrate,
     indexes: Indexes,
@@ -142,7 +140,6 @@ async fn keep(
         let published = vec![(version.clone(), vec![sha256.clone()])];
         Ok::<_, Refusal>(Edit { document, published, unpublished: Vec::new(), told: Vec::new() })
     };
-    let target = target(registry, &spec.package);
     garden.cargo_documents.change_own(&garden.artifacts, target, arrivals, change).await?;
     garden.gate.learn_own_name(&spec.package).await;
     tracing::info!(registry = %registry.name, version = %spec, by = %person.name, "published");
@@ -205,16 +202,8 @@ fn own_target(
     req: &HttpRequest,
     package: &Package,
 ) -> Result<Target, Refusal> {
-    edge::access(req).set_package(package.clone());
-    if !registry.is_own(package) {
-        return Err(Refusal::Own(StatusCode::FORBIDDEN, own::not_own(registry, package)));
-    }
-    Ok(target(registry, package))
-}
-
-fn target(registry: &Registry, package: &Package) -> Target {
-    let (source, folded) = (Arc::clone(&registry.own_source), spelling::folded(package));
-    Target { source, package: package.clone(), folded }
+    let target = own::target(registry, req, package, spelling::folded(package));
+    target.map_err(|line| Refusal::Own(StatusCode::FORBIDDEN, line))
 }
 
 /// Why a change of the index file is not made, as whoever asked for it reads it.

@@ -27,7 +27,6 @@ use super::names::{tarball_file, unscoped};
 use super::refusal::Refusal;
 use crate::access::Person;
 use crate::blobs::BlobError;
-use crate::edge;
 use crate::gate::Admitted;
 use crate::pull::PullError;
 use crate::pull::own::{Arrival, Edit, OwnError, OwnState, Target};
@@ -165,12 +164,7 @@ fn own_target(
     req: &HttpRequest,
     package: &Package,
 ) -> Result<Target, Refusal> {
-    edge::access(req).set_package(package.clone());
-    if !registry.is_own(package) {
-        return Err(Refusal::Forbidden(own::not_own(registry, package)));
-    }
-    let (source, folded) = (registry.own_source.clone(), spelling::folded(package));
-    Ok(Target { source, package: package.clone(), folded })
+    own::target(registry, req, package, spelling::folded(package)).map_err(Refusal::Forbidden)
 }
 
 /// Why a change of the document is not made, as whoever asked for it reads it.

@@ -62,6 +62,11 @@ async fn a_rebuild_from_what_lies_beside_the_blobs_brings_own_crates_back() {
     let bytes = garth.get(download).await.whole();
     let (setup, _) = garth.stop();
     setup.lose_and_rebuild();
+    // A rule asks for what only the crate says, of which nothing was remembered.
+    setup.write_policy(
+        "rules",
+        "[[rule]]\nname = \"no-scripts\"\neffect = \"deny\"\npackages = [\"cargo:*\"]\nwhen = \"install_scripts\"\n",
+    );
     let garth = setup.start_with(&["--accept-log", "the store was lost"]);
     assert_eq!(garth.get(SEED).await.text(), before);
     assert_eq!(garth.get(download).await.whole(), bytes);

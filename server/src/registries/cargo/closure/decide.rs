@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::resolve::Want;
 use super::stock::{Gathering, Stock};
 use crate::pull::PullError;
-use crate::registries::closure::{Chosen, ClosureError, Terms, Verdict};
+use crate::registries::closure::{Chosen, ClosureError, Terms, Verdict, why_not_asked};
 
 /// Of those that could be looked up. The place is taken until it is done, whoever waits for it.
 pub async fn decide(
@@ -32,14 +32,7 @@ async fn look_all_up(
     let wants = packages.into_iter().map(|package| Want { package, place: None });
     let mut stock = Stock::default();
     gathering.gather(&mut stock, wants.collect()).await;
-    let verdict = |subject: PackageVersion| {
-        let verdict = match look_up(&stock, &subject) {
-            Ok(decision) => Verdict { subject: subject.clone(), decision, unknown: None },
-            Err(unknown) => terms.unknown(&gate, subject.clone(), unknown)?,
-        };
-        Some((subject, verdict))
-    };
-    asked.into_iter().filter_map(verdict).collect()
+    terms.verdicts(&gate, asked, |subject| look_up(&stock, subject))
 }
 
 /// An error says why nothing is known of it.
@@ -55,9 +48,6 @@ fn look_up(
         }
         Some(Err(PullError::Absent)) => Err("the registry has no such crate".to_owned()),
         Some(Err(fault)) => Err(fault.to_string()),
-        None => {
-            let why = stock.incomplete.first().cloned();
-            Err(why.unwrap_or_else(|| "it was not asked for".to_owned()))
-        }
+        None => Err(why_not_asked(&stock.incomplete)),
     }
 }

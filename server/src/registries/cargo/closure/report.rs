@@ -12,7 +12,7 @@ use crate::observability::escape::bounded;
 use crate::pull::PullError;
 use crate::registries::closure::{
     Among, Chosen, Closure, ClosureError, Counts, Member, PassedOver, Platforms, Standing, Unmet,
-    UnmetCode,
+    UnmetCode, why_not_asked,
 };
 use crate::registries::refusal::unknown;
 
@@ -157,8 +157,7 @@ fn no_root(stock: &Stock, root: &Ask, chosen: &Chosen) -> ClosureError {
         }
         Some(Err(fault)) => ClosureError::Pull { what: package.to_string(), fault: fault.clone() },
         None => {
-            let why = stock.incomplete.first().cloned();
-            let why = why.unwrap_or_else(|| "it was not asked for".to_owned());
+            let why = why_not_asked(&stock.incomplete);
             ClosureError::TooMany(format!("{package} is not worked out: {why}"))
         }
     }

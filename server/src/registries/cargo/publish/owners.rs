@@ -4,9 +4,10 @@
 //! said by rights alone, as with every package: whoever has the right to publish a crate may publish,
 //! yank and name owners, and nobody gets that right by being named. Who is named and lacks it is told.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::StreamExt as _;
 use policies::package::{Digest, Package};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,10 +16,12 @@ use super::super::documents::CargoDocuments;
 use super::super::refusal::Refusal;
 use super::changes::change;
 use super::own_target;
+use crate::access::Person;
 use crate::audit::Action;
 use crate::person::rights::{Place, Right};
 use crate::pull::documents::Need;
-use crate::pull::own::Told;
+use crate::pull::own::{Target, Told};
+use crate::registries::bodies::short_json;
 use crate::registries::finding::{find_content, find_document};
 use crate::registries::{Registry, own};
 
@@ -52,9 +55,7 @@ pub async fn add_owners(
     body: web::Payload,
     package: Package,
 ) -> Result<HttpResponse, Refusal> {
-    let person = own::known_publisher(registry, req, &package)?;
-    let target = own_target(registry, req, &package)?;
-    let names = read_names(body).await?;
+    let (person, target, names) = asked(registry, req, body, &package).await?;
     for name in &names {
         if Known::find(registry, &package, name).is_none() {
             return Err(Refusal::Own(
@@ -89,9 +90,7 @@ pub async fn remove_owners(
     body: web::Payload,
     package: Package,
 ) -> Result<HttpResponse, Refusal> {
-    let person = own::known_publisher(registry, req, &package)?;
-    let target = own_target(registry, req, &package)?;
-    let names = read_names(body).await?;
+    let (person, target, names) = asked(registry, req, body, &package).await?;
     let named = names.clone();
     change(registry, target, String::new(), move |index| {
         index.remove_owners(&named)?;
@@ -104,20 +103,25 @@ pub async fn remove_owners(
     Ok(HttpResponse::Ok().json(json!({ "ok": true, "msg": line })))
 }
 
+/// By whom, of what, and whom it is about.
+async fn asked(
+    registry: &Registry,
+    req: &HttpRequest,
+    body: web::Payload,
+    package: &Package,
+) -> Result<(Arc<Person>, Target, Vec<String>), Refusal> {
+    let person = own::known_publisher(registry, req, package)?;
+    let target = own_target(registry, req, package)?;
+    Ok((person, target, read_names(body).await?))
+}
+
 fn told(text: String) -> Told {
     Told { action: Action::OwnersChanged, versions: vec![String::new()], text: Some(text) }
 }
 
-async fn read_names(mut body: web::Payload) -> Result<Vec<String>, Refusal> {
+async fn read_names(body: web::Payload) -> Result<Vec<String>, Refusal> {
     let unfit = || Refusal::malformed("owners are sent as {\"users\": [\"name\"]}".to_owned());
-    let mut text = Vec::new();
-    while let Some(piece) = body.next().await {
-        text.extend_from_slice(&piece.map_err(|_| unfit())?);
-        if text.len() > BODY_AT_MOST {
-            return Err(unfit());
-        }
-    }
-    let Users { users } = serde_json::from_slice(&text).map_err(|_| unfit())?;
+    let Users { users } = short_json(body, BODY_AT_MOST).await.ok_or_else(unfit)?;
     if users.is_empty() || users.len() > AT_ONCE {
         return Err(Refusal::malformed(format!(
             "between one and {AT_ONCE} owners are changed at once"

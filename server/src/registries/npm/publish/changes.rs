@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::StreamExt as _;
 use policies::package::{Package, Version};
 use serde_json::{Value, json};
 
@@ -25,6 +24,7 @@ use crate::audit::Action;
 use crate::pull::documents::Need;
 use crate::pull::own::{Edit, OwnState, Target, Told};
 use crate::registries::Registry;
+use crate::registries::bodies::short_json;
 use crate::registries::finding::{find_content, find_document};
 
 /// A longer text is no reason; clients print it at each install.
@@ -169,16 +169,9 @@ pub async fn set_tag(
     Ok(done())
 }
 
-async fn read_version(mut body: web::Payload) -> Result<String, Refusal> {
+async fn read_version(body: web::Payload) -> Result<String, Refusal> {
     let malformed = || Refusal::Malformed("a tag is set to a version, as a JSON text".to_owned());
-    let mut text = Vec::new();
-    while let Some(piece) = body.next().await {
-        text.extend_from_slice(&piece.map_err(|_| malformed())?);
-        if text.len() > TAG_BODY_AT_MOST {
-            return Err(malformed());
-        }
-    }
-    let version: String = serde_json::from_slice(&text).map_err(|_| malformed())?;
+    let version: String = short_json(body, TAG_BODY_AT_MOST).await.ok_or_else(malformed)?;
     match version_fault(&version) {
         None => Ok(version),
         Some(fault) => {

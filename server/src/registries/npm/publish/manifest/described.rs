@@ -236,8 +236,10 @@ pub fn spell_out(manifest: &mut Manifest) {
 /// `acme/ui` and `gitlab:acme/ui` as a place that can be fetched from.
 fn long_address(address: &str) -> String {
     let is_short = !address.contains("://") && !address.starts_with("git@");
-    match hosted(address) {
-        Some((host, path)) if is_short => installs::address(host, path),
+    let at = address.find('#').unwrap_or(address.len());
+    let (place, commit) = address.split_at(at);
+    match hosted(place) {
+        Some((host, path)) if is_short => installs::address(host, path) + commit,
         _ => address.to_owned(),
     }
 }

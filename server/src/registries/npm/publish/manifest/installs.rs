@@ -115,7 +115,10 @@ pub fn hosted(address: &str) -> Option<(&'static str, &str)> {
     }
     // `user/repository` is on the first of them.
     let is_short = !address.contains([':', '@', ' ']) && !address.starts_with(['.', '/', '~']);
-    (is_short && address.split('/').count() == 2).then_some((HOSTS[0].0, address))
+    let is_whole = address
+        .split_once('/')
+        .is_some_and(|(user, name)| !user.is_empty() && !name.is_empty() && !name.contains('/'));
+    (is_short && is_whole).then_some((HOSTS[0].0, address))
 }
 
 /// Where a repository of one of those hosts is fetched from.

@@ -370,12 +370,18 @@ fn what_is_registered_is_what_the_archive_says_in_the_form_of_the_clients() {
         ("https://git.example.com/x", "https://git.example.com/x"),
         ("gitlab:a/b", "git+https://gitlab.com/a/b.git"),
         ("git@github.com:a/b.git", "git@github.com:a/b.git"),
+        ("a/b#main", "git+https://github.com/a/b.git#main"),
+        // No user, or no repository: as it stands.
+        ("#/", "#/"),
+        ("a/", "a/"),
     ];
     for (written, url) in rows {
         for repository in [json!(written), json!({ "type": "git", "url": written })] {
             let mut manifest = archive.manifest.clone();
             manifest["repository"] = repository;
-            let shown = registered(&Contents { manifest, readme: None, names: None, ..archive });
+            let archive = Contents { manifest, readme: None, names: None, ..archive };
+            let shown = registered(&archive);
+            assert_eq!(difference(&shown, &archive), None, "{written}");
             assert_eq!(shown["repository"], json!({ "type": "git", "url": url }));
         }
     }
