@@ -202,7 +202,7 @@ impl Turns {
         }
         let before = buffer.filled().len();
         ready!(over.poll_read(cx, buffer))?;
-        let taken = self.framing.take(&buffer.filled()[before..]);
+        let taken = self.framing.take(&mut buffer.filled_mut()[before..]);
         self.held.extend_from_slice(&buffer.filled()[before + taken..]);
         buffer.set_filled(before + taken);
         self.count();
@@ -222,7 +222,7 @@ impl Turns {
     }
 
     fn take(&mut self, offered: usize) -> usize {
-        let taken = self.framing.take(&self.held[..offered]);
+        let taken = self.framing.take(&mut self.held[..offered]);
         self.count();
         taken
     }

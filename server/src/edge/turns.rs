@@ -5,6 +5,10 @@
 //! answer for that body. So the connection hands on one request, and the next one when that one is
 //! answered.
 //!
+//! A client that offers another protocol is answered in this one (RFC 9110, 7.8): that offer is masked,
+//! since the library would end the connection behind the answer. cargo and Java's client offer HTTP/2
+//! with each request where there is no TLS.
+//!
 //! Pure, and no judge: what is no HTTP is handed on as it is, and the parser refuses it.
 
 /// Behind so many bytes of a line nothing stands that is looked for.
@@ -47,10 +51,10 @@ impl Framing {
     }
 
     /// How many of these bytes belong to the request: at least one, where it is not done.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
+    pub(super) fn take(&mut self, bytes: &mut [u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
-            let rest = &bytes[taken..];
+            let rest = &mut bytes[taken..];
             match self.state {
                 State::Done => break,
                 State::Endless => return bytes.len(),
@@ -66,10 +70,14 @@ impl Framing {
                 }
                 State::Before | State::Head | State::ChunkSize | State::Trailers => {
                     let end = rest.iter().position(|byte| *byte == b'\n');
-                    let part = end.map_or(rest, |end| &rest[..end]);
+                    let until = end.unwrap_or(rest.len());
+                    let part = &mut rest[..until];
                     let room = LINE.saturating_sub(self.line.len()).min(part.len());
                     self.line.extend_from_slice(&part[..room]);
-                    taken += end.map_or(rest.len(), |end| end + 1);
+                    if self.state == State::Head && is_connection(&self.line) {
+                        mask_upgrade(part);
+                    }
+                    taken += end.map_or(until, |end| end + 1);
                     if end.is_some() {
                         self.state = self.behind_line();
                         self.line.clear();
@@ -134,6 +142,21 @@ fn said(line: &[u8]) -> Said {
     digits.and_then(|digits| digits.parse().ok()).map_or(Said::Unreadable, Said::Length)
 }
 
+fn is_connection(line: &[u8]) -> bool {
+    const NAME: &[u8] = b"connection:";
+    line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+}
+
+/// `upgrade` becomes a word without a meaning, also where it comes in pieces. The words that have one,
+/// `close` and `keep-alive`, and the name of the header have no such letter.
+fn mask_upgrade(part: &mut [u8]) {
+    for byte in part {
+        if matches!(byte, b'u' | b'U') {
+            *byte = b'-';
+        }
+    }
+}
+
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next()?;
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -149,7 +172,7 @@ mod tests {
     fn handed_on(text: &str, piece: usize) -> usize {
         let mut framing = Framing::default();
         let mut all = 0;
-        for bytes in text.as_bytes().chunks(piece) {
+        for bytes in text.to_owned().into_bytes().chunks_mut(piece) {
             let taken = framing.take(bytes);
             all += taken;
             if taken < bytes.len() {
@@ -206,11 +229,36 @@ mod tests {
     fn the_next_request_begins_anew() {
         let mut framing = Framing::default();
         let put = "PUT /a HTTP/1.1\r\ncontent-length: 2\r\n\r\nab";
-        assert_eq!(framing.take(put.as_bytes()), put.len());
+        assert_eq!(framing.take(&mut put.to_owned().into_bytes()), put.len());
         assert!(framing.is_done());
-        assert_eq!(framing.take(b"x"), 0);
+        assert_eq!(framing.take(&mut [b'x']), 0);
         framing.next();
-        assert_eq!(framing.take(format!("{GET}{put}").as_bytes()), GET.len());
+        assert_eq!(framing.take(&mut format!("{GET}{put}").into_bytes()), GET.len());
+    }
+
+    #[test]
+    fn an_offer_of_another_protocol_is_masked_and_nothing_else() {
+        let rows = [
+            ("Connection: Upgrade, HTTP2-Settings", "Connection: -pgrade, HTTP2-Settings"),
+            ("CONNECTION:close,UPGRADE", "CONNECTION:close,-PGRADE"),
+            ("connection: keep-alive", "connection: keep-alive"),
+            ("upgrade: h2c", "upgrade: h2c"),
+            ("x-connection: upgrade", "x-connection: upgrade"),
+            ("connection-a: upgrade", "connection-a: upgrade"),
+        ];
+        for (sent, handed_on) in rows {
+            let around = |line: &str| {
+                let head = format!("PUT /connection:upgrade HTTP/1.1\r\n{line}\r\nx: u\r\n");
+                format!("{head}content-length: 19\r\n\r\nconnection: upgrade").into_bytes()
+            };
+            for piece in [1, 2, 5, 4096] {
+                let (mut framing, mut bytes) = (Framing::default(), around(sent));
+                for part in bytes.chunks_mut(piece) {
+                    assert_eq!(framing.take(part), part.len());
+                }
+                assert_eq!(bytes, around(handed_on), "{sent} by {piece}");
+            }
+        }
     }
 
     proptest::proptest! {
@@ -218,7 +266,7 @@ mod tests {
         fn it_takes_something_until_it_is_done(pieces in proptest::collection::vec(".{1,60}", 1..9)) {
             let mut framing = Framing::default();
             for piece in pieces {
-                let taken = framing.take(piece.as_bytes());
+                let taken = framing.take(&mut piece.clone().into_bytes());
                 proptest::prop_assert!(taken > 0 || framing.is_done());
                 proptest::prop_assert!(taken == piece.len() || framing.is_done());
             }

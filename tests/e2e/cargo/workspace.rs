@@ -1,7 +1,7 @@
 //! A workspace of more than four hundred crates: all of them arrive, once, and its lockfile is the one
 //! that cargo makes without garth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -13,8 +13,6 @@ use support::upstream::ScriptedUpstream;
 use super::registry;
 
 const CRATES: usize = 420;
-/// On a machine that runs other tests meanwhile.
-const PATIENT: &str = "[http]\ntimeout = 300\n";
 const MEMBERS: [&str; 3] = ["api", "store", "tool"];
 
 fn name(n: usize) -> String {
@@ -93,7 +91,7 @@ async fn every_crate_of_a_large_workspace_arrives_and_its_lockfile_is_as_without
 
     let garth = registry(&up, "").start();
     garth.run(&["allow", "cargo:part-*"]);
-    let person = person_of(&garth, PATIENT);
+    let person = person_of(&garth, "");
     up.forget_requests();
     person.must(&["fetch"]);
     assert_eq!(person.read("Cargo.lock").unwrap(), lockfile);
@@ -104,6 +102,9 @@ async fn every_crate_of_a_large_workspace_arrives_and_its_lockfile_is_as_without
         assert_eq!(asked, (1, 1), "{}: index and crate, once each", name(n));
     }
     assert_eq!(up.requests("/config.json"), 1);
+    let lines = garth.log();
+    let peers: BTreeSet<&str> = lines.lines().filter_map(peer).collect();
+    assert!((1..=8).contains(&peers.len()), "one connection after the other: {peers:?}");
 
     // Everything from what garth holds, by the lockfile and by resolving anew, also after a restart.
     up.go_offline();
@@ -111,10 +112,15 @@ async fn every_crate_of_a_large_workspace_arrives_and_its_lockfile_is_as_without
     person.must(&["fetch", "--locked"]);
     check_kept(&person, &up);
     let garth = garth.stop().0.start();
-    let another = person_of(&garth, PATIENT);
+    let another = person_of(&garth, "");
     another.must(&["fetch"]);
     assert_eq!(another.read("Cargo.lock").unwrap(), lockfile);
     check_kept(&another, &up);
+}
+
+/// The connection of an access line.
+fn peer(line: &str) -> Option<&str> {
+    line.split_once(" access: ")?.1.split_once(" peer=")?.1.split(' ').next()
 }
 
 fn write_certificate(directory: &Path) -> [String; 2] {
@@ -158,7 +164,7 @@ async fn a_large_workspace_arrives_over_http2_and_over_http1() {
         [(true, "ALPN: server accepted h2", "http/1.1"), (false, "http/1.1", "accepted h2")]
     {
         let http = format!(
-            "[http]\ncainfo = \"{certificate}\"\nmultiplexing = {multiplexing}\ndebug = true\ntimeout = 300\n"
+            "[http]\ncainfo = \"{certificate}\"\nmultiplexing = {multiplexing}\ndebug = true\n"
         );
         let person = person_of(&garth, &http);
         let mut command = person.command(&["fetch"]);

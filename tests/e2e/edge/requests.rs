@@ -134,3 +134,23 @@ async fn requests_that_are_sent_at_once_are_answered_one_by_one() {
         assert_eq!(bodies, [10_000, 0, 2, 10_000, 2, 0, 5, 10_000], "by {piece}: {all}");
     }
 }
+
+/// cargo and Java's client offer it with each request, where there is no TLS.
+#[tokio::test]
+async fn a_client_that_offers_another_protocol_keeps_its_connection() {
+    let edge = TestEdge::start(short_limits()).await;
+    let offer = "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA";
+    let asked = |connection: &str| {
+        format!("GET /hello HTTP/1.1\r\nhost: t\r\nConnection: {connection}\r\n{offer}\r\n\r\n")
+    };
+    let mut client = edge.connect().await;
+    for connection in ["Upgrade, HTTP2-Settings", "upgrade", "keep-alive, Upgrade"] {
+        client.send(asked(connection)).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.header("upgrade")), (200, None), "{connection}");
+        assert_eq!(answer.header("connection"), None, "{connection}");
+    }
+    client.send(asked("close, Upgrade")).await;
+    assert_eq!(client.answer().await.header("connection"), Some("close"));
+    assert_eq!(client.0.read(&mut [0; 1]).await.unwrap(), 0, "as it was asked for");
+}
