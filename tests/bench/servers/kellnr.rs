@@ -7,7 +7,7 @@ use crate::ground::Ground;
 use crate::process::{Process, SERVER_CORE, pinned};
 use crate::servers::KELLNR;
 
-pub const BUILT: Built = Built { name: "kellnr", version: "6.13.0", program: "kellnr" };
+pub const BUILT: Built = Built { name: "kellnr", version: "6.6.0", program: "kellnr" };
 
 /// Below which its cache is.
 pub const BASE: &str = "/api/v1/cratesio";

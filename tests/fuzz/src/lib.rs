@@ -1,4 +1,5 @@
-//! Throws broken input at what reads policies: rule files, patterns, conditions, ranges.
+//! Throws broken input at what reads policies (rule files, patterns, conditions, ranges) and at what
+//! reads requests, upstreams' answers and what is published.
 //!
 //! [`targets`] are functions over bytes that panic where something that must hold does not.
 //! [`mutate`] makes inputs of a corpus of seeds; an input after which a target behaved in a new way

@@ -14,13 +14,18 @@ use fuzz::{corpus, memory, targets};
 
 /// No input may take longer in an optimised build.
 const SLOWEST: Duration = Duration::from_secs(2);
-const USAGE: &str = "usage: fuzz TARGET [SECONDS], or fuzz TARGET FILE to try one input again";
+const USAGE: &str =
+    "usage: fuzz TARGET [SECONDS], fuzz TARGET FILE to try one input again, or fuzz --targets";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["--worker", target, seconds] => work(target, seconds),
+        ["--targets"] => {
+            println!("{}", names().join("\n"));
+            Ok(())
+        }
         [target] => oversee(target, "60"),
         [target, seconds] if seconds.parse::<u64>().is_ok() => oversee(target, seconds),
         [target, file] => again(target, Path::new(file)),
@@ -36,10 +41,12 @@ fn main() -> ExitCode {
 }
 
 fn find(target: &str) -> Result<&'static targets::Target, String> {
-    targets::find(target).ok_or_else(|| {
-        let names: Vec<&str> = targets::ALL.iter().map(|target| target.name).collect();
-        format!("there is no target {target}; there are {}", names.join(", "))
-    })
+    let none = || format!("there is no target {target}; there are {}", names().join(", "));
+    targets::find(target).ok_or_else(none)
+}
+
+fn names() -> Vec<&'static str> {
+    targets::ALL.iter().map(|target| target.name).collect()
 }
 
 /// Where the input lies that is being tried, or that broke the target.

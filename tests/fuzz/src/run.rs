@@ -148,6 +148,36 @@ mod tests {
     }
 
     #[test]
+    fn paths_survive_broken_input() {
+        short("paths");
+    }
+
+    #[test]
+    fn packuments_survive_broken_input() {
+        short("packuments");
+    }
+
+    #[test]
+    fn index_files_survive_broken_input() {
+        short("index-files");
+    }
+
+    #[test]
+    fn tarballs_survive_broken_input() {
+        short("tarballs");
+    }
+
+    #[test]
+    fn crates_survive_broken_input() {
+        short("crates");
+    }
+
+    #[test]
+    fn what_is_announced_survives_broken_input() {
+        short("announced");
+    }
+
+    #[test]
     fn what_wants_too_much_memory_is_stopped() {
         crate::memory::bound(2 * crate::memory::MOST).unwrap();
         let mut wanted: Vec<u8> = Vec::new();
@@ -158,7 +188,10 @@ mod tests {
     #[test]
     fn each_target_has_its_test_and_its_seeds() {
         let names: Vec<&str> = targets::ALL.iter().map(|target| target.name).collect();
-        assert_eq!(names, ["rules", "patterns", "conditions", "ranges"]);
+        let of_policies = ["rules", "patterns", "conditions", "ranges"];
+        let of_registries =
+            ["paths", "packuments", "index-files", "tarballs", "crates", "announced"];
+        assert_eq!(names, [&of_policies[..], &of_registries].concat());
     }
 
     #[test]

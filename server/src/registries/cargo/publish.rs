@@ -3,13 +3,13 @@
 //! [`frame`] reads what is sent, [`checked`] says whether it may be published, [`document`] makes the
 //! next index file of it, and [`own`](crate::pull::own) makes that durable.
 
-mod archive;
+pub mod archive;
 mod changes;
 mod checked;
-mod described;
+pub mod described;
 mod document;
 mod frame;
-mod line;
+pub mod line;
 mod owners;
 mod sources;
 mod spelling;

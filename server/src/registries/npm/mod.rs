@@ -12,7 +12,7 @@ pub mod closure;
 pub mod documents;
 mod handlers;
 pub mod names;
-mod publish;
+pub mod publish;
 mod refusal;
 mod upstream;
 
