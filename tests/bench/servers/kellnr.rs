@@ -28,7 +28,7 @@ pub fn start(ground: &Ground) -> Process {
         ("KELLNR_ORIGIN__HOSTNAME", "127.0.0.1".to_owned()),
         ("KELLNR_ORIGIN__PORT", port.to_string()),
         ("KELLNR_PROXY__ENABLED", "true".to_owned()),
-        ("KELLNR_PROXY__URL", at_origin("static")),
+        ("KELLNR_PROXY__URL", at_origin("dl")),
         ("KELLNR_PROXY__INDEX", at_origin("index")),
         ("KELLNR_PROXY__API", at_origin("api")),
     ] {
