@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let ground = Ground::prepare(&arguments);
     let mut results = Results::default();
     let failed = rows::run(&ground, &arguments.rows, &mut results);
-    let text = report::text(&ground, arguments.format, &machine, &results);
+    let text = report::text(&ground, &arguments, &machine, &results);
     println!("{text}");
     ground.clear();
     for fault in &failed {

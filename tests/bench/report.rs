@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::arguments::Arguments;
 use crate::bars::{self, judge};
 use crate::corpus;
 use crate::ground::Ground;
@@ -25,7 +26,13 @@ fn name(format: Format) -> &'static str {
     }
 }
 
-pub fn text(ground: &Ground, format: Format, machine: &Machine, results: &Results) -> String {
+pub fn text(
+    ground: &Ground,
+    arguments: &Arguments,
+    machine: &Machine,
+    results: &Results,
+) -> String {
+    let format = arguments.format;
     let mut text = format!("## {}\n\n", name(format));
     text.push_str(&how(ground, format, machine));
     match format {
@@ -34,7 +41,7 @@ pub fn text(ground: &Ground, format: Format, machine: &Machine, results: &Result
     }
     let judged: Vec<_> = ROWS
         .iter()
-        .filter(|row| results.places(row.name).next().is_some())
+        .filter(|row| arguments.rows.contains(&row.name))
         .flat_map(|row| bars::of_row(row.name))
         .map(|bar| judge(results, &bar))
         .collect();

@@ -268,6 +268,8 @@ fn the_starter_policies_refuse_what_they_say_and_nothing_else() {
         assert_eq!(decided(file, "npm:x", facts), (false, (*rule).to_owned()), "{file}");
         assert!(decided(file, "npm:x", &good).0, "{file}");
     }
+    let similar = Facts { similar_to: Some("serde"), ..good };
+    assert!(!decided("no-look-alikes.toml", "cargo:x", &similar).0, "of crates, too");
     let fixing = Facts { published: day("2026-05-30"), fixes_advisory: Some(true), ..good };
     assert!(decided("settle.toml", "npm:x", &fixing).0);
     let own = Facts { own: true, published: day("2026-05-31"), ..Facts::at(now) };

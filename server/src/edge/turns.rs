@@ -11,7 +11,7 @@
 //!
 //! Pure, and no judge: what is no HTTP is handed on as it is, and the parser refuses it.
 
-/// Behind so many bytes of a line nothing stands that is looked for.
+/// Of a line so many bytes are kept: a length and the name of a header are in them.
 const LINE: usize = 80;
 
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ enum State {
     Trailers,
     /// All of it was handed on.
     Done,
-    /// Nobody can say where it ends; the parser will not take it either.
+    /// Where it ends can not be told here: the parser refuses it, or takes it for the last.
     Endless,
 }
 
@@ -147,12 +147,12 @@ fn is_connection(line: &[u8]) -> bool {
     line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME))
 }
 
-/// `upgrade` becomes a word without a meaning, also where it comes in pieces. The words that have one,
-/// `close` and `keep-alive`, and the name of the header have no such letter.
+/// `upgrade` becomes a word without a meaning, wherever in the line it stands and also where it comes in
+/// pieces. `close`, `keep-alive` and the name of the header have neither of the two letters.
 fn mask_upgrade(part: &mut [u8]) {
     for byte in part {
         if matches!(byte, b'u' | b'U') {
-            *byte = b'-';
+            *byte = b'x';
         }
     }
 }
@@ -239,8 +239,8 @@ mod tests {
     #[test]
     fn an_offer_of_another_protocol_is_masked_and_nothing_else() {
         let rows = [
-            ("Connection: Upgrade, HTTP2-Settings", "Connection: -pgrade, HTTP2-Settings"),
-            ("CONNECTION:close,UPGRADE", "CONNECTION:close,-PGRADE"),
+            ("Connection: Upgrade, HTTP2-Settings", "Connection: xpgrade, HTTP2-Settings"),
+            ("CONNECTION:close,UPGRADE", "CONNECTION:close,xPGRADE"),
             ("connection: keep-alive", "connection: keep-alive"),
             ("upgrade: h2c", "upgrade: h2c"),
             ("x-connection: upgrade", "x-connection: upgrade"),

@@ -206,6 +206,7 @@ impl<F: DocumentFormat> Documents<F> {
         let Some(blob) = store.blobs.get_sized(&record.blob, Some(record.size)).await? else {
             return Ok(());
         };
+        let is_own = content.versions.get(version).is_some_and(|record| record.own);
         let (runtime, of) = (store.runtime.clone(), version.clone());
         let stopping = Arc::clone(&self.comparisons.stopping);
         let comparing = move || -> Result<_, PullError> {
@@ -232,7 +233,7 @@ impl<F: DocumentFormat> Documents<F> {
         let record = {
             let _turn = self.turns.take(&key).await;
             let registry = &source.registry;
-            let own = self.own_record(due, &key).await?;
+            let own = if is_own { self.own_record(due, &key).await? } else { None };
             let kept = store.keep_comparison(registry, &request.package, version, comparing, own);
             let Some(record) = kept.await? else { return Ok(()) };
             self.show_comparison(&key, version, &record);
@@ -251,9 +252,6 @@ impl<F: DocumentFormat> Documents<F> {
         due: &Due,
         key: &DocumentKey,
     ) -> Result<Option<VersionRecord>, PullError> {
-        if !F::ARTIFACTS_TELL {
-            return Ok(None);
-        }
         let content = self.content_at_hand(&due.source, key, &due.request).await?;
         let record = content.and_then(|content| content.versions.get(&due.version).cloned());
         Ok(record.filter(|record| record.own))

@@ -70,6 +70,9 @@ pub struct Target {
     pub package: Package,
     /// Its name without what names must not differ by alone.
     pub folded: String,
+    /// Names that are this one to the registry's clients, in other spellings: what is known by one of
+    /// them from elsewhere stands in the way of a new package.
+    pub spellings: Vec<Package>,
 }
 
 /// A file that came: checked by the format, and kept if the change is.

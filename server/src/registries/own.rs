@@ -42,18 +42,20 @@ pub fn known_publisher(
 }
 
 /// Where an own package is changed; refused, in these words, where the settings do not say that it is one.
-/// `folded` is what it is told from others by.
+/// `folded` is what it is told from others by, `spellings` are its other ones.
 pub fn target(
     registry: &Registry,
     req: &HttpRequest,
     package: &Package,
     folded: String,
+    spellings: Vec<Package>,
 ) -> Result<Target, String> {
     edge::access(req).set_package(package.clone());
     if !registry.is_own(package) {
         return Err(not_own(registry, package));
     }
-    Ok(Target { source: Arc::clone(&registry.own_source), package: package.clone(), folded })
+    let source = Arc::clone(&registry.own_source);
+    Ok(Target { source, package: package.clone(), folded, spellings })
 }
 
 /// Of a name that the settings do not call own.

@@ -15,13 +15,15 @@ use super::{person, setup, upstream};
 /// that do not want the same.
 async fn forest() -> ScriptedUpstream {
     let up = upstream().await;
-    let features = json!({ "default": ["std"], "std": ["dep:extra", "extra?/big"] });
+    let features = json!({ "default": ["std"], "std": ["dep:extra", "extra?/big", "faint?/big"] });
     Crate::new("app")
         .version("1.0.0", |version| version.needs("gone", "1"))
         .version("1.4.0", |version| {
             let version = version.needs("base", "1").needs("narrow", "1").needs("wide", "0.3");
             let version = version.needs_on("cfg(windows)", "elsewhere", "1");
             let version = version.may_use("extra", "1").may_use("unused", "1");
+            // Only named by what does not turn it on: cargo locks it.
+            let version = version.may_use("faint", "1");
             version.field("v", 2.into()).field("features2", features)
         })
         .version("1.5.0", CrateVersion::yanked)
@@ -38,6 +40,9 @@ async fn forest() -> ScriptedUpstream {
         .version("1.2.0", |version| {
             version.may_use("deep", "1").field("features", json!({ "big": ["deep"] }))
         })
+        .publish(&up);
+    Crate::new("faint")
+        .version("1.0.0", |version| version.field("features", json!({ "big": [] })))
         .publish(&up);
     for name in ["elsewhere", "unused", "deep", "too-new"] {
         Crate::plain(name, &["1.0.0", "1.2.0", "2.0.0"]).publish(&up);

@@ -107,7 +107,11 @@ async fn where_crates_are_is_learned_and_an_api_elsewhere_is_asked_nothing() {
     let person = Cargo::replaced_by(&format!("{}/cargo/", garth.url));
     person.depend("open = \"1\"");
     person.must(&["fetch"]);
-    person.run(&["search", "open", "--registry", "crates-io"]);
+    let index = format!("sparse+{}/cargo/", garth.url);
+    let found = person.must(&["search", "open", "--index", &index]).text();
+    assert!(found.contains("open = \"1.0.0\""), "a public crate that came through: {found}");
+    let told = person.must(&["info", "open", "--index", &index]).text();
+    assert!(told.contains("version: 1.0.0"), "{told}");
     assert_eq!(elsewhere.total_requests(), 0);
     let config = garth.get("/cargo/config.json").await.text();
     assert!(!config.contains(&elsewhere.url().port().unwrap().to_string()), "{config}");

@@ -164,7 +164,7 @@ async fn a_large_workspace_arrives_over_http2_and_over_http1() {
         [(true, "ALPN: server accepted h2", "http/1.1"), (false, "http/1.1", "accepted h2")]
     {
         let http = format!(
-            "[http]\ncainfo = \"{certificate}\"\nmultiplexing = {multiplexing}\ndebug = true\n"
+            "[http]\ncainfo = \"{certificate}\"\nmultiplexing = {multiplexing}\ndebug = true\ntimeout = 300\n"
         );
         let person = person_of(&garth, &http);
         let mut command = person.command(&["fetch"]);

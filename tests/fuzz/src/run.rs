@@ -127,54 +127,27 @@ mod tests {
         }
     }
 
-    #[test]
-    fn rules_survive_broken_input() {
-        short("rules");
+    macro_rules! short_runs {
+        ($($test:ident: $target:literal),* $(,)?) => {
+            $(#[test]
+            fn $test() {
+                short($target);
+            })*
+            const TRIED: &[&str] = &[$($target),*];
+        };
     }
 
-    #[test]
-    fn patterns_survive_broken_input() {
-        short("patterns");
-    }
-
-    #[test]
-    fn conditions_survive_broken_input() {
-        short("conditions");
-    }
-
-    #[test]
-    fn ranges_survive_broken_input() {
-        short("ranges");
-    }
-
-    #[test]
-    fn paths_survive_broken_input() {
-        short("paths");
-    }
-
-    #[test]
-    fn packuments_survive_broken_input() {
-        short("packuments");
-    }
-
-    #[test]
-    fn index_files_survive_broken_input() {
-        short("index-files");
-    }
-
-    #[test]
-    fn tarballs_survive_broken_input() {
-        short("tarballs");
-    }
-
-    #[test]
-    fn crates_survive_broken_input() {
-        short("crates");
-    }
-
-    #[test]
-    fn what_is_announced_survives_broken_input() {
-        short("announced");
+    short_runs! {
+        rules_survive_broken_input: "rules",
+        patterns_survive_broken_input: "patterns",
+        conditions_survive_broken_input: "conditions",
+        ranges_survive_broken_input: "ranges",
+        paths_survive_broken_input: "paths",
+        packuments_survive_broken_input: "packuments",
+        index_files_survive_broken_input: "index-files",
+        tarballs_survive_broken_input: "tarballs",
+        crates_survive_broken_input: "crates",
+        announcements_survive_broken_input: "announcements",
     }
 
     #[test]
@@ -188,10 +161,10 @@ mod tests {
     #[test]
     fn each_target_has_its_test_and_its_seeds() {
         let names: Vec<&str> = targets::ALL.iter().map(|target| target.name).collect();
-        let of_policies = ["rules", "patterns", "conditions", "ranges"];
-        let of_registries =
-            ["paths", "packuments", "index-files", "tarballs", "crates", "announced"];
-        assert_eq!(names, [&of_policies[..], &of_registries].concat());
+        assert_eq!(names, TRIED);
+        for name in names {
+            assert!(!corpus::read(name).unwrap().is_empty(), "{name} has seeds");
+        }
     }
 
     #[test]

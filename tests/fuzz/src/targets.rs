@@ -25,7 +25,11 @@ pub const ALL: [Target; 10] = [
     Target { name: "index-files", words: &registries::LINES, run: registries::index_files },
     Target { name: "tarballs", words: &registries::ENTRIES, run: registries::tarballs },
     Target { name: "crates", words: &registries::ENTRIES, run: registries::crates },
-    Target { name: "announced", words: &registries::ANNOUNCED, run: registries::announced },
+    Target {
+        name: "announcements",
+        words: &registries::ANNOUNCEMENTS,
+        run: registries::announcements,
+    },
 ];
 
 pub fn find(name: &str) -> Option<&'static Target> {

@@ -30,6 +30,16 @@ impl Before {
             let (package, other) = (target.package.clone(), own.record.package.clone());
             return Err(OwnError::Collides { package, other });
         }
+        if own.is_none() {
+            for other in &target.spellings {
+                let registry = &target.source.registry;
+                let key = DocumentRecord::key(registry, other.name(), DocumentRecord::NEWEST);
+                let known = store.told(records::read_stored(metadata, &key).await)?;
+                if known.is_some_and(|stored| !stored.record.own) {
+                    return Err(OwnError::Clash(other.clone()));
+                }
+            }
+        }
         let (versions, places) =
             store.read_version_places(&target.source.registry, &target.package).await?;
         if versions.values().any(|record| !record.own) {

@@ -146,8 +146,12 @@ impl Garden {
         published: &[&str],
         unpublished: &[&str],
     ) -> Result<(), OwnError> {
-        let target =
-            Target { source: Arc::clone(&self.source), package: package(), folded: "x".to_owned() };
+        let target = Target {
+            source: Arc::clone(&self.source),
+            package: package(),
+            folded: "x".to_owned(),
+            spellings: Vec::new(),
+        };
         let published: Vec<_> = published.iter().map(|text| (version(text), Vec::new())).collect();
         let unpublished: Vec<_> = unpublished.iter().map(|text| version(text)).collect();
         let change = move |_: &OwnState| {

@@ -6,7 +6,7 @@
 //!
 //! [`names`] makes one identity of a path; [`documents`] filters index files line by line;
 //! [`upstream`] knows where to ask; [`handlers`] ties them together; [`publish`] takes own crates and
-//! what is changed of them; [`refusal`] says no.
+//! what is changed of them; [`closure`] works out what a crate needs; [`refusal`] says no.
 //!
 //! A crate of which no version is allowed is listed all the same, with every line that its upstream
 //! has. cargo resolves for all platforms and features before it downloads what a build needs: a
@@ -14,6 +14,7 @@
 //! only not to be had ends the builds that need it, with the reason, which cargo prints. What is
 //! downloaded is decided at the download.
 
+mod addresses;
 pub mod closure;
 pub mod documents;
 mod handlers;

@@ -5,7 +5,7 @@
 
 pub mod archive;
 mod changes;
-mod checked;
+pub mod checked;
 pub mod described;
 mod document;
 mod frame;
@@ -202,7 +202,8 @@ fn own_target(
     req: &HttpRequest,
     package: &Package,
 ) -> Result<Target, Refusal> {
-    let target = own::target(registry, req, package, spelling::folded(package));
+    let (folded, others) = (spelling::folded(package), spelling::others(package));
+    let target = own::target(registry, req, package, folded, others);
     target.map_err(|line| Refusal::Own(StatusCode::FORBIDDEN, line))
 }
 

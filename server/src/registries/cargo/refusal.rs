@@ -31,6 +31,9 @@ const TOKEN_NEEDED: &str = "this garth serves nothing without a token of its own
 const LOGIN_NEEDED: &str = "this needs a token of this garth: cargo login --registry NAME takes one, \
                             which garth token create makes";
 
+/// Bytes of a text that cargo shows.
+const SHOWN: usize = 512;
+
 #[derive(Debug)]
 pub enum Refusal {
     Path(PathError),
@@ -163,12 +166,23 @@ impl Refusal {
             }
             Self::LeftOut { what, why } => (StatusCode::NOT_FOUND, left_out_line(what, why)),
             Self::Refused { refused, wanted } => {
-                (StatusCode::FORBIDDEN, tell_refused(registry, req, refused, wanted))
+                let line = tell_refused(registry, req, refused, wanted);
+                (StatusCode::FORBIDDEN, shown(line, &refused.decision.reason))
             }
             Self::Pull { what, fault } => (status_of(fault), fault_line(what, fault)),
             Self::Edge(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
         }
     }
+}
+
+/// What to do stands behind the reason, so the reason is cut where cargo would cut both.
+fn shown(line: String, reason: &str) -> String {
+    let over = line.len().saturating_sub(SHOWN);
+    if over == 0 || reason.is_empty() {
+        return line;
+    }
+    let kept = reason.floor_char_boundary(reason.len().saturating_sub(over + "…".len()));
+    line.replacen(reason, &format!("{}…", &reason[..kept]), 1)
 }
 
 /// Of the web API alone cargo reads errors; a download is text to it.
@@ -181,4 +195,27 @@ fn is_of_api(registry: &Registry, req: &HttpRequest) -> bool {
 fn challenge(registry: &Registry, req: &HttpRequest) -> Option<HeaderValue> {
     let base = registry.base_url(req).ok()?;
     HeaderValue::from_str(&format!("Cargo login_url=\"{base}/me\"")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_leaves_room_for_what_to_do() {
+        let line = |reason: &str| {
+            let why = format!("cargo:a@1.0.0 is denied by the rule r: {reason}");
+            format!(
+                "{why}. See: garth why cargo:a@1.0.0. To ask for it: garth request cargo:a@1.0.0"
+            )
+        };
+        for reason in ["", "short", &"r".repeat(300)] {
+            assert_eq!(shown(line(reason), reason), line(reason));
+        }
+        for reason in ["r".repeat(500), "é".repeat(250), "€".repeat(166)] {
+            let shown = shown(line(&reason), &reason);
+            assert!(shown.len() <= SHOWN && shown.len() > SHOWN - 6, "{}: {shown}", shown.len());
+            assert!(shown.ends_with("garth request cargo:a@1.0.0") && shown.contains("…. See:"));
+        }
+    }
 }

@@ -164,7 +164,8 @@ fn own_target(
     req: &HttpRequest,
     package: &Package,
 ) -> Result<Target, Refusal> {
-    own::target(registry, req, package, spelling::folded(package)).map_err(Refusal::Forbidden)
+    let target = own::target(registry, req, package, spelling::folded(package), Vec::new());
+    target.map_err(Refusal::Forbidden)
 }
 
 /// Why a change of the document is not made, as whoever asked for it reads it.

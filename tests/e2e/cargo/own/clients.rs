@@ -229,6 +229,13 @@ async fn an_own_crate_has_dependencies_of_every_kind() {
     assert_eq!((&of("plant")["package"], &of("plant")["optional"]), (&"weed".into(), &true.into()));
     assert_eq!(deps.len(), 5);
 
+    // Its public dependencies are looked for in this garden, too.
+    let needed = garth.run(&["allow", "cargo:acme-app", "--with-dependencies", "--dry-run"]);
+    for package in ["cargo:acme-base", "cargo:seed", "cargo:reed"] {
+        assert!(needed.contains(package), "{package}: {needed}");
+    }
+    assert!(!needed.contains("another registry"), "{needed}");
+
     let bob = person(&garth);
     both(&bob);
     bob.depend("acme-app = { version = \"1\", registry = \"garth\", features = [\"grown\"] }");

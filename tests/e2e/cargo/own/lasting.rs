@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use server::metadata::Metadata as _;
+use server::metadata::records::{self, VersionsRecord};
+use server::metadata::sled::{Sled, SledOptions};
 use support::crates::Crate;
 use support::own_crates::{NewCrate, change};
 use support::upstream::ScriptedUpstream;
@@ -79,6 +82,15 @@ async fn a_rebuild_from_what_lies_beside_the_blobs_brings_own_crates_back() {
     assert_eq!(owners.json()["users"][0]["login"], "admin");
     let found = garth.get("/cargo/api/v1/crates?q=seed").await.json();
     assert_eq!(found["crates"][0]["max_version"], "2.0.0", "{found}");
+    // What was found in the crate is in the store, and needs no crate any more.
+    let (setup, _) = garth.stop();
+    let store = Sled::open(&Sled::directory_in(&setup.data()), SledOptions::default()).unwrap();
+    let all = VersionsRecord::of_package("cargo", "seed");
+    let kept = records::scan(&store, &all, None, 9).await.unwrap();
+    let mut kept: Vec<_> = kept.into_iter().flat_map(|(_, record)| record.versions).collect();
+    kept.retain(|(version, record)| version == "1.1.0" && record.own);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    store.close().await;
 }
 
 /// The settings forget the name: it must not become somebody else's crate.
@@ -87,22 +99,28 @@ async fn a_name_that_was_published_here_is_never_asked_of_an_upstream() {
     let up = ScriptedUpstream::start().await;
     Crate::plain("seed", &["9.9.9"]).publish(&up);
     Crate::plain("weed", &["1.0.0"]).publish(&up);
+    Crate::plain("weed-log", &["1.0.0"]).publish(&up);
     let garth = own().start();
     assert_eq!(NewCrate::new("seed", "1.0.0").to(&garth).await.status, 200);
     let (setup, _) = garth.stop();
     let garth = setup.with_env("GARTH_REGISTRY_CARGO_UPSTREAM", up.url().as_str()).start();
-    garth.run(&["allow", "cargo:seed", "cargo:weed"]);
+    garth.run(&["allow", "cargo:seed", "cargo:weed", "cargo:weed-log"]);
     assert_eq!(lines(&garth.get(SEED).await.text()), ["1.0.0"]);
     assert_eq!(garth.get("/cargo/api/v1/crates/seed/1.0.0/download").await.status, 200);
     assert_eq!(garth.get("/cargo/api/v1/crates/seed/9.9.9/download").await.status, 404);
     assert_eq!(up.requests("/se/ed/seed"), 0);
     // What came from there is nobody's own when its name becomes own.
     assert_eq!(garth.get("/cargo/we/ed/weed").await.status, 200);
+    assert_eq!(garth.get("/cargo/we/ed/weed-log").await.status, 200);
     let (setup, _) = garth.stop();
-    let garth = setup.with_env("GARTH_REGISTRY_CARGO_OWN", "weed").start();
+    let garth = setup.with_env("GARTH_REGISTRY_CARGO_OWN", "weed*").start();
     let answer = NewCrate::new("weed", "2.0.0").to(&garth).await;
     assert_eq!(answer.status, 409, "{}", answer.text());
     assert!(answer.text().contains("garth forget cargo:weed"), "{}", answer.text());
+    // To cargo this is the same crate.
+    let answer = NewCrate::new("weed_log", "2.0.0").to(&garth).await;
+    assert_eq!(answer.status, 409, "{}", answer.text());
+    assert!(answer.text().contains("garth forget cargo:weed-log"), "{}", answer.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

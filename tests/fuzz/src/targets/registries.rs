@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 use std::io::Write as _;
+use std::sync::Arc;
 
-use ::policies::package::{Ecosystem, Package, Version};
+use ::policies::package::{Digest, Ecosystem, Package, Version};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use server::edge::path;
-use server::pull::format::{DocumentFormat, Verdict};
+use server::pull::format::{DocumentFormat, Said, Verdict};
 use server::registries::cargo::documents::CargoDocuments;
 use server::registries::cargo::names as cargo;
 use server::registries::cargo::publish::archive as own_crates;
+use server::registries::cargo::publish::checked::Announced;
 use server::registries::cargo::publish::described::{Dependency, Described};
 use server::registries::cargo::publish::line::Line;
 use server::registries::npm::documents::NpmDocuments;
@@ -150,7 +152,7 @@ pub const ENTRIES: [&str; 26] = [
     "[package]\n",
 ];
 
-pub const ANNOUNCED: [&str; 34] = [
+pub const ANNOUNCEMENTS: [&str; 34] = [
     "\"name\":\"a\"",
     "\"vers\":\"1.0.0\"",
     "\"deps\":[",
@@ -235,18 +237,18 @@ fn package(ecosystem: Ecosystem) -> Package {
 }
 
 pub fn packuments(input: &[u8]) -> Vec<u64> {
-    documents::<NpmDocuments>(&package(Ecosystem::Npm), input)
+    documents::<NpmDocuments>(&package(Ecosystem::Npm), input, OTHER_PACKUMENT)
 }
 
 pub fn index_files(input: &[u8]) -> Vec<u64> {
-    documents::<CargoDocuments>(&package(Ecosystem::Cargo), input)
+    documents::<CargoDocuments>(&package(Ecosystem::Cargo), input, OTHER_LINE)
 }
 
-/// What a document claims it also offers, and all of it can be kept for when it is taken away.
-fn documents<F: DocumentFormat>(package: &Package, input: &[u8]) -> Vec<u64> {
+/// What a document claims it also offers, and all of it can be kept for when it is taken away: beside
+/// `other`, a document of another version, it says the same.
+fn documents<F: DocumentFormat>(package: &Package, input: &[u8], other: &'static str) -> Vec<u64> {
     let mut behaviour = Behaviour::default();
-    let bytes = Bytes::copy_from_slice(input);
-    let parsed = match F::parse(package, bytes.clone(), None) {
+    let parsed = match F::parse(package, Bytes::copy_from_slice(input), None) {
         Ok(parsed) => parsed,
         Err(why) => {
             assert!(!why.is_empty(), "refused without a reason");
@@ -258,14 +260,9 @@ fn documents<F: DocumentFormat>(package: &Package, input: &[u8]) -> Vec<u64> {
     let versions: HashSet<Version> = claims.iter().map(|claim| claim.version.clone()).collect();
     assert_eq!(versions.len(), claims.len(), "one version, one claim");
     for claim in &claims {
-        let version = &claim.version;
-        assert!(F::offers(&parsed, version), "{version} is claimed and not offered");
-        let promise = F::promise(&parsed, version);
-        let promise = promise.unwrap_or_else(|| panic!("nothing is promised of {version}"));
-        assert_eq!(promise.digests, claim.digests, "{version}");
-        let said = F::said(&parsed, version).expect("its text is in memory");
+        assert!(F::offers(&parsed, &claim.version), "{} is not offered", claim.version);
         behaviour.saw((claim.published.is_some(), claim.deprecated, claim.digests.len()));
-        behaviour.saw((said.is_some(), F::stated(&parsed, version).is_some()));
+        behaviour.saw(F::stated(&parsed, &claim.version).is_some());
     }
     for left_out in F::left_out(&parsed) {
         assert!(!left_out.why.is_empty());
@@ -274,14 +271,28 @@ fn documents<F: DocumentFormat>(package: &Package, input: &[u8]) -> Vec<u64> {
     assert!(F::weight(&parsed) > 0);
     behaviour.saw((claims.len().min(6), F::tags(&parsed).len().min(6)));
     behaviour.saw(F::summary(&parsed).latest.is_some());
+    let one_more = Version::new(OTHER).expect("a good version");
+    if versions.contains(&one_more) {
+        return behaviour.0;
+    }
     let retained = F::retain(&parsed, &versions).expect("its text is in memory");
-    if !versions.is_empty() {
-        let again = F::parse(package, bytes, Some(retained)).expect("what was read before");
-        let kept: HashSet<Version> =
-            F::claims(&again).into_iter().map(|claim| claim.version).collect();
-        assert_eq!(kept, versions, "what is kept is what was claimed");
+    let again = F::parse(package, Bytes::from_static(other.as_bytes()), Some(retained))
+        .expect("what was read before");
+    assert_eq!(F::claims(&again).len(), claims.len() + 1, "what is kept is what was claimed");
+    for version in &versions {
+        assert_eq!(of_one::<F>(&again, version), of_one::<F>(&parsed, version), "{version}");
     }
     behaviour.0
+}
+
+/// What is promised of a version, and what is said of it.
+fn of_one<F: DocumentFormat>(
+    parsed: &F::Parsed,
+    version: &Version,
+) -> (Arc<[Digest]>, Option<Said>) {
+    let promise = F::promise(parsed, version);
+    let promise = promise.unwrap_or_else(|| panic!("nothing is promised of {version}"));
+    (promise.digests, F::said(parsed, version).expect("its text is in memory"))
 }
 
 /// `input` is what an archive holds, before it is packed: broken gzip is soon told, and so are headers
@@ -300,43 +311,52 @@ fn packed(input: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory takes all of it")
 }
 
-fn compared<F: DocumentFormat>(document: &'static str, input: &[u8]) -> Behaviour {
-    let mut behaviour = Behaviour::default();
-    let ecosystem = if document.contains("dist") { Ecosystem::Npm } else { Ecosystem::Cargo };
-    let parsed = F::parse(&package(ecosystem), Bytes::from_static(document.as_bytes()), None)
-        .expect("a good document");
+fn compared<F: DocumentFormat>(
+    package: &Package,
+    document: &'static str,
+    packed: &[u8],
+    behaviour: &mut Behaviour,
+) -> Verdict {
+    let parsed =
+        F::parse(package, Bytes::from_static(document.as_bytes()), None).expect("a good document");
     let version = Version::new("1.0.0").expect("a good version");
     let said = F::said(&parsed, &version).expect("its text is in memory").expect("it says a lot");
-    let packed = packed(input);
-    let opened = F::compare(&said, &mut packed.as_slice(), packed.len() as u64);
-    match opened.verdict {
+    let opened = F::compare(&said, &mut &*packed, packed.len() as u64);
+    match &opened.verdict {
         Verdict::Agrees => behaviour.saw("agrees"),
         Verdict::Contradicts(differences) => {
             assert!(!differences.is_empty(), "contradicts without a difference");
-            for difference in &differences {
+            for difference in differences {
                 behaviour.said(&difference.field);
             }
             behaviour.saw(differences.len());
         }
         Verdict::Unreadable(why) => {
             assert!(!why.is_empty() && why.chars().count() <= 200, "{why}");
-            behaviour.said(&why);
+            behaviour.said(why);
         }
     }
     behaviour.saw(opened.inside.is_some());
-    behaviour
+    opened.verdict
 }
 
 const PACKUMENT: &str = r#"{"name":"a","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"a","version":"1.0.0","dependencies":{"b":"^1"},"dist":{"tarball":"https://r.example/a/-/a-1.0.0.tgz","shasum":"0123456789012345678901234567890123456789"}}}}"#;
 const LINE: &str = r#"{"name":"a","vers":"1.0.0","deps":[{"name":"b","req":"^1","features":[],"optional":false,"default_features":true,"target":null,"kind":"normal"}],"cksum":"0000000000000000000000000000000000000000000000000000000000000000","features":{},"yanked":false}"#;
 
+const OTHER: &str = "7.7.7-other";
+const OTHER_PACKUMENT: &str = r#"{"name":"a","versions":{"7.7.7-other":{"name":"a","version":"7.7.7-other","dist":{"tarball":"https://r.example/a/-/a-7.7.7-other.tgz","shasum":"0123456789012345678901234567890123456789"}}}}"#;
+const OTHER_LINE: &str = r#"{"name":"a","vers":"7.7.7-other","deps":[],"cksum":"0000000000000000000000000000000000000000000000000000000000000000","features":{},"yanked":false}"#;
+
 /// What may be published can be read where it comes from an upstream.
 pub fn tarballs(input: &[u8]) -> Vec<u64> {
-    let mut behaviour = compared::<NpmDocuments>(PACKUMENT, input);
+    let mut behaviour = Behaviour::default();
     let packed = packed(input);
+    let npm = package(Ecosystem::Npm);
+    let verdict = compared::<NpmDocuments>(&npm, PACKUMENT, &packed, &mut behaviour);
     let limits = own_tarballs::Limits::default();
     match own_tarballs::open(packed.as_slice(), packed.len() as u64, &limits) {
         Ok(contents) => {
+            assert!(!matches!(verdict, Verdict::Unreadable(_)), "{verdict:?}");
             behaviour.saw((contents.has_gyp, contents.has_shrinkwrap, contents.readme.is_some()));
             behaviour.saw((contents.files.min(5), contents.unpacked.min(1)));
         }
@@ -347,10 +367,13 @@ pub fn tarballs(input: &[u8]) -> Vec<u64> {
 
 /// The same.
 pub fn crates(input: &[u8]) -> Vec<u64> {
-    let mut behaviour = compared::<CargoDocuments>(LINE, input);
+    let mut behaviour = Behaviour::default();
     let packed = packed(input);
+    let cargo = package(Ecosystem::Cargo);
+    let verdict = compared::<CargoDocuments>(&cargo, LINE, &packed, &mut behaviour);
     match own_crates::open(packed.as_slice(), packed.len() as u64, "a-1.0.0") {
         Ok(contents) => {
+            assert!(!matches!(verdict, Verdict::Unreadable(_)), "{verdict:?}");
             behaviour.saw("opened");
             if let Err(why) = Described::packed(contents.manifest()) {
                 behaviour.said(&why);
@@ -361,10 +384,15 @@ pub fn crates(input: &[u8]) -> Vec<u64> {
     behaviour.0
 }
 
-/// What says a crate's metadata, as it is sent or as it is packed: it is what it says, and its line in the
-/// index can be read again.
-pub fn announced(input: &[u8]) -> Vec<u64> {
+/// What says a crate's metadata, as it is sent or as it is packed. Where its name and its version may be
+/// published, its line in the index can be read again.
+pub fn announcements(input: &[u8]) -> Vec<u64> {
     let mut behaviour = Behaviour::default();
+    let announced = Announced::read(&Bytes::copy_from_slice(input));
+    if let Err(why) = &announced {
+        assert!(!why.is_empty(), "refused without a reason");
+        behaviour.said(why);
+    }
     let sent = Described::sent(input);
     let packed = text(input).and_then(|text| text.parse().ok());
     let packed = packed.map(|manifest| Described::packed(&manifest));
@@ -375,7 +403,6 @@ pub fn announced(input: &[u8]) -> Vec<u64> {
                 behaviour.said(&why);
             }
             Ok(described) => {
-                assert_eq!(described.difference(&described), None);
                 for needed in &described.dependencies {
                     let Dependency { kind, optional, default_features, .. } = needed;
                     let (target, index) = (needed.target.is_some(), needed.index.is_some());
@@ -387,26 +414,22 @@ pub fn announced(input: &[u8]) -> Vec<u64> {
                 behaviour
                     .saw((described.dependencies.len().min(4), described.features.len().min(4)));
                 behaviour.saw((links, rust, described.said.keywords.len().min(3)));
-                served(&described, &mut behaviour);
+                if let Ok(announced) = &announced {
+                    served(announced, &described);
+                    behaviour.saw("served");
+                }
             }
         }
     }
     behaviour.0
 }
 
-fn served(described: &Described, behaviour: &mut Behaviour) {
-    let Ok(package) = Package::new(Ecosystem::Cargo, &described.name) else { return };
+fn served(announced: &Announced, described: &Described) {
     let line = Line::new(described, "00".repeat(32), Timestamp::UNIX_EPOCH);
     let line = serde_json::to_string(&line).expect("texts, numbers and lists");
     assert!(!line.contains('\n'), "one version, one line: {line}");
-    match CargoDocuments::parse(&package, Bytes::from(line), None) {
-        Ok(parsed) => {
-            let claims = CargoDocuments::claims(&parsed);
-            assert_eq!(claims.len(), 1);
-            assert_eq!(claims[0].version.as_str(), described.version);
-            behaviour.saw("served");
-        }
-        // What `announced` asks of names and versions is not asked here.
-        Err(why) => behaviour.said(&why),
-    }
+    let parsed = CargoDocuments::parse(&announced.package, Bytes::from(line), None)
+        .unwrap_or_else(|why| panic!("{announced:?} can not be served: {why}"));
+    let claims = CargoDocuments::claims(&parsed);
+    assert!(claims.len() == 1 && claims[0].version == announced.version, "{claims:?}");
 }

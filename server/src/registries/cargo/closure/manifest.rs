@@ -7,6 +7,8 @@ use policies::package::{Ecosystem, Package};
 use semver::{Comparator, Op, VersionReq};
 use serde::Deserialize;
 
+use super::super::addresses::is_cargos_own;
+
 /// One version's needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -27,8 +29,18 @@ pub struct Dependency {
     is_optional: bool,
     has_default_features: bool,
     features: Vec<Box<str>>,
-    /// It comes from another registry than this version.
-    pub elsewhere: bool,
+    pub origin: Origin,
+}
+
+/// Where a dependency comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The registry of the version that needs it.
+    Here,
+    /// The index that is cargo's own, in place of which the registry of an own crate may stand.
+    Public,
+    /// Another registry.
+    Elsewhere,
 }
 
 /// What is asked of a dependency once it is on.
@@ -95,21 +107,17 @@ impl Manifest {
         for feature in features {
             turned.turn_on(self, feature);
         }
-        let Turned { dependencies, extra, weak, .. } = turned;
+        let Turned { dependencies, extra, .. } = turned;
         let is_on = |(_, one): &(usize, &Dependency)| {
             !one.is_optional || dependencies.contains(&*one.alias)
         };
         let active =
             self.dependencies.iter().enumerate().filter(is_on).map(|(number, dependency)| {
                 let alias = &*dependency.alias;
-                let of = |all: &[(&str, &str)]| -> Vec<Box<str>> {
-                    let of = all.iter().filter(|(name, _)| *name == alias);
-                    of.map(|(_, feature)| Box::from(*feature)).collect()
-                };
+                let extra = extra.iter().filter(|(name, _)| *name == alias);
                 let mut features: BTreeSet<Box<str>> =
                     dependency.features.iter().cloned().collect();
-                features.extend(of(&extra));
-                features.extend(of(&weak));
+                features.extend(extra.map(|(_, feature)| Box::from(*feature)));
                 features.extend(dependency.has_default_features.then(|| Box::from("default")));
                 Active { number, dependency, features }
             });
@@ -124,8 +132,6 @@ struct Turned<'m> {
     dependencies: BTreeSet<&'m str>,
     /// Features of dependencies.
     extra: Vec<(&'m str, &'m str)>,
-    /// The same, where the dependency is on by something else.
-    weak: Vec<(&'m str, &'m str)>,
 }
 
 impl<'m> Turned<'m> {
@@ -148,13 +154,15 @@ impl<'m> Turned<'m> {
                     }
                     (None, None) => waiting.push(value),
                     (None, Some((alias, feature))) => {
-                        if let Some(alias) = alias.strip_suffix('?') {
-                            self.weak.push((alias, feature));
-                            continue;
-                        }
+                        // With a mark a build has it only where something else turns it on; cargo
+                        // locks it, and fetches what is locked.
+                        let (alias, is_weak) = match alias.strip_suffix('?') {
+                            Some(alias) => (alias, true),
+                            None => (alias, false),
+                        };
                         self.dependencies.insert(alias);
                         self.extra.push((alias, feature));
-                        if manifest.features.contains_key(alias) {
+                        if !is_weak && manifest.features.contains_key(alias) {
                             waiting.push(alias);
                         }
                     }
@@ -175,7 +183,11 @@ fn dependency(line: &LineDependency<'_>) -> Result<Dependency, String> {
         is_optional: line.optional,
         has_default_features: line.default_features,
         features: line.features.clone(),
-        elsewhere: line.registry.is_some(),
+        origin: match line.registry.as_deref() {
+            None => Origin::Here,
+            Some(index) if is_cargos_own(index) => Origin::Public,
+            Some(_) => Origin::Elsewhere,
+        },
     })
 }
 
@@ -221,16 +233,12 @@ mod tests {
 
     #[test]
     fn a_dependency_is_on_by_itself_or_by_a_feature() {
-        let rows: [(&[&str], &[&str]); 6] = [
+        let rows: [(&[&str], &[&str]); 5] = [
             (&[], &["always[a]", "built[default]"]),
             (&["default"], &["always[a std]", "built[default]"]),
             (&["plain"], &["always[a]", "built[default]", "plain[default]"]),
             (
                 &["more"],
-                &["always[a std]", "built[default]", "real-name[default]", "strong[default s]"],
-            ),
-            (
-                &["more", "plain"],
                 &[
                     "always[a std]",
                     "built[default]",

@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use policies::package::Package;
 use semver::{Version, VersionReq};
 
+use super::manifest::{Dependency, Origin};
 use super::stock::{Shelf, Stock};
+use crate::pull::PullError;
 use crate::registries::closure::Among;
 
 /// What has to be known: the versions of a crate, or what one of them needs.
@@ -140,7 +142,7 @@ impl<'s> Walk<'s> {
             for active in manifest.active(&node.features) {
                 let dependency = active.dependency;
                 let from = (Some(key.clone()), active.number);
-                if dependency.elsewhere {
+                if self.is_elsewhere(dependency) {
                     let package = dependency.package.clone();
                     self.tell(from, package, &dependency.requirement, End::Elsewhere);
                     continue;
@@ -150,6 +152,20 @@ impl<'s> Walk<'s> {
             }
         }
         Ok(())
+    }
+
+    /// What comes from cargo's own index is looked for here first: where it is, this registry stands in
+    /// for that index, or has what it has.
+    fn is_elsewhere(&self, dependency: &Dependency) -> bool {
+        let is_absent = |package| {
+            let shelf = self.stock.shelf(package);
+            matches!(shelf, Some(Err(PullError::Absent)))
+        };
+        match dependency.origin {
+            Origin::Here => false,
+            Origin::Public => dependency.package.as_ref().is_ok_and(is_absent),
+            Origin::Elsewhere => true,
+        }
     }
 
     /// One dependency, to the version that it takes.

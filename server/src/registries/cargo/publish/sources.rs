@@ -5,10 +5,8 @@
 //! registry, from another one of this garth, from the upstream, or from cargo's own index, which
 //! clients of a garth have replaced by it; and from wherever else the settings say.
 
+use super::super::addresses::{is_cargos_own, plain};
 use super::described::{Dependency, Described};
-
-/// How cargo calls the index that a Cargo.toml means where it names none.
-const CARGOS_OWN: [&str; 2] = [tame_index::CRATES_IO_INDEX, tame_index::CRATES_IO_HTTP_INDEX];
 
 /// Which indexes there are, by their addresses.
 #[derive(Clone, Debug)]
@@ -68,19 +66,10 @@ impl Indexes {
     }
 }
 
-fn is_cargos_own(index: &str) -> bool {
-    CARGOS_OWN.iter().any(|own| plain(own) == plain(index))
-}
-
-/// The address without the protocol that cargo writes before it.
-fn plain(index: &str) -> &str {
-    let address = ["sparse+", "registry+"].iter().find_map(|kind| index.strip_prefix(kind));
-    address.unwrap_or(index).trim_end_matches('/')
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::super::addresses::CARGOS_OWN;
     use super::*;
 
     /// The index of a line where the JSON and the Cargo.toml say these.

@@ -3,13 +3,16 @@
 //! Pure. What is at an upstream may be called otherwise; these are the rules for new crates, those of
 //! the chapter "Registry Index" of the Cargo book.
 
-use policies::package::Package;
+use policies::package::{Ecosystem, Package};
 use semver::Version;
 
 /// Files of these names can not be made on some machines, whatever follows a dot.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// These come with the compiler, and a dependency of such a name would be taken for them.
 const OF_THE_COMPILER: [&str; 5] = ["std", "core", "alloc", "test", "proc-macro"];
+
+/// Of `-` and `_`: a name with so many has a thousand spellings.
+const SEPARATORS_AT_MOST: usize = 10;
 
 /// Why nobody publishes a crate of this name; `None` if anybody may.
 pub fn name_fault(name: &str) -> Option<&'static str> {
@@ -25,12 +28,34 @@ pub fn name_fault(name: &str) -> Option<&'static str> {
     if OF_THE_COMPILER.contains(&folded.as_str()) {
         return Some("a crate of this name comes with the compiler");
     }
+    if name.matches(['-', '_']).count() > SEPARATORS_AT_MOST {
+        return Some("a new crate's name has ten - and _ at the most");
+    }
     None
 }
 
 /// The name without what two names must not differ by alone.
 pub fn folded(package: &Package) -> String {
     fold(package.name())
+}
+
+/// The same crate to cargo, in all other spellings; none where they are too many for a name that may be
+/// published.
+pub fn others(package: &Package) -> Vec<Package> {
+    let name = package.name();
+    let separators: Vec<usize> = name.match_indices(['-', '_']).map(|(at, _)| at).collect();
+    if separators.len() > SEPARATORS_AT_MOST {
+        return Vec::new();
+    }
+    let spelled = |which: u32| {
+        let mut other = name.to_owned();
+        for (n, at) in separators.iter().enumerate() {
+            other.replace_range(at..=at, if which >> n & 1 == 0 { "-" } else { "_" });
+        }
+        Package::new(Ecosystem::Cargo, &other).ok()
+    };
+    let all = (0..1_u32 << separators.len()).filter_map(spelled);
+    all.filter(|other| other != package).collect()
 }
 
 fn fold(name: &str) -> String {
@@ -56,8 +81,6 @@ pub fn is_same(one: &Version, other: &Version) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use policies::package::Ecosystem;
-
     use super::*;
 
     #[test]
@@ -77,6 +100,20 @@ mod tests {
             assert_eq!(folded(&package(other)), folded(&package("left-pad")), "{other}");
         }
         assert_ne!(folded(&package("leftpad")), folded(&package("left-pad")));
+    }
+
+    #[test]
+    fn a_name_has_a_spelling_for_each_choice_of_its_separators() {
+        let of = |name: &str| {
+            let others = others(&Package::new(Ecosystem::Cargo, name).unwrap());
+            others.iter().map(|other| other.name().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("serde"), Vec::<String>::new());
+        assert_eq!(of("acme_log"), ["acme-log"]);
+        assert_eq!(of("a-b_c"), ["a-b-c", "a_b-c", "a_b_c"]);
+        let (most, more) = (["a"; 11].join("-"), ["a"; 12].join("-"));
+        assert_eq!((of(&most).len(), name_fault(&most)), (1023, None));
+        assert!(of(&more).is_empty() && name_fault(&more).is_some());
     }
 
     #[test]

@@ -87,17 +87,24 @@ fn canonical_range(range: String) -> String {
     };
     let Some((host, repository)) = hosted(address) else { return range };
     let repository = repository.strip_suffix(".git").unwrap_or(repository);
-    let is_repository = repository.split('/').count() == 2
-        && repository.split('/').all(|part| !part.is_empty() && !part.starts_with(['.', '@']));
-    if !is_repository {
+    let fits = |part: &str| !part.is_empty() && !part.starts_with(['.', '@']);
+    if repository.split('/').count() != 2 || !repository.split('/').all(fits) {
         return range;
     }
     let commit = commit.map(|commit| format!("#{commit}")).unwrap_or_default();
     format!("{host}:{repository}{commit}")
 }
 
-/// The host and the path of a repository on one of those that npm knows.
+/// The host and the path of a repository on one of those that npm knows: whose it is and its name come
+/// first in it.
 pub fn hosted(address: &str) -> Option<(&'static str, &str)> {
+    let (host, path) = place_of(address)?;
+    let parts = path.strip_suffix(".git").unwrap_or(path).split('/');
+    let named = parts.take(2).filter(|part| !part.is_empty()).count();
+    (named == 2).then_some((host, path))
+}
+
+fn place_of(address: &str) -> Option<(&'static str, &str)> {
     for (short, domain) in HOSTS {
         if let Some(path) = address.strip_prefix(short).and_then(|rest| rest.strip_prefix(':')) {
             return Some((short, path));
@@ -115,15 +122,13 @@ pub fn hosted(address: &str) -> Option<(&'static str, &str)> {
     }
     // `user/repository` is on the first of them.
     let is_short = !address.contains([':', '@', ' ']) && !address.starts_with(['.', '/', '~']);
-    let is_whole = address
-        .split_once('/')
-        .is_some_and(|(user, name)| !user.is_empty() && !name.is_empty() && !name.contains('/'));
-    (is_short && is_whole).then_some((HOSTS[0].0, address))
+    (is_short && address.split('/').count() == 2).then_some((HOSTS[0].0, address))
 }
 
 /// Where a repository of one of those hosts is fetched from.
 pub fn address(host: &str, path: &str) -> String {
     let domain = HOSTS.iter().find(|(short, _)| *short == host).map_or(host, |(_, domain)| domain);
+    let path = path.trim_end_matches('/');
     format!("git+https://{domain}/{}.git", path.strip_suffix(".git").unwrap_or(path))
 }
 

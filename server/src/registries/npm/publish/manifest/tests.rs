@@ -374,6 +374,14 @@ fn what_is_registered_is_what_the_archive_says_in_the_form_of_the_clients() {
         // No user, or no repository: as it stands.
         ("#/", "#/"),
         ("a/", "a/"),
+        ("github:a", "github:a"),
+        ("github:", "github:"),
+        ("gitlab:a/", "gitlab:a/"),
+        ("gitlab:#x", "gitlab:#x"),
+        ("github.com/a", "github.com/a"),
+        ("github:a/b/", "git+https://github.com/a/b.git"),
+        ("https://github.com/a/b/", "https://github.com/a/b/"),
+        ("gitlab:a/b/c", "git+https://gitlab.com/a/b/c.git"),
     ];
     for (written, url) in rows {
         for repository in [json!(written), json!({ "type": "git", "url": written })] {
