@@ -14,7 +14,6 @@
 //! only not to be had ends the builds that need it, with the reason, which cargo prints. What is
 //! downloaded is decided at the download.
 
-mod addresses;
 pub mod closure;
 pub mod documents;
 mod handlers;

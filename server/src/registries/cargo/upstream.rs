@@ -4,6 +4,8 @@
 //! or an address behind which `/{crate}/{version}/download` goes. Whether the host in it may be asked
 //! at all is checked where the connection is made.
 
+pub mod addresses;
+
 use policies::package::{Algorithm, Digest, Package, Version};
 use serde::Deserialize;
 use url::Url;

@@ -7,7 +7,7 @@ use policies::package::{Ecosystem, Package};
 use semver::{Comparator, Op, VersionReq};
 use serde::Deserialize;
 
-use super::super::addresses::is_cargos_own;
+use super::super::upstream::addresses::is_cargos_own;
 
 /// One version's needs.
 #[derive(Debug, Default, PartialEq, Eq)]

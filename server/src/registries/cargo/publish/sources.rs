@@ -5,7 +5,7 @@
 //! registry, from another one of this garth, from the upstream, or from cargo's own index, which
 //! clients of a garth have replaced by it; and from wherever else the settings say.
 
-use super::super::addresses::{is_cargos_own, plain};
+use super::super::upstream::addresses::{is_cargos_own, plain};
 use super::described::{Dependency, Described};
 
 /// Which indexes there are, by their addresses.
@@ -69,7 +69,7 @@ impl Indexes {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::super::addresses::CARGOS_OWN;
+    use super::super::super::upstream::addresses::CARGOS_OWN;
     use super::*;
 
     /// The index of a line where the JSON and the Cargo.toml say these.
