@@ -72,7 +72,7 @@ pub struct Target {
     pub folded: String,
     /// Names that are this one to the registry's clients, in other spellings: what is known by one of
     /// them from elsewhere stands in the way of a new package.
-    pub spellings: Vec<Package>,
+    pub spellings: fn(&Package) -> Vec<Package>,
 }
 
 /// A file that came: checked by the format, and kept if the change is.

@@ -42,13 +42,13 @@ pub fn known_publisher(
 }
 
 /// Where an own package is changed; refused, in these words, where the settings do not say that it is one.
-/// `folded` is what it is told from others by, `spellings` are its other ones.
+/// `folded` is what it is told from others by, `spellings` tells its other ones.
 pub fn target(
     registry: &Registry,
     req: &HttpRequest,
     package: &Package,
     folded: String,
-    spellings: Vec<Package>,
+    spellings: fn(&Package) -> Vec<Package>,
 ) -> Result<Target, String> {
     edge::access(req).set_package(package.clone());
     if !registry.is_own(package) {

@@ -31,12 +31,12 @@ impl Before {
             return Err(OwnError::Collides { package, other });
         }
         if own.is_none() {
-            for other in &target.spellings {
+            for other in (target.spellings)(&target.package) {
                 let registry = &target.source.registry;
                 let key = DocumentRecord::key(registry, other.name(), DocumentRecord::NEWEST);
                 let known = store.told(records::read_stored(metadata, &key).await)?;
                 if known.is_some_and(|stored| !stored.record.own) {
-                    return Err(OwnError::Clash(other.clone()));
+                    return Err(OwnError::Clash(other));
                 }
             }
         }

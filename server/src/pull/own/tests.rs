@@ -150,7 +150,7 @@ impl Garden {
             source: Arc::clone(&self.source),
             package: package(),
             folded: "x".to_owned(),
-            spellings: Vec::new(),
+            spellings: |_| Vec::new(),
         };
         let published: Vec<_> = published.iter().map(|text| (version(text), Vec::new())).collect();
         let unpublished: Vec<_> = unpublished.iter().map(|text| version(text)).collect();

@@ -202,8 +202,8 @@ fn own_target(
     req: &HttpRequest,
     package: &Package,
 ) -> Result<Target, Refusal> {
-    let (folded, others) = (spelling::folded(package), spelling::others(package));
-    let target = own::target(registry, req, package, folded, others);
+    let folded = spelling::folded(package);
+    let target = own::target(registry, req, package, folded, spelling::others);
     target.map_err(|line| Refusal::Own(StatusCode::FORBIDDEN, line))
 }
 

@@ -178,11 +178,13 @@ impl Refusal {
 /// What to do stands behind the reason, so the reason is cut where cargo would cut both.
 fn shown(line: String, reason: &str) -> String {
     let over = line.len().saturating_sub(SHOWN);
-    if over == 0 || reason.is_empty() {
+    let cut = over + "…".len();
+    // Where it is short, something else is long.
+    if over == 0 || reason.len() <= cut {
         return line;
     }
-    let kept = reason.floor_char_boundary(reason.len().saturating_sub(over + "…".len()));
-    line.replacen(reason, &format!("{}…", &reason[..kept]), 1)
+    let kept = &reason[..reason.floor_char_boundary(reason.len() - cut)];
+    line.replacen(&format!(": {reason}"), &format!(": {kept}…"), 1)
 }
 
 /// Of the web API alone cargo reads errors; a download is text to it.
@@ -212,6 +214,8 @@ mod tests {
         for reason in ["", "short", &"r".repeat(300)] {
             assert_eq!(shown(line(reason), reason), line(reason));
         }
+        let rejected = format!("cargo:no@1.0.0 is denied by the rule r: no. {}", "x".repeat(600));
+        assert_eq!(shown(rejected.clone(), "no"), rejected, "it is not the reason that is long");
         for reason in ["r".repeat(500), "é".repeat(250), "€".repeat(166)] {
             let shown = shown(line(&reason), &reason);
             assert!(shown.len() <= SHOWN && shown.len() > SHOWN - 6, "{}: {shown}", shown.len());

@@ -164,7 +164,7 @@ fn own_target(
     req: &HttpRequest,
     package: &Package,
 ) -> Result<Target, Refusal> {
-    let target = own::target(registry, req, package, spelling::folded(package), Vec::new());
+    let target = own::target(registry, req, package, spelling::folded(package), |_| Vec::new());
     target.map_err(Refusal::Forbidden)
 }
 

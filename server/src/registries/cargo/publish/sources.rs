@@ -44,8 +44,12 @@ impl Indexes {
             && !self.permit(index)
         {
             let index: String = index.chars().take(200).collect();
+            let unsaid = match self.garth {
+                Some(_) => "",
+                None => ", whose address the settings do not say (public_url)",
+            };
             return Err(format!(
-                "its dependency {name:?} comes from {index:?}, which is no registry of this garth: whoever builds with it would fetch that beside the garden. Whoever runs this garth permits it with dependency_indexes in the settings of the registry"
+                "its dependency {name:?} comes from {index:?}, which is no registry of this garth{unsaid}: whoever builds with it would fetch that beside the garden. Whoever runs this garth permits it with dependency_indexes in the settings of the registry"
             ));
         }
         Ok(Dependency { index: index.cloned(), ..packed.clone() })
