@@ -56,12 +56,12 @@ impl Ground {
         let hot = arguments.rows.iter().any(|row| ["packument", "large", "tarball"].contains(row));
         let unasked = || Err(String::new());
         let verdaccio = if hot { verdaccio::install(&bench) } else { unasked() };
-        let hot_crates = arguments.rows.iter().any(|row| ["index", "crate"].contains(row));
+        let crates = arguments.rows.iter().any(|row| ["index", "crate", "crates"].contains(row));
         let built = |of: &Built, is_asked| {
             if is_asked { of.install(&bench, arguments.quick) } else { unasked() }
         };
-        let nora = built(&nora::BUILT, hot || hot_crates);
-        let kellnr = built(&kellnr::BUILT, hot_crates);
+        let nora = built(&nora::BUILT, hot || crates);
+        let kellnr = built(&kellnr::BUILT, crates);
         let port = origin_port(&directory);
         let runs = if arguments.quick { 1 } else { 5 };
         eprintln!("bench: making the packages");

@@ -7,6 +7,7 @@ pub mod nginx;
 pub mod nora;
 pub mod verdaccio;
 
+use crate::corpus;
 use crate::ground::Ground;
 use crate::process::Process;
 use crate::rows::Format;
@@ -66,40 +67,43 @@ impl Wanted {
             Format::Cargo => &[Self::Index, Self::Crate],
         }
     }
-
-    /// At a registry.
-    fn at_registry(self) -> String {
-        use crate::corpus::crates::{crate_path, index_path};
-        use crate::corpus::{BLOB, LARGE, SMALL, SMALL_VERSION, tarball_path};
-        match self {
-            Self::Packument => format!("/{SMALL}"),
-            Self::Large => format!("/{LARGE}"),
-            Self::Tarball => tarball_path(SMALL, SMALL_VERSION),
-            Self::Blob => tarball_path(BLOB, "1.0.0"),
-            Self::Index => index_path(SMALL),
-            Self::Crate => crate_path(SMALL, SMALL_VERSION),
-        }
-    }
 }
 
 /// The path of it at a server.
 pub fn path(server: &str, wanted: Wanted) -> String {
     match server {
-        GARTH if matches!(wanted, Wanted::Index | Wanted::Crate) => {
-            format!("/cargo{}", wanted.at_registry())
+        NGINX_CACHE => return format!("/cached/{}", wanted.mirrored()),
+        NGINX_STATIC => return format!("/static/{}", wanted.mirrored()),
+        NGINX_PLAIN => return format!("/plain/{}", wanted.mirrored()),
+        _ => {}
+    }
+    let [index, file] = crate_paths(server, corpus::SMALL);
+    let package = match wanted {
+        Wanted::Index => return index,
+        Wanted::Crate => return file,
+        Wanted::Packument => format!("/{}", corpus::SMALL),
+        Wanted::Large => format!("/{}", corpus::LARGE),
+        Wanted::Tarball => corpus::tarball_path(corpus::SMALL, corpus::SMALL_VERSION),
+        Wanted::Blob => corpus::tarball_path(corpus::BLOB, "1.0.0"),
+    };
+    if matches!(server, GARTH | NORA) { format!("/npm{package}") } else { package }
+}
+
+/// Where a registry of crates has the index file of one and its small version.
+pub fn crate_paths(server: &str, name: &str) -> [String; 2] {
+    use corpus::crates::{crate_path, index_path, origin_path};
+    let version = corpus::SMALL_VERSION;
+    let (index, file) = (index_path(name), crate_path(name, version));
+    let at_origin = [format!("/crates/index{index}"), origin_path(name, version)];
+    match server {
+        GARTH => [format!("/cargo{index}"), format!("/cargo{file}")],
+        NORA => [format!("/cargo/index{index}"), format!("/cargo{file}")],
+        KELLNR => {
+            let base = kellnr::BASE;
+            [format!("{base}{index}"), format!("{base}/dl/{name}/{version}/download")]
         }
-        NORA if wanted == Wanted::Index => format!("/cargo/index{}", wanted.at_registry()),
-        NORA if wanted == Wanted::Crate => format!("/cargo{}", wanted.at_registry()),
-        KELLNR if wanted == Wanted::Crate => {
-            use crate::corpus::{SMALL, SMALL_VERSION};
-            format!("{}/dl/{SMALL}/{SMALL_VERSION}/download", kellnr::BASE)
-        }
-        KELLNR => format!("{}{}", kellnr::BASE, wanted.at_registry()),
-        GARTH | NORA => format!("/npm{}", wanted.at_registry()),
-        NGINX_CACHE => format!("/cached/{}", wanted.mirrored()),
-        NGINX_STATIC => format!("/static/{}", wanted.mirrored()),
-        NGINX_PLAIN => format!("/plain/{}", wanted.mirrored()),
-        _ => wanted.at_registry(),
+        NGINX_CACHE => at_origin.map(|path| format!("/pulled{path}")),
+        _ => at_origin,
     }
 }
 

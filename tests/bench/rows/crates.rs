@@ -3,49 +3,54 @@
 
 use std::time::Instant;
 
-use crate::corpus::SMALL_VERSION;
-use crate::corpus::crates::{COLD, cold_crate, crate_path, index_path, origin_path};
+use crate::corpus::crates::{COLD, cold_crate};
 use crate::ground::Ground;
 use crate::process::Process;
 use crate::results::{Measure, Place, Results};
-use crate::servers::{self, DIRECT, GARTH, NGINX_CACHE, Wanted, nginx};
+use crate::servers::{self, DIRECT, GARTH, KELLNR, NGINX_CACHE, NORA, Wanted, kellnr, nginx, nora};
 
-type Paths = fn(&str) -> [String; 2];
-
-pub fn run(ground: &Ground, results: &mut Results) {
-    let at_origin: Paths =
-        |name| [format!("/crates/index{}", index_path(name)), origin_path(name, SMALL_VERSION)];
-    let pulled: Paths = |name| {
-        let [index, file] = [index_path(name), origin_path(name, SMALL_VERSION)];
-        [format!("/pulled/crates/index{index}"), format!("/pulled{file}")]
-    };
-    let at_garth: Paths = |name| {
-        let [index, file] = [index_path(name), crate_path(name, SMALL_VERSION)];
-        [format!("/cargo{index}"), format!("/cargo{file}")]
-    };
+/// Which servers failed, and how.
+pub fn run(ground: &Ground, results: &mut Results) -> Vec<String> {
+    let mut servers = vec![DIRECT, NGINX_CACHE, GARTH];
+    servers.extend(ground.nora.as_ref().map(|_| NORA));
+    servers.extend(ground.kellnr.as_ref().map(|_| KELLNR));
+    let mut failed = Vec::new();
     for run in 0..ground.runs {
-        super::tell("crates", run, ground, DIRECT);
-        measure(&ground.origin, DIRECT, at_origin, results);
-
-        super::tell("crates", run, ground, NGINX_CACHE);
-        nginx::empty_cache(ground);
-        let nginx = servers::start(ground, NGINX_CACHE);
-        measure(&nginx, NGINX_CACHE, pulled, results);
-        nginx.stop();
-
-        super::tell("crates", run, ground, GARTH);
-        let garth = ground.start_anew();
-        measure(&garth, GARTH, at_garth, results);
-        garth.stop();
+        servers.retain(|&server| {
+            super::tell("crates", run, ground, server);
+            let measured = super::attempt(server, || match start_empty(ground, server) {
+                Some(process) => {
+                    measure(&process, server, results);
+                    process.stop();
+                }
+                None => measure(&ground.origin, server, results),
+            });
+            let fine = measured.is_ok();
+            failed.extend(measured.err());
+            fine
+        });
     }
+    failed
 }
 
-fn measure(process: &Process, server: &'static str, paths: Paths, results: &mut Results) {
+/// With nothing kept of earlier runs; nothing has to be started for the origin.
+fn start_empty(ground: &Ground, server: &'static str) -> Option<Process> {
+    match server {
+        DIRECT => return None,
+        GARTH => return Some(ground.start_anew()),
+        NORA => nora::forget(ground),
+        KELLNR => kellnr::forget(ground),
+        _ => nginx::empty_cache(ground),
+    }
+    Some(servers::start(ground, server))
+}
+
+fn measure(process: &Process, server: &'static str, results: &mut Results) {
     Ground::settle();
     let mut client = process.connect();
     let (before, begun) = (process.cpu(), Instant::now());
     for n in 0..COLD {
-        for path in paths(&cold_crate(n)) {
+        for path in servers::crate_paths(server, &cold_crate(n)) {
             let answer = client.get(&path, Wanted::Index.headers());
             let answer = answer.unwrap_or_else(|fault| panic!("{server}{path}: {fault}"));
             assert_eq!(answer.status, 200, "{server}{path}");

@@ -1,6 +1,7 @@
 //! kellnr from crates.io, whose cache of the public registry is put in front of the origin instead.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::built::Built;
 use crate::ground::Ground;
@@ -15,7 +16,7 @@ pub const BASE: &str = "/api/v1/cratesio";
 /// One that is installed.
 pub fn start(ground: &Ground) -> Process {
     let program = ground.kellnr.as_ref().expect("asked for only where it is installed");
-    let directory = ground.directory.join("kellnr");
+    let directory = directory(ground);
     fs::create_dir_all(&directory).unwrap();
     let (port, origin) = (ground.ports.kellnr, ground.origin.port);
     let mut command = pinned(SERVER_CORE, program);
@@ -36,4 +37,13 @@ pub fn start(ground: &Ground) -> Process {
     }
     let ready = format!("{BASE}/config.json");
     Process::start(KELLNR, command, &directory.join("log"), port, &ready)
+}
+
+/// What it kept of earlier starts.
+pub fn forget(ground: &Ground) {
+    let _ = fs::remove_dir_all(directory(ground));
+}
+
+fn directory(ground: &Ground) -> PathBuf {
+    ground.directory.join("kellnr")
 }

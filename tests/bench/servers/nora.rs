@@ -1,6 +1,7 @@
 //! nora-registry from crates.io, in front of the origin, without its limit of requests.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::built::Built;
 use crate::ground::Ground;
@@ -13,7 +14,7 @@ pub const BUILT: Built = Built { name: "nora-registry", version: "1.4.1", progra
 /// One that is installed.
 pub fn start(ground: &Ground) -> Process {
     let program = ground.nora.as_ref().expect("asked for only where it is installed");
-    let directory = ground.directory.join("nora");
+    let directory = directory(ground);
     fs::create_dir_all(&directory).unwrap();
     let (port, origin) = (ground.ports.nora, ground.origin.port);
     let enabled = match ground.format {
@@ -38,4 +39,13 @@ pub fn start(ground: &Ground) -> Process {
         command.env(name, value);
     }
     Process::start(NORA, command, &directory.join("log"), port, "/health")
+}
+
+/// What it kept of earlier starts.
+pub fn forget(ground: &Ground) {
+    let _ = fs::remove_dir_all(directory(ground));
+}
+
+fn directory(ground: &Ground) -> PathBuf {
+    ground.directory.join("nora")
 }
