@@ -27,11 +27,51 @@ use weigh::{Verdict, weigh};
 
 pub use explain::{Considered, Explanation, Overview, explain, overview};
 
+/// What may become of a version that is refused, once its artifact is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hope {
+    /// It stays refused.
+    None,
+    /// An allow would be all that is missing.
+    Open,
+    /// It may be allowed.
+    Allowed,
+}
+
 /// Decides one version; `rules` are those of its package.
 pub fn decide(
     rules: &PackageRules<'_>,
     version: &Version,
     facts: &Facts<'_>,
+    asker: &Asker<'_>,
+) -> Decision {
+    consider(rules, version, (facts, false), asker)
+}
+
+/// The best that could come of what is pending, and until when that is so by itself; `None` where nothing
+/// is that a rule asks for.
+pub fn hope(
+    rules: &PackageRules<'_>,
+    version: &Version,
+    facts: &Facts<'_>,
+    asker: &Asker<'_>,
+) -> (Hope, Option<Timestamp>) {
+    if !facts.pending.iter().any(|fact| rules.set().asks_for(fact)) {
+        return (Hope::None, None);
+    }
+    let best = consider(rules, version, (facts, true), asker);
+    let hope = match (best.effect, best.code) {
+        (Effect::Allow, _) => Hope::Allowed,
+        (_, DecisionCode::NoRuleAllows) => Hope::Open,
+        _ => Hope::None,
+    };
+    (hope, best.until)
+}
+
+fn consider(
+    rules: &PackageRules<'_>,
+    version: &Version,
+    (facts, is_hopeful): (&Facts<'_>, bool),
     asker: &Asker<'_>,
 ) -> Decision {
     let made = |effect, code, reason| Decision {
@@ -50,8 +90,8 @@ pub fn decide(
     }
     let parsed = Parsed::new(rules.ecosystem(), version.as_str());
     let subject = Subject { package: rules.package(), version: version.as_str(), facts };
-    let mut considering =
-        Considering { rules, subject, version: parsed.as_ref(), asker, until: Timestamp::MAX };
+    let (version, until) = (parsed.as_ref(), Timestamp::MAX);
+    let mut considering = Considering { rules, subject, version, asker, is_hopeful, until };
     let mut waiver = None;
     if let Some(malicious) = known_malice(facts) {
         waiver = considering.waiver_of(MALICIOUS);
@@ -120,14 +160,19 @@ struct Considering<'c, 's> {
     subject: Subject<'c>,
     version: Option<&'c Parsed<'c>>,
     asker: &'c Asker<'c>,
+    /// What is pending is taken to turn out well.
+    is_hopeful: bool,
     /// All verdicts up to now hold until then.
     until: Timestamp,
 }
 
 impl<'s> Considering<'_, 's> {
     fn weigh(&mut self, rule: &Rule) -> Verdict {
-        let verdict = weigh(rule, &self.subject, self.version, self.asker);
+        let mut verdict = weigh(rule, &self.subject, self.version, self.asker);
         self.until = self.until.min(verdict.until);
+        if self.is_hopeful && verdict.missing.meets(self.subject.facts.pending) {
+            verdict.matched = rule.effect == Effect::Allow;
+        }
         verdict
     }
 

@@ -58,6 +58,8 @@ pub struct Facts<'a> {
     pub repository: Option<&'a str>,
     /// The oldest compiler that it is meant for.
     pub rust_version: Option<&'a str>,
+    /// What its artifact will say once somebody opens it: asking whether it is known has no answer yet.
+    pub pending: Missing,
 }
 
 /// What a registry's document states of one version, read once and kept with it. What is absent is
@@ -76,6 +78,8 @@ pub struct Stated {
     pub dependencies: Option<u32>,
     /// The same one for neighbours that state the same.
     pub rust_version: Option<Arc<str>>,
+    /// As in [`Facts`].
+    pub pending: Missing,
 }
 
 /// What an artifact says of itself, beside what its registry says of it.
@@ -113,6 +117,7 @@ impl<'a> Facts<'a> {
             provenance: stated.provenance,
             dependencies: stated.dependencies,
             rust_version: stated.rust_version.as_deref(),
+            pending: stated.pending,
             ..self
         }
     }
@@ -152,6 +157,7 @@ impl<'a> Facts<'a> {
             description: None,
             repository: None,
             rust_version: None,
+            pending: Missing::NONE,
         }
     }
 }
@@ -333,6 +339,11 @@ impl Missing {
     #[allow(clippy::trivially_copy_pass_by_ref)]
     pub const fn is_empty(&self) -> bool {
         self.0 == 0
+    }
+
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Whether both have one of them.

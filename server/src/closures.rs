@@ -91,7 +91,7 @@ impl Closures {
             let only = std::iter::once((&subject.version, Remembered::NOTHING));
             let screened = self.gate.screen(&rules, &subject.package, asking, only);
             let decision = screened.decisions().next().map(|(_, decision)| decision.clone());
-            decision.map(|decision| Verdict { subject, decision, unknown: None })
+            decision.map(|decision| Verdict { subject, decision, undecided: false, unknown: None })
         };
         let verdicts = asked.into_iter().filter_map(decide).collect();
         Ok(Decided { verdicts, revision: rules.revision().clone() })

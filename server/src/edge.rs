@@ -43,7 +43,7 @@ pub use base_url::{asked_host, base_url};
 pub use body::{PIECE, stream_body};
 pub use client::{client_address, network_of};
 pub use connections::Connection;
-pub use limits::Limits;
+pub use limits::{BodyLimit, Limits};
 pub use problem::{PROBLEM_HEADER, Problem};
 pub use request_id::RequestId;
 pub use shutdown::{EdgeHandle, Signal, stop_signal};

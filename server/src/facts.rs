@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use policies::advisories::PackageAdvisories;
-use policies::facts::{Facts, KnownAdvisory, Stated};
+use policies::facts::{Facts, KnownAdvisory, Missing, Stated};
 use policies::package::Version;
 
 use crate::metadata::records::VersionRecord;
@@ -73,6 +73,10 @@ pub fn gather_facts<'a>(
     };
     let facts = stated.map_or(facts, |stated| facts.stated(stated));
     let opened = record.and_then(|record| record.inside.as_ref());
+    let facts = match opened {
+        Some(_) => Facts { pending: Missing::NONE, ..facts },
+        None => facts,
+    };
     let inside = opened.and_then(|opened| opened.inside.as_ref());
     inside.map_or(facts, |inside| inside.complete(facts))
 }

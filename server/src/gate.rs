@@ -12,7 +12,7 @@ use moka::sync::Cache;
 use policies::advisories::PackageAdvisories;
 use policies::asker::Asker;
 pub use policies::asker::Asking;
-use policies::decide::decide;
+use policies::decide::{Hope, decide, hope};
 use policies::decision::{Decision, Effect, Revision};
 use policies::facts::{Fact, Facts};
 use policies::package::{Package, PackageVersion, Version};
@@ -72,6 +72,7 @@ struct Decided {
     decision: Decision,
     /// As in [`Refused`].
     needs_others: bool,
+    hope: Hope,
 }
 
 impl Screened {
@@ -96,6 +97,17 @@ impl Screened {
     pub fn shows(&self, index: usize) -> bool {
         let decided = self.decided.get(index);
         decided.is_some_and(|decided| lets_through(self.mode, &decided.decision))
+    }
+
+    /// Whether the version at this place may be allowed once its artifact is opened, which is done at its
+    /// download.
+    pub fn is_undecided(&self, index: usize) -> bool {
+        self.decided.get(index).is_some_and(|decided| decided.hope == Hope::Allowed)
+    }
+
+    /// What may become of each, in the order in which they were asked about.
+    pub fn hopes(&self) -> impl Iterator<Item = Hope> {
+        self.decided.iter().map(|decided| decided.hope)
     }
 
     /// When one of the decisions may change by itself.
@@ -198,6 +210,20 @@ impl Gate {
         }
     }
 
+    /// What may become of a version that is refused, once its artifact is opened.
+    pub fn hope(
+        &self,
+        subject: &PackageVersion,
+        remembered: &Remembered<'_>,
+        asking: &Asking,
+    ) -> Hope {
+        let rules = self.rules();
+        let about = self.about(&rules, &subject.package);
+        let said = Said::of(&about, &subject.version);
+        let facts = gather_facts(self.clock.now(), remembered, &said);
+        hope(&rules.for_package(&subject.package), &subject.version, &facts, &asking.asker()).0
+    }
+
     /// See [`Rules::learn_own_name`].
     pub async fn learn_own_name(&self, package: &Package) {
         self.rules.learn_own_name(package.name()).await;
@@ -268,16 +294,23 @@ impl Gate {
         let asker = asking.asker();
         let of_package = rules.for_package(package);
         let about = self.about(rules, package);
+        let mut until: Option<Timestamp> = None;
+        let mut holds_until = |at: Option<Timestamp>| until = until.into_iter().chain(at).min();
         let decided: Vec<Decided> = versions
             .map(|(version, remembered)| {
                 let said = Said::of(&about, version);
                 let facts = gather_facts(now, &remembered, &said);
                 let decision = decide(&of_package, version, &facts, &asker);
+                holds_until(decision.until);
+                let (hope, lasts) = match decision.effect {
+                    Effect::Allow => (Hope::None, None),
+                    Effect::Hold | Effect::Deny => hope(&of_package, version, &facts, &asker),
+                };
+                holds_until(lasts);
                 let needs_others = needs_others(&facts);
-                Decided { version: version.clone(), decision, needs_others }
+                Decided { version: version.clone(), decision, needs_others, hope }
             })
             .collect();
-        let until = decided.iter().filter_map(|decided| decided.decision.until).min();
         Screened { package: package.clone(), decided, until, mode: self.mode }
     }
 }
@@ -325,6 +358,7 @@ mod tests {
                     version: version(text),
                     decision: decision.clone(),
                     needs_others: false,
+                    hope: Hope::None,
                 })
                 .into(),
             until: Some(soon),

@@ -82,6 +82,10 @@ pub struct GardenSettings {
 const AUDIT_READINGS_AT_ONCE: usize = 2;
 /// Each reads and decides for as long as it is let, and anybody may ask.
 const SEARCHES_AT_ONCE: usize = 4;
+/// Those that ask an upstream, too: each looks up what that finds.
+const SEARCHES_ELSEWHERE: usize = 2;
+/// How long a search waits for what an upstream finds.
+pub const SEARCH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of audits, questions and answers together: from when they arrive until they are sent on.
 const AUDIT_ROOM: usize = 64 << 20;
@@ -111,6 +115,8 @@ pub struct Garden {
     pub audit_readings: Semaphore,
     /// One for each search that is under way.
     pub searches: Arc<Semaphore>,
+    /// Who finds no place here is told what is in this garden alone.
+    pub searches_elsewhere: Arc<Semaphore>,
     pub uploads: Uploads,
     pub anonymous: Anonymous,
     pub recorder: Recorder,
@@ -158,6 +164,7 @@ impl Garden {
             login_room: BodyRoom::new(LOGIN_ROOM),
             audit_readings: Semaphore::new(AUDIT_READINGS_AT_ONCE),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            searches_elsewhere: Arc::new(Semaphore::new(SEARCHES_ELSEWHERE)),
             anonymous: settings.anonymous,
             public_url: settings.public_url,
             trusted_proxies: settings.trusted_proxies,
@@ -182,6 +189,8 @@ pub struct Registry {
     pub source: Arc<Source>,
     /// The same place without its upstream, for names that are never asked of it.
     pub own_source: Arc<Source>,
+    /// The upstream, where a search asks it, too.
+    pub searched: Option<Upstream>,
     own: OwnNames,
     own_patterns: Vec<String>,
     /// Own versions may be taken away again.
@@ -211,7 +220,12 @@ impl Registry {
         let freshness = Freshness { max_age: config.max_age, max_stale: config.max_stale };
         let source =
             |upstream| Arc::new(Source { registry: Arc::clone(&name), upstream, freshness });
+        let clock = &garden.store.clock;
         Ok(Self {
+            searched: upstream
+                .as_ref()
+                .filter(|_| config.upstream_search)
+                .map(|upstream| upstream.aside(SEARCHES_ELSEWHERE, SEARCH_PATIENCE, clock.clone())),
             source: source(upstream),
             own_source: source(None),
             own,

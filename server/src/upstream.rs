@@ -27,6 +27,7 @@ mod via;
 mod window;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header;
@@ -66,7 +67,7 @@ pub struct Upstream(Arc<Inner>);
 struct Inner {
     /// Without the credentials: only [`Line`] has them.
     settings: UpstreamSettings,
-    line: Line,
+    line: Arc<Line>,
     traffic: Arc<Traffic>,
 }
 
@@ -116,7 +117,7 @@ impl Upstream {
         settings.base = base.clone();
         let made = |cause: String| UpstreamSettingsError::Client(name.clone(), cause);
         let clients = Clients::new(&settings).map_err(made)?;
-        let line = Line {
+        let line = Arc::new(Line {
             upstream: name.clone(),
             clients,
             configured: Configured::new(&base, &settings.allow_hosts),
@@ -124,9 +125,22 @@ impl Upstream {
             deadlines: settings.deadlines.clone(),
             retries: settings.retries.clone(),
             clock: clock.clone(),
-        };
+        });
         let traffic = Traffic::new(&settings, clock);
         Ok(Self(Arc::new(Inner { settings, line, traffic })))
+    }
+
+    /// The same place, asked for what no build needs: less at once and less patiently, and what goes wrong
+    /// with it is counted apart.
+    #[must_use]
+    pub fn aside(&self, concurrent: usize, patience: Duration, clock: Clock) -> Self {
+        let Inner { settings, line, .. } = self.0.as_ref();
+        let mut settings = settings.clone();
+        settings.limits.concurrent = concurrent;
+        settings.deadlines = Deadlines { total_document: patience, ..settings.deadlines };
+        settings.deadlines.turn = patience;
+        let traffic = Traffic::new(&settings, clock);
+        Self(Arc::new(Inner { settings, line: Arc::clone(line), traffic }))
     }
 
     pub fn name(&self) -> &str {
@@ -158,6 +172,11 @@ impl Upstream {
         self.ask_for_document(ask).await
     }
 
+    /// Asks for a document at a place that a document of the upstream named, unpacked if it comes packed.
+    pub async fn document_at(&self, url: Url, accept: &str) -> Result<UpstreamBody, UpstreamError> {
+        self.answer_of(self.elsewhere(url)?, accept, "gzip", None).await
+    }
+
     /// Sends JSON to a place below the base and asks for the document that answers it, unpacked if
     /// it comes packed. Only for what may be asked twice: a failed try is repeated like any other.
     /// A redirect is followed only if it stays a POST.
@@ -168,7 +187,7 @@ impl Upstream {
         body: Bytes,
     ) -> Result<UpstreamBody, UpstreamError> {
         let sent = Sent { media_type: JSON, body, credentials: None, once: false };
-        self.answer_of(self.below_base(path)?, accept, "gzip", sent).await
+        self.answer_of(self.below_base(path)?, accept, "gzip", Some(sent)).await
     }
 
     /// Sends a form to a place that a document of the upstream named, and asks for what answers it. What
@@ -182,7 +201,7 @@ impl Upstream {
         credentials: Option<Credentials>,
     ) -> Result<UpstreamBody, UpstreamError> {
         let sent = Sent { media_type: FORM, body: form, credentials, once: true };
-        self.answer_of(self.elsewhere(url)?, accept, "identity", sent).await
+        self.answer_of(self.elsewhere(url)?, accept, "identity", Some(sent)).await
     }
 
     async fn answer_of(
@@ -190,9 +209,9 @@ impl Upstream {
         url: Url,
         accept: &str,
         encoding: &'static str,
-        sent: Sent,
+        sent: Option<Sent>,
     ) -> Result<UpstreamBody, UpstreamError> {
-        let (accept, sent) = (accept.to_owned(), Some(sent));
+        let accept = accept.to_owned();
         let (if_none_match, if_modified_since) = (None, None);
         let ask = Ask { url, accept, encoding, if_none_match, if_modified_since, sent };
         match self.ask_for_document(ask).await? {

@@ -4,11 +4,13 @@
 mod advisories;
 mod clients;
 mod closures;
+mod commands;
 mod downloads;
 mod facts;
 mod index;
 mod own;
 mod registries;
+mod starters;
 mod tokens;
 mod workspace;
 

@@ -6,6 +6,9 @@
 //! a service of the public sigstore first. And it needs a registry with keys and signatures, which a
 //! mirror may have left out. So it is tested in [`crate::npm`], against an upstream that signs.
 
+use std::path::Path;
+use std::process::Command;
+
 use support::cargo::Cargo;
 use support::npm::Npm;
 use support::package_managers::{Kind, PackageManager};
@@ -79,4 +82,46 @@ fn all_that_garth_itself_is_built_on_is_fetched_through_garth_by_its_lockfile() 
     }
     let after = workspace.replace("Cargo.toml", "Cargo.lock");
     assert_eq!(std::fs::read_to_string(after).unwrap(), lockfile);
+}
+
+/// What is built here lies in these, and is no part of what is built on.
+fn is_source(name: &str) -> bool {
+    name != "target" && !name.starts_with('.')
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (name, kind) = (entry.file_name(), entry.file_type().unwrap());
+        if kind.is_dir() && is_source(&name.to_string_lossy()) {
+            copy(&entry.path(), &to.join(name));
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), to.join(name)).unwrap();
+        }
+    }
+}
+
+/// The lockfile of garth itself, resolved anew by this cargo.
+fn resolved(mut cargo: Command) -> String {
+    let project = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), project.path());
+    let lockfile = project.path().join("Cargo.lock");
+    std::fs::remove_file(&lockfile).unwrap();
+    let output = cargo.current_dir(project.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read_to_string(lockfile).unwrap()
+}
+
+#[test]
+#[ignore = "asks the registry that this machine's cargo is set to; ./dev live runs it"]
+fn what_garth_itself_is_built_on_is_resolved_anew_as_without_garth() {
+    const COMMAND: &str = "generate-lockfile";
+    let garth = Setup::without_settings().start();
+    garth.run(&["allow", "cargo:*", "--reason", "a live test"]);
+    let person = Cargo::replaced_by(&format!("{}/cargo/", garth.url));
+    let through = resolved(person.command(&[COMMAND]));
+    let mut plain = Command::new(support::cargo::program());
+    plain.arg(COMMAND);
+    assert_eq!(resolved(plain), through);
+    assert!(through.matches("\nchecksum = ").count() >= 400);
 }

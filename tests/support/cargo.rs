@@ -140,7 +140,7 @@ impl Default for Cargo {
 }
 
 /// The cargo of the toolchain that the tests were built with, and no proxy in front of it.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| env!("CARGO").into(), PathBuf::from)
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
-use server::edge::{self, EdgeHandle, EdgeSettings, Limits, TlsSettings};
+use server::edge::{self, BodyLimit, EdgeHandle, EdgeSettings, Limits, TlsSettings};
 use server::observability::health;
 use server::observability::{CacheOutcome, DecisionLabel, Health, Lifecycle, Metrics};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -34,7 +34,9 @@ pub fn short_limits() -> Limits {
         uri_bytes: 1000,
         header_bytes: 8 * 1024,
         header_count: 50,
-        body_bytes: Arc::new(|_, path| if path == "/count/large" { 10_000_000 } else { 1000 }),
+        body_bytes: Arc::new(|_, path| {
+            BodyLimit::fixed(if path == "/count/large" { 10_000_000 } else { 1000 })
+        }),
         ..Limits::default()
     }
 }

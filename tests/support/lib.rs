@@ -11,6 +11,7 @@ pub mod client;
 pub mod crates;
 pub mod edge;
 pub mod events;
+pub mod front;
 pub mod http;
 pub mod issuer;
 pub mod mount;

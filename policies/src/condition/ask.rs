@@ -85,11 +85,13 @@ impl<'a> Asking<'a> {
     fn answer(&self, node: &'a Node) -> Answer {
         match node {
             Node::Bool(known) => Answer::of(Tri::of(*known)),
-            Node::Told(of) => Answer::of(Tri::of(self.is_told(of))),
+            Node::Told(of) => self.told(of),
             Node::Readable(of) => {
-                let licence = self.value(of, &mut Missing::default());
-                let readable = matches!(licence, Value::Licence(licence) if licence.is_readable());
-                Answer::of(Tri::of(readable))
+                let mut missing = Missing::NONE;
+                match self.value(of, &mut missing) {
+                    Value::Licence(licence) => Answer::of(Tri::of(licence.is_readable())),
+                    _ => self.not_told(missing),
+                }
             }
             Node::Own => Answer::of(Tri::of(self.subject.facts.own)),
             Node::Fact(fact) => self.fact(*fact),
@@ -133,10 +135,23 @@ impl<'a> Asking<'a> {
         }
     }
 
-    fn is_told(&self, node: &'a Node) -> bool {
-        let mut unheeded = Missing::NONE;
-        let is_value = !matches!(self.value(node, &mut unheeded), Value::Unknown);
-        is_value || self.answer(node).tri != Tri::Unknown
+    /// Whether it is known.
+    fn told(&self, node: &'a Node) -> Answer {
+        let mut missing = Missing::NONE;
+        if !matches!(self.value(node, &mut missing), Value::Unknown) {
+            return Answer::of(Tri::True);
+        }
+        let answer = self.answer(node);
+        match answer.tri {
+            Tri::True | Tri::False => Answer::of(Tri::True),
+            Tri::Unknown => self.not_told(missing.and(answer.missing)),
+        }
+    }
+
+    /// What will be known once somebody looks is not called unknown for good.
+    fn not_told(&self, missing: Missing) -> Answer {
+        let pending = missing.common(self.subject.facts.pending);
+        if pending.is_empty() { Answer::of(Tri::False) } else { Answer::unknown(pending) }
     }
 
     fn fact(&self, fact: Fact) -> Answer {

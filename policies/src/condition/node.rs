@@ -163,9 +163,9 @@ pub(super) enum Node {
     Scored(Box<Node>),
     /// True as soon as the operand is known: `has` of a field that is always there.
     Known(Box<Node>),
-    /// Whether the fact is known: `has` of a fact. Never unknown itself.
+    /// Whether the fact is known: `has` of a fact. Unknown only while that is pending.
     Told(Box<Node>),
-    /// Whether a licence is stated, and is one that can be judged. Never unknown itself.
+    /// Whether a licence is stated, and is one that can be judged. Unknown only while that is pending.
     Readable(Box<Node>),
 }
 

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::facts::KnownAdvisory;
+use crate::facts::{Fact, KnownAdvisory};
 use crate::licence::Licence;
 use crate::package::Ecosystem;
 
@@ -517,5 +517,30 @@ proptest! {
     #[test]
     fn any_regular_expression_compiles_or_is_refused(text in "([a-z]|\\[|\\]|\\(|\\)|\\\\|\\^|\\$|\\*|\\+|\\?|\\{|\\}|[0-9]|-|&|~|:|\\||d|w|\\PC){0,30}") {
         let _ = regexes::compile(&text);
+    }
+}
+
+/// Of a crate that nobody has opened, whether it states a licence is not known for good.
+#[test]
+fn what_is_pending_is_not_called_unknown_for_good() {
+    use Tri::{False, True, Unknown};
+    let licence = Licence::new(Ecosystem::Cargo, "MIT");
+    let pending = Missing::of([Fact::Licence, Fact::InstallScripts]);
+    let open = Facts { yanked: Some(true), pending, ..Facts::at(now()) };
+    let opened = Facts { licence: Some(&licence), ..open };
+    let silent = Facts { pending: Missing::NONE, ..open };
+    for (text, before, with, without) in [
+        ("has(licence)", Unknown, True, False),
+        ("!licence.readable", Unknown, False, True),
+        ("has(licence) && licence.denied(['family:copyleft'])", Unknown, False, False),
+        ("!yanked && has(licence)", False, False, False),
+        ("yanked || licence.readable", True, True, True),
+        ("has(publisher)", False, False, False),
+    ] {
+        let asked = |facts: &Facts<'_>| asked(text, facts);
+        let all = [&open, &opened, &silent].map(|facts| asked(facts).tri);
+        assert_eq!(all, [before, with, without], "{text}");
+        let expected = before == Unknown;
+        assert_eq!(asked(&open).missing.meets(pending), expected, "{text}");
     }
 }

@@ -54,6 +54,7 @@ pub fn explain(
         version: parsed.as_ref(),
         asker,
         until: Timestamp::MAX,
+        is_hopeful: false,
     };
     let considered: Vec<Considered> = rules.iter().map(|rule| considering.consider(rule)).collect();
     Explanation {

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod pending;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
@@ -292,6 +294,7 @@ impl Gathered {
             description: Some(self.publisher).filter(|_| seen(17)),
             repository: Some(self.similar_to).filter(|_| seen(18)),
             rust_version: Some(if self.flags[2] { "1.85" } else { "1.63" }).filter(|_| seen(19)),
+            pending: Missing::NONE,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
+use crate::facts::Fact;
 use crate::package::{Package, PackageVersion};
 use crate::rules::{RuleSet, parse};
 
@@ -445,4 +446,31 @@ web true: speaks of the versions ^1, to web/*
 w true: speaks of every version, and lifts no-old, until 2026-07-01T00:00:00Z
 licences true: speaks of every version where licence.allowed(['MIT'])
 "#);
+}
+
+#[test]
+fn what_is_pending_is_worth_a_look_only_where_it_could_be_allowed() {
+    let licences = one("licences", "deny", "'*'", "when = \"!licence.allowed(['MIT'])\"");
+    let settle = one("settle", "hold", "'*'", "when = \"age < duration('168h')\"");
+    let allow = one("yes", "allow", "'cargo:x'", "versions = '^1'");
+    let pending = Missing::one(Fact::Licence);
+    let published = Some("2026-06-01T00:00:00Z".parse().unwrap());
+    let at = |now: &str| Facts { published, pending, ..facts(now) };
+    let (young, old) = (at("2026-06-02T00:00:00Z"), at("2026-07-01T00:00:00Z"));
+    let settled: Timestamp = "2026-06-08T00:00:00Z".parse().unwrap();
+    let all = [licences.clone(), settle, allow.clone()].concat();
+    for (row, rules, asked, facts, expected) in [
+        ("only the licence is missing", &all, "cargo:x@1.0.0", old, (Hope::Allowed, None)),
+        ("too young until then", &all, "cargo:x@1.0.0", young, (Hope::None, Some(settled))),
+        ("nobody allows it", &all, "cargo:x@2.0.0", old, (Hope::Open, None)),
+        ("nobody asks", &allow, "cargo:x@1.0.0", old, (Hope::None, None)),
+        ("no allow at all", &licences, "cargo:x@1.0.0", old, (Hope::Open, None)),
+    ] {
+        let set = set(rules);
+        let asked: PackageVersion = asked.parse().unwrap();
+        let of_package = set.for_package(&asked.package);
+        let decided = decide(&of_package, &asked.version, &facts, &Asker::default());
+        assert!(!decided.is_allowed() || row == "nobody asks", "{row}: {decided:?}");
+        assert_eq!(hope(&of_package, &asked.version, &facts, &Asker::default()), expected, "{row}");
+    }
 }

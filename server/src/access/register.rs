@@ -28,7 +28,7 @@ use crate::metadata::records::{
     UnitRecord, UserRecord, decode,
 };
 use crate::metadata::{Batch, Metadata, MetadataError};
-use crate::person::rights::{Place, Right};
+use crate::person::rights::{Place, Right, Rights};
 
 pub use change::{Created, DEFAULT_GRACE, DEFAULT_LIFE, Life, MAX_GRACE, NewToken};
 pub use roles::{Holder, NewRole, RoleFound};
@@ -139,6 +139,14 @@ impl Register {
     pub fn tokens(&self) -> Vec<(Arc<Token>, Option<Gone>)> {
         let (table, now) = (self.0.table.read(), self.0.clock.now());
         table.tokens().map(|token| (Arc::clone(token), table.ended(token, now))).collect()
+    }
+
+    /// What each valid token of a service gives, or of a person who is no user.
+    pub fn rights_of_owner(&self, owner: &str) -> Vec<Rights> {
+        let (table, now) = (self.0.table.read(), self.0.clock.now());
+        let valid = table.tokens().filter(|token| table.ended(token, now).is_none());
+        let of_owner = valid.filter(|token| token.record.owner == owner);
+        of_owner.map(|token| table.directory().rights_of(token)).collect()
     }
 
     /// Every team, sorted by name, with how many valid tokens it has.

@@ -22,7 +22,7 @@ use super::{Api, By};
 use crate::access::rights::{Place, Right};
 use crate::access::{Caller, Person};
 use crate::metadata::records::{RequestRecord, Stage};
-use crate::registries::closure::{Standing, Unmet, Verdict};
+use crate::registries::closure::{Unmet, Verdict};
 use crate::requests::{
     Approval, Ask, AskClosure, AskError, Asked, AskedClosure, CloseError, Meant, Numbered,
     Requests, Who,
@@ -255,7 +255,7 @@ pub async fn show(
 fn version(api: &Api, verdict: Verdict) -> VersionView {
     let PackageVersion { package, version } = &verdict.subject;
     let advisories = advisories(api, package, version);
-    VersionView { standing: Standing::of(&verdict.decision), advisories, verdict }
+    VersionView { standing: verdict.standing(), advisories, verdict }
 }
 
 /// Where all who ask are of one team, it is asked for that team.

@@ -11,7 +11,7 @@ use super::StartError;
 use crate::access::issuer::MAX_DOCUMENT;
 use crate::access::rates::RateSettings;
 use crate::config::{self, Config, Format, IdentityConfig, ProviderConfig, RegistryConfig};
-use crate::edge::{EdgeSettings, Limits, TlsSettings};
+use crate::edge::{BodyLimit, EdgeSettings, Limits, TlsSettings};
 use crate::observability::Lifecycle;
 use crate::recorded::RecordedSettings;
 use crate::registries::GardenSettings;
@@ -22,16 +22,18 @@ use crate::upstream::{self, Credentials, Deadlines, Retries, UpstreamSettings};
 pub fn edge(config: &Config, lifecycle: Lifecycle) -> EdgeSettings {
     let limits = &config.limits;
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let (body_bytes, publish_bytes) = (limits.body_bytes, limits.publish_bytes);
+    let of = |bytes, setting| BodyLimit { bytes, setting: Some(setting) };
+    let body = of(limits.body_bytes, "limits.body_bytes");
+    let publish = of(limits.publish_bytes, "limits.publish_bytes");
     let registries: Vec<String> =
         config.registries.iter().map(|registry| format!("/{}/", registry.name)).collect();
     let body_limit = move |method: &Method, path: &str| {
         let is_publish =
             method == Method::PUT && registries.iter().any(|base| path.starts_with(base.as_str()));
         match crate::api::table::body_limit(method, path) {
-            Some(more) => more,
-            None if is_publish => publish_bytes,
-            None => body_bytes,
+            Some(more) => BodyLimit::fixed(more),
+            None if is_publish => publish,
+            None => body,
         }
     };
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);

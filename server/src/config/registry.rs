@@ -33,6 +33,8 @@ pub struct RegistryConfig {
     pub unpublish: bool,
     /// Addresses of indexes, beside those of this garth, that own crates may depend on.
     pub dependency_indexes: Vec<String>,
+    /// A search asks the upstream's own, too.
+    pub upstream_search: bool,
     pub max_age: Duration,
     pub max_stale: Duration,
     /// Hosts, or `host:port`, beside the upstream's own that may have private addresses.
@@ -165,6 +167,13 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
                dependencies from, beside the registries of this garth and what they replace.",
     },
     SettingDoc {
+        key: "registry.*.upstream_search",
+        kind: Kind::Flag,
+        default: Some("false"),
+        text: "Whether `cargo search` also asks the search of the upstream, at the `api` of its config.json, which learns the \
+               words then.",
+    },
+    SettingDoc {
         key: "registry.*.max_age",
         kind: Kind::duration(0, 30 * 86_400),
         default: Some("5m"),
@@ -181,8 +190,8 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         key: "registry.*.allow_hosts",
         kind: Kind::Texts,
         default: None,
-        text: "Hosts (or \"host:port\"), beside the upstream's own, where its documents may keep files, and that may have \
-               private addresses; \"*.example.com\" for all below a name, at public addresses alone.",
+        text: "Hosts (or \"host:port\"), beside the upstream's own, where its documents may keep files or have their search, and \
+               that may have private addresses; \"*.example.com\" for all below a name, at public addresses alone.",
     },
 ];
 
@@ -261,6 +270,7 @@ fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<Regist
         own: read_own(reader, format),
         unpublish: reader.flag("registry.*.unpublish"),
         dependency_indexes: read_indexes(reader),
+        upstream_search: reader.flag("registry.*.upstream_search"),
         max_age: reader.duration("registry.*.max_age"),
         max_stale: reader.duration("registry.*.max_stale"),
         allow_hosts: read_hosts_or_sites(reader, "registry.*.allow_hosts"),

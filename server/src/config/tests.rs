@@ -331,3 +331,15 @@ fn the_reference_lists_each_setting_as_it_is() {
     let listed = reference.lines().filter(|line| line.starts_with("| `")).count();
     assert_eq!(listed, rows.len(), "docs/settings.md lists a setting that there is not");
 }
+
+#[test]
+fn the_public_registry_of_crates_may_keep_files_below_the_name_it_lies_below() {
+    let public = tame_index::CRATES_IO_HTTP_INDEX.trim_start_matches("sparse+");
+    let hosts = |format, upstream: &str| usual_hosts(format, &upstream.parse().unwrap());
+    let [host] = hosts(Format::Cargo, public).try_into().unwrap();
+    let url: Url = public.parse().unwrap();
+    assert!(url.host_str().unwrap().ends_with(host.strip_prefix('*').unwrap()), "{host}");
+    assert_eq!(host.matches('.').count(), 2, "no more than that: {host}");
+    assert_eq!(hosts(Format::Npm, public), Vec::<String>::new());
+    assert_eq!(hosts(Format::Cargo, "https://index.example.com/"), Vec::<String>::new());
+}

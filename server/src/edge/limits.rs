@@ -18,7 +18,21 @@ use ipnet::IpNet;
 
 use super::problem::Problem;
 
-type BodyLimit = Arc<dyn Fn(&Method, &str) -> u64 + Send + Sync>;
+type BodyLimits = Arc<dyn Fn(&Method, &str) -> BodyLimit + Send + Sync>;
+
+/// How large a body may be, and which setting says so, if one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimit {
+    pub bytes: u64,
+    pub setting: Option<&'static str>,
+}
+
+impl BodyLimit {
+    /// Which nobody can change.
+    pub const fn fixed(bytes: u64) -> Self {
+        Self { bytes, setting: None }
+    }
+}
 
 /// The defaults suit a server that anyone in the company can reach.
 #[derive(Clone)]
@@ -49,7 +63,7 @@ pub struct Limits {
     pub header_bytes: usize,
     pub header_count: usize,
     /// Of a request to this method and raw path; asked once, before routing.
-    pub body_bytes: BodyLimit,
+    pub body_bytes: BodyLimits,
 }
 
 impl Default for Limits {
@@ -70,7 +84,7 @@ impl Default for Limits {
             uri_bytes: 8 * 1024,
             header_bytes: 32 * 1024,
             header_count: 64,
-            body_bytes: Arc::new(|_, _| 1024 * 1024),
+            body_bytes: Arc::new(|_, _| BodyLimit::fixed(1024 * 1024)),
         }
     }
 }
@@ -98,7 +112,7 @@ pub fn check_head(head: &RequestHead, limits: &Limits) -> Result<Option<u64>, Pr
     check_framing(head)?;
     let length = content_length(head)?;
     let limit = (limits.body_bytes)(&head.method, head.uri.path());
-    if length.is_some_and(|length| length > limit) {
+    if length.is_some_and(|length| length > limit.bytes) {
         return Err(Problem::body_too_large(limit));
     }
     Ok(length)

@@ -12,7 +12,8 @@ fn limits() -> Limits {
         header_bytes: 200,
         header_count: 4,
         body_bytes: Arc::new(|method, path| {
-            if method == Method::PUT && path.starts_with("/npm/") { 1000 } else { 10 }
+            let is_publish = method == Method::PUT && path.starts_with("/npm/");
+            BodyLimit::fixed(if is_publish { 1000 } else { 10 })
         }),
         ..Limits::default()
     }

@@ -8,6 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
+use super::limits::BodyLimit;
+
 /// Made before any registry is known, so the body is plain text for every client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -41,12 +43,13 @@ impl Problem {
         )
     }
 
-    pub fn body_too_large(limit: u64) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            format!("the body is larger than the {limit} bytes that are taken here"),
-        )
+    pub fn body_too_large(limit: BodyLimit) -> Self {
+        let BodyLimit { bytes, setting } = limit;
+        let mut line = format!("the body is larger than the {bytes} bytes that are taken here");
+        if let Some(setting) = setting {
+            line.extend([", which is ", setting, " in the settings of this garth"]);
+        }
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", line)
     }
 
     pub fn body_too_slow() -> Self {

@@ -15,13 +15,13 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::limits::Limits;
+use super::limits::{BodyLimit, Limits};
 use super::problem::Problem;
 
 /// What went wrong with a body, told beside the stream: handlers see only a payload error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyFault {
-    TooLarge { limit: u64 },
+    TooLarge { limit: BodyLimit },
     TooSlow,
     Broken,
 }
@@ -39,7 +39,12 @@ impl From<BodyFault> for Problem {
 pub(super) type Fault = Rc<Cell<Option<BodyFault>>>;
 
 /// Puts the limits around a request's body.
-pub(super) fn bounded(payload: Payload, limit: u64, limits: &Limits, fault: Fault) -> Payload {
+pub(super) fn bounded(
+    payload: Payload,
+    limit: BodyLimit,
+    limits: &Limits,
+    fault: Fault,
+) -> Payload {
     let stream: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(BoundedBody {
         payload,
         limit,
@@ -57,7 +62,7 @@ pub(super) fn bounded(payload: Payload, limit: u64, limits: &Limits, fault: Faul
 
 struct BoundedBody {
     payload: Payload,
-    limit: u64,
+    limit: BodyLimit,
     received: u64,
     fault: Fault,
     window: Duration,
@@ -110,7 +115,7 @@ impl Stream for BoundedBody {
                 let now = Instant::now();
                 this.received += piece.len() as u64;
                 this.in_window += piece.len() as u64;
-                if this.received > this.limit {
+                if this.received > this.limit.bytes {
                     return this.fail(BodyFault::TooLarge { limit: this.limit });
                 }
                 if !this.pace_holds(now) || now > this.end {

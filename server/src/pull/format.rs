@@ -45,8 +45,9 @@ pub trait DocumentFormat: Send + Sync + 'static {
     /// What of the document is not offered, and why.
     fn left_out(parsed: &Self::Parsed) -> &[LeftOut];
 
-    /// What is shown of the package in a list, within bounds: an upstream's words.
-    fn summary(parsed: &Self::Parsed) -> SummaryRecord;
+    /// What is shown of the package in a list, within bounds: an upstream's words, unless it is a
+    /// document of our own.
+    fn summary(parsed: &Self::Parsed, is_own: bool) -> SummaryRecord;
 
     /// What of this version the document says and its artifact says again; `None` where there is
     /// nothing to compare. Blocks where the text is not in memory.

@@ -182,7 +182,7 @@ impl<F: DocumentFormat> Documents<F> {
             .read(&target.package, edit.document.clone(), None)
             .await
             .map_err(|cause| E::from(unreadable(target, &cause).into()))?;
-        let (claims, summary) = (F::claims(&parsed), F::summary(&parsed));
+        let (claims, summary) = (F::claims(&parsed), F::summary(&parsed, true));
         let changed = write(store, target, &before, arrivals, edit, (&claims, &summary)).await;
         let changed = changed.map_err(E::from)?;
         if changed.is_some() {

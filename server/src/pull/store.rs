@@ -417,6 +417,7 @@ async fn compare<F: DocumentFormat>(
     let before = update.before.clone();
     let size = update.bytes.len() + before.as_ref().map_or(0, |before| before.size);
     let is_small = size <= SMALL_WORK && known.len() <= 100;
+    let is_own = update.upstream.is_none();
     let comparing = move || {
         let claimed = |parsed: &F::Parsed| (F::claims(parsed), F::tags(parsed));
         let ((versions, tags), left_out) = (claimed(&parsed), F::left_out(&parsed));
@@ -429,7 +430,7 @@ async fn compare<F: DocumentFormat>(
         let mut changes =
             observe(&known, old, Claims { versions: &versions, left_out, tags: &tags }, now);
         changes.forget_comparisons(&known, |version| F::said(&parsed, version))?;
-        Ok((changes, F::summary(&parsed)))
+        Ok((changes, F::summary(&parsed, is_own)))
     };
     if is_small {
         return comparing();

@@ -317,7 +317,9 @@ async fn mend<F: DocumentFormat>(
                 continue;
             };
             let Some(bytes) = store.read_blob(&record.blob, record.size).await? else { continue };
-            let reading = move || F::parse(&package, bytes, None).map(|parsed| F::summary(&parsed));
+            let is_own = record.upstream.is_none();
+            let reading =
+                move || F::parse(&package, bytes, None).map(|parsed| F::summary(&parsed, is_own));
             let read = tokio::task::spawn_blocking(reading).await;
             let Ok(Ok(mut summary)) = read else { continue };
             summary.upstream = record.upstream;

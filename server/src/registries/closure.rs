@@ -91,7 +91,8 @@ pub struct Counts {
 pub enum Standing {
     /// It is allowed already.
     Allowed,
-    /// An allow is all that is missing.
+    /// An allow is all that is missing, as far as is known: what only an archive that was not opened yet
+    /// says may still be against it.
     Open,
     /// A rule or an advisory is against it, which an allow does not lift.
     Refused,
@@ -219,9 +220,25 @@ pub struct Verdict {
     #[serde(rename = "package")]
     pub subject: PackageVersion,
     pub decision: Decision,
+    /// It is refused only while nobody opened its archive: it is decided at its first download.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undecided: bool,
     /// Why nothing is known of the version, so that the decision may be another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
+}
+
+/// What is decided of a version, and whether that is so only while nobody opened its archive.
+#[derive(Clone, Debug)]
+pub struct LookedUp {
+    pub decision: Decision,
+    pub undecided: bool,
+}
+
+impl Verdict {
+    pub fn standing(&self) -> Standing {
+        if self.undecided { Standing::Open } else { Standing::of(&self.decision) }
+    }
 }
 
 /// By what the caller answers.
@@ -287,11 +304,13 @@ impl Terms {
         &self,
         gate: &Gate,
         asked: Vec<PackageVersion>,
-        look_up: impl Fn(&PackageVersion) -> Result<Decision, String>,
+        look_up: impl Fn(&PackageVersion) -> Result<LookedUp, String>,
     ) -> HashMap<PackageVersion, Verdict> {
         let verdict = |subject: PackageVersion| {
             let verdict = match look_up(&subject) {
-                Ok(decision) => Verdict { subject: subject.clone(), decision, unknown: None },
+                Ok(LookedUp { decision, undecided }) => {
+                    Verdict { subject: subject.clone(), decision, undecided, unknown: None }
+                }
                 Err(unknown) => self.unknown(gate, subject.clone(), unknown)?,
             };
             Some((subject, verdict))
@@ -303,7 +322,7 @@ impl Terms {
         let only = std::iter::once((&subject.version, Remembered::NOTHING));
         let screened = gate.screen(&self.rules, &subject.package, &self.asking, only);
         let decision = screened.decisions().next()?.1.clone();
-        Some(Verdict { subject, decision, unknown: Some(unknown) })
+        Some(Verdict { subject, decision, undecided: false, unknown: Some(unknown) })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Search: what there is in this garden, for all formats; what is asked and shown is the format's.
 //!
-//! No upstream is asked: what is found is what was asked for here before, and what is published
-//! here. Each find passes the gate, and is shown in the newest version that is allowed: it has to be
-//! what was looked for, and it is shown with its own words alone.
+//! What is found is what was asked for here before, and what is published here. Each find passes the
+//! gate, and is shown in the newest version that is allowed: it has to be what was looked for, and it is
+//! shown with its own words alone. What a format brings from elsewhere passes the same gate ([`show`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const WAIT: Duration = Duration::from_secs(2);
 
 /// What a client asks, within bounds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     pub wanted: Wanted,
     pub from: usize,
@@ -79,14 +79,45 @@ pub async fn search<S: Searched>(
     asking: Asking,
     question: Question,
 ) -> Result<Found, PullError> {
-    let garden = &registry.garden;
-    let place = place(&garden.searches, WAIT).await?;
-    let runtime = garden.store.runtime.clone();
-    let (asked, here) = (Arc::clone(registry), runtime.clone());
-    let readable = readable(registry, req);
-    // Away from those who serve. The place is taken until the work is done, whoever waits for it.
+    let (asked, readable) = (Arc::clone(registry), readable(registry, req));
+    let work = async move || find::<S>(&asked, &asking, &readable, question).await;
+    away(registry, work).await
+}
+
+/// What of these packages may be shown, which somebody else found by words of their own.
+pub async fn show<S: Searched>(
+    registry: &Arc<Registry>,
+    asking: Asking,
+    packages: Vec<Package>,
+    at_most: usize,
+) -> Result<Vec<Value>, PullError> {
+    let asked = Arc::clone(registry);
+    let work = async move || {
+        let (anything, begun) = (Wanted::default(), Instant::now());
+        let (mut looks, mut shown) = (LOOK_AT_MOST, Vec::new());
+        for package in packages {
+            if shown.len() == at_most || looks == 0 || begun.elapsed() > PATIENCE {
+                break;
+            }
+            let find = Find { name: package.name().into(), is_own: false };
+            let found = (&find, package);
+            shown.extend(look_at::<S>(&asked, &asking, &anything, found, &mut looks).await?);
+        }
+        Ok(shown)
+    };
+    away(registry, work).await
+}
+
+/// Away from those who serve. The place is taken until the work is done, whoever waits for it.
+async fn away<T: Send + 'static>(
+    registry: &Registry,
+    work: impl AsyncFnOnce() -> Result<T, PullError> + Send + 'static,
+) -> Result<T, PullError> {
+    let place = place(&registry.garden.searches, WAIT).await?;
+    let runtime = &registry.garden.store.runtime;
+    let here = runtime.clone();
     let looking = move || {
-        let found = here.block_on(find::<S>(&asked, &asking, &readable, question));
+        let found = here.block_on(work());
         drop(place);
         found
     };
@@ -187,8 +218,9 @@ async fn look_at<S: Searched>(
         (version, Remembered { registry: Some(&registry.name), record, stated })
     });
     let screened = garden.gate.screen(&rules, &package, asking, asked);
-    let allowed = offered.iter().enumerate().filter(|(index, _)| screened.shows(*index));
-    let allowed: Vec<&Version> = allowed.map(|(_, (version, _))| *version).collect();
+    let is_shown = |place: &usize| screened.shows(*place) || screened.is_undecided(*place);
+    let allowed: Vec<&Version> =
+        (0..offered.len()).filter(is_shown).map(|place| offered[place].0).collect();
     // Clients take nothing that is yanked where there is something else.
     let is_yanked = |version: &Version| {
         let document = content.as_ref().map(|content| &content.parsed);

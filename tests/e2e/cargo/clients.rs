@@ -75,6 +75,10 @@ async fn crowd() -> ScriptedUpstream {
             version.needs_on("cfg(windows)", "elsewhere", "1").may_use("extra", "1")
         })
         .publish(&up);
+    Crate::plain("later", &["1.0.0", "2.0.0"]).publish(&up);
+    Crate::new("late")
+        .version("1.0.0", |version| version.needs_on("cfg(windows)", "later", "2"))
+        .publish(&up);
     Crate::new("tool")
         .version("1.0.0", |version| version.needs("new", "1").file("src/main.rs", "fn main() {}"))
         .publish(&up);
@@ -85,7 +89,7 @@ async fn crowd() -> ScriptedUpstream {
 async fn cargo_says_why() {
     let up = crowd().await;
     let garth = setup(&up).start();
-    let allowed = ["pinned", "locked", "ranged", "held", "tree", "tool"];
+    let allowed = ["pinned", "locked", "ranged", "held", "tree", "tool", "late"];
     let allowed: Vec<String> = allowed.iter().map(|name| format!("cargo:{name}")).collect();
     let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
     garth.run(&[&["allow"], &allowed[..]].concat());
@@ -96,6 +100,10 @@ async fn cargo_says_why() {
     said.refused("the same", "new = \"1\"", &["vendor", "--respect-source-config"]);
     said.refused("the same", "", &["install", "new"]);
     said.refused("a tool that needs what nobody allowed", "", &["install", "tool"]);
+
+    garth.run(&["deny", "cargo:extra", "--reason", "it steals keys", "--name", "no-keys"]);
+    said.refused("a crate that a rule denies", "extra = \"1\"", &["fetch"]);
+    garth.run(&["rules", "remove", "no-keys"]);
 
     garth.run(&[
         "deny",
@@ -118,6 +126,10 @@ async fn cargo_says_why() {
     assert_eq!(person.locked("locked").as_deref(), Some("1.2.0"));
     said.add("the same, made good", &["update"], &printed);
 
+    let precise = ["update", "locked", "--precise", "1.3.0"];
+    let printed = person.must_fail(&precise);
+    said.add("the same, insisted on", &precise, &printed);
+
     garth.run(&["deny", "cargo:ranged@1.3.0", "--reason", "it is slow", "--name", "no-slow"]);
     said.served("a range with an older allowed version", "ranged = \"1.1\"", &["fetch"]);
     assert_eq!(person.locked("ranged").as_deref(), Some("1.2.0"));
@@ -132,6 +144,11 @@ async fn cargo_says_why() {
     person.forget();
     let printed = person.must_fail(&["fetch", "--locked"]);
     said.add("a version by a lockfile that is on hold", &["fetch", "--locked"], &printed);
+
+    // The rule leaves an older version that the range does not take: that one is not there.
+    garth.run(&["deny", "cargo:later@2", "--reason", "it is new", "--name", "not-yet"]);
+    garth.run(&["allow", "cargo:later"]);
+    said.refused("a version for another platform, beside older ones", "late = \"1\"", &["check"]);
 
     // Neither of the two is allowed, and neither is needed here.
     person.write("src/lib.rs", "");
@@ -160,4 +177,23 @@ async fn cargo_says_why() {
     said.add("the upstream is down, and only the index is held", &["fetch", "--locked"], &printed);
     said.refused("the upstream is down", "seed = \"1\"", &["fetch"]);
     insta::assert_snapshot!("cargo_says_why", said.text);
+}
+
+/// As it is by default: whoever is refused something has asked for it by that.
+#[tokio::test(flavor = "multi_thread")]
+async fn cargo_says_that_what_it_was_refused_is_asked_for_already() {
+    let up = upstream().await;
+    let setup = setup(&up).with_env("GARTH_REQUESTS_AUTOMATIC", "true");
+    let garth = setup.start();
+    let person = person(&garth);
+    person.depend("seed = \"1\"");
+    person.must_fail(&["fetch"]);
+    let begun = std::time::Instant::now();
+    loop {
+        let refused = person.must_fail(&["fetch"]).text();
+        if refused.contains("It is asked for already, by request 1. To join it: garth request") {
+            break;
+        }
+        assert!(begun.elapsed().as_secs() < 30, "{refused}");
+    }
 }

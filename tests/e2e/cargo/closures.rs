@@ -171,3 +171,76 @@ async fn a_lockfile_is_one_rule_and_each_of_its_crates_is_looked_up() {
     person.must(&["fetch", "--locked"]);
     assert_eq!(garth.get("/cargo/api/v1/crates/unused/2.0.0/download").await.status, 403);
 }
+
+/// A rule asks for a licence, which no index says: cargo is shown these crates, takes the newest of them,
+/// and it is decided when they are opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_a_crate_says_is_held_against_none_that_was_not_opened() {
+    let up = ScriptedUpstream::start().await;
+    let licensed =
+        |version: CrateVersion, licence: &str| version.says(&format!("license = \"{licence}\""));
+    Crate::new("root")
+        .version("1.0.0", |version| licensed(version, "MIT").needs("leaf", "1").needs("thief", "1"))
+        .publish(&up);
+    Crate::new("leaf")
+        .version("1.0.0", |version| licensed(version, "MIT"))
+        .version("1.1.0", |version| licensed(version, "MIT"))
+        .publish(&up);
+    Crate::new("thief").version("1.0.0", |version| licensed(version, "GPL-3.0-only")).publish(&up);
+    let setup = setup(&up);
+    let (name, text) =
+        policies::rules::DEFAULTS.iter().find(|(name, _)| name.starts_with("licences")).unwrap();
+    setup.write_policy(name.trim_end_matches(".toml"), text);
+    let garth = setup.start();
+    // An older version of it is known already.
+    garth.run(&["allow", "cargo:leaf"]);
+    garth.hold("/cargo/api/v1/crates/leaf/1.0.0/download").await;
+
+    let found = garth.get("/cargo/api/v1/crates?q=leaf").await.json();
+    assert_eq!(found["crates"][0]["max_version"], "1.1.0", "as the index shows it: {found}");
+
+    let made = garth.garth(&["allow", "cargo:root", "--with-dependencies"]);
+    let told = String::from_utf8(made.stdout).unwrap();
+    assert!(made.status.success(), "{told}");
+    assert!(told.contains("3 versions are decided at the first download"), "{told}");
+    let person = person(&garth);
+    person.depend("root = \"1\"");
+    let refused = person.must_fail(&["fetch"]).text();
+    assert!(refused.contains("cargo:thief@1.0.0 is denied by the rule licences"), "{refused}");
+    assert_eq!(
+        person.locked("leaf").as_deref(),
+        Some("1.1.0"),
+        "what cargo takes is what was told"
+    );
+    for one in ["root/1.0.0", "leaf/1.1.0"] {
+        garth.hold(&format!("/cargo/api/v1/crates/{one}/download")).await;
+    }
+    let known = closure(&garth, "cargo:root");
+    let standing = |name: &str| {
+        let all = known["versions"].as_array().unwrap();
+        all.iter().find(|one| one["package"] == name).unwrap()["standing"].clone()
+    };
+    let all = ["cargo:root", "cargo:leaf", "cargo:thief"].map(standing);
+    assert_eq!(all, ["allowed", "allowed", "refused"], "{known:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_lockfile_it_is_told_what_only_its_crates_will_say() {
+    let up = forest().await;
+    let setup = setup(&up);
+    let rule = "[[rule]]\nname = \"permissive\"\neffect = \"deny\"\npackages = [\"cargo:*\"]\n\
+                when = \"!licence.allowed(['family:permissive'])\"\n";
+    setup.write_policy("permissive", rule);
+    let garth = setup.start();
+    let direct = Cargo::replaced_by(up.url().as_str());
+    direct.depend("base = \"=1.0.0\"");
+    direct.must(&["fetch"]);
+    let path = direct.project().join("Cargo.lock").display().to_string();
+    let made = garth.garth(&["allow", "--from", &path, "--reason", "in use", "--json"]);
+    let said: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(said["refused"], json!([]), "{said}");
+    assert_eq!((&said["unknown"], &said["undecided"]), (&json!([]), &json!(1)), "{said}");
+    // What is denied only until it is opened is denied for good when somebody says so.
+    let told = garth.run(&["deny", "--from", &path, "--reason", "not for us", "--name", "never"]);
+    assert!(told.contains("1 to deny"), "{told}");
+}

@@ -3,9 +3,10 @@
 use serde_json::json;
 use support::crates::{Crate, crate_path, index_path};
 use support::http::Asked;
+use support::server::TestServer;
 use support::upstream::{Fault, ScriptedUpstream};
 
-use super::{registry, setup, upstream};
+use super::{person, registry, setup, upstream};
 
 const SEED: &str = "/cargo/api/v1/crates/seed/1.0.0/download";
 
@@ -62,6 +63,60 @@ async fn other_bytes_than_the_index_promises_are_not_served() {
     assert!(answer.text().contains("are not the promised ones"), "{}", answer.text());
     up.heal();
     assert_eq!(garth.get(SEED).await.status, 200);
+}
+
+/// The same by the real cargo: the transfer fails, and what is told says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn cargo_says_that_an_upstream_sent_other_bytes_and_keeps_none_of_them() {
+    let up = upstream().await;
+    let garth = setup(&up).start();
+    garth.run(&["allow", "cargo:seed"]);
+    up.on(&crate_path("seed", "2.0.0")).fault(Fault::OtherBytes);
+    let person = person(&garth);
+    person.depend("seed = \"2\"");
+    let printed = person.must_fail(&["fetch"]).text();
+    assert!(printed.contains("got 502") && printed.contains("promised"), "{printed}");
+    assert!(garth.story().contains("promised"), "it is logged: {}", garth.story());
+    // Files go in the background.
+    let stage = garth.setup().data().join("stage");
+    let begun = std::time::Instant::now();
+    while std::fs::read_dir(&stage).unwrap().count() > 0 {
+        assert!(begun.elapsed().as_secs() < 30, "something of it is kept");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    up.heal();
+    person.must(&["fetch"]);
+}
+
+/// The token of an upstream goes to its own host as cargo sends it, and to no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_is_given_its_token_and_the_host_of_its_crates_is_not() {
+    let (up, other) = (upstream().await, upstream().await);
+    let token = "its-own-token";
+    let get_from = async |garth: &TestServer| {
+        let answer = garth.get(SEED).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let more = format!("allow_hosts = [\"127.0.0.1:{}\"]", other.port());
+    let setup = || registry(&up, &more).with_env("GARTH_REGISTRY_CARGO_TOKEN", token);
+    let garth = setup().start();
+    garth.run(&["allow", "cargo:*"]);
+    get_from(&garth).await;
+    for request in up.recorded() {
+        assert_eq!(request.header("authorization"), Some(token), "{}", request.path);
+    }
+    let asked: Vec<String> = up.recorded().into_iter().map(|request| request.path).collect();
+    assert_eq!(asked, [index_path("seed"), "/config.json".to_owned(), crate_path("seed", "1.0.0")]);
+
+    let place = format!("{}dl/{{lowerprefix}}/{{crate}}-{{version}}.crate", other.url());
+    up.place("/config.json", "application/json", json!({ "dl": place }).to_string());
+    let garth = setup().start();
+    garth.run(&["allow", "cargo:*"]);
+    get_from(&garth).await;
+    let asked = other.recorded();
+    assert_eq!(asked.len(), 1);
+    assert!(!asked[0].says(token), "{:?}", asked[0]);
+    assert!(!garth.log().contains(token), "nor is it in the log");
 }
 
 /// Another host's crates are asked for by setting alone.

@@ -1,5 +1,6 @@
 //! Own crates: the real cargo publishes, and what is published is fetched, yanked, owned and kept.
 
+mod across;
 mod clients;
 mod hostile;
 mod lasting;
@@ -31,7 +32,7 @@ fn publisher(garth: &TestServer) -> Cargo {
 }
 
 /// The project is this crate from now on.
-fn become_crate(person: &Cargo, name: &str, version: &str, more: &str) {
+pub fn become_crate(person: &Cargo, name: &str, version: &str, more: &str) {
     person.write(
         "Cargo.toml",
         &format!(
@@ -45,4 +46,4 @@ fn become_crate(person: &Cargo, name: &str, version: &str, more: &str) {
     let _ = std::fs::remove_file(person.project().join("Cargo.lock"));
 }
 
-const PUBLISH: &[&str] = &["publish", "--registry", "garth", "--allow-dirty"];
+pub const PUBLISH: &[&str] = &["publish", "--registry", "garth", "--allow-dirty"];

@@ -1,11 +1,11 @@
 //! Several registries of crates side by side: each has its own upstream, its own crates and its own
 //! place for them, and none knows of another's.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use support::cargo::Cargo;
 use support::crates::{Crate, CrateVersion, crate_path, index_path};
 use support::server::{Setup, TestServer};
-use support::upstream::ScriptedUpstream;
+use support::upstream::{Answer, Body, ScriptedUpstream};
 
 /// An upstream whose only crate says in its source where it is from.
 async fn upstream(name: &str, from: &str) -> ScriptedUpstream {
@@ -88,32 +88,151 @@ async fn a_rule_may_speak_of_one_registry_and_another_s_outage_harms_nobody() {
     assert_eq!(partner.requests(&crate_path("shared", "1.0.0")), 0);
 }
 
-/// What garth learns of an upstream's config.json: where its crates are. `api` and everything else in
-/// it stays there, since what cargo asks of that is asked of garth.
+/// An upstream whose web API is elsewhere, as the public registry's is.
+async fn with_api(elsewhere: &ScriptedUpstream) -> ScriptedUpstream {
+    let up = upstream("open", "public").await;
+    for name in ["open-json", "closed-json", "acme-json"] {
+        Crate::plain(name, &["1.0.0", "1.1.0"]).publish(&up);
+    }
+    let config = json!({
+        "dl": up.at("/dl/{lowerprefix}/{crate}-{version}.crate"),
+        "api": elsewhere.url().as_str().trim_end_matches('/'), "auth-required": false, "later": [1],
+    });
+    up.place("/config.json", "application/json", config.to_string());
+    let found = [
+        ("open-json", "1.1.0"),
+        ("closed-json", "1.1.0"),
+        ("acme-json", "1.1.0"),
+        ("gone-json", "1.0.0"),
+        ("../json", "1.0.0"),
+        ("open", "1.0.0"),
+    ];
+    let found = found.map(|(name, newest)| {
+        let about = format!("About {name} {newest}");
+        json!({ "name": name, "max_version": newest, "description": about, "more": {} })
+    });
+    let answer = json!({ "crates": found, "meta": { "total": 70 } });
+    elsewhere.place(SEARCH, "application/json", answer.to_string());
+    up
+}
+
+const SEARCH: &str = "/api/v1/crates";
+
+/// How a search fails, and how often it was said in all.
+type Break = (usize, fn(&ScriptedUpstream));
+
+/// A garth in front of it, with more settings of the registry.
+fn in_front_of(up: &ScriptedUpstream, more: &str) -> TestServer {
+    let setup = Setup::new(&format!(
+        "[registry.cargo]\nupstream = \"{}\"\nown = [\"acme-*\"]\n{more}\n",
+        up.url()
+    ));
+    let garth = setup.with_env("GARTH_REGISTRY_CARGO_TOKEN", "its-own-token").start();
+    garth.run(&["allow", "cargo:open*", "cargo:acme*", "cargo:gone*"]);
+    garth.run(&["deny", "cargo:open-json@1.1.0", "--reason", "it is slow"]);
+    garth
+}
+
+/// It asks the search of that other host.
+fn searching(up: &ScriptedUpstream, elsewhere: &ScriptedUpstream) -> TestServer {
+    let host = elsewhere.port();
+    in_front_of(up, &format!("upstream_search = true\nallow_hosts = [\"127.0.0.1:{host}\"]"))
+}
+
+/// Somebody who has it in place of the public registry, and its index, since a search has to be told where.
+fn searcher(garth: &TestServer) -> (Cargo, String) {
+    let index = format!("{}/cargo/", garth.url);
+    (Cargo::replaced_by(&index), format!("sparse+{index}"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn where_crates_are_is_learned_and_an_api_elsewhere_is_asked_nothing() {
-    let (up, elsewhere) = (upstream("open", "public").await, ScriptedUpstream::start().await);
-    let config = |more: Value| {
-        let mut config = json!({
-            "dl": up.at("/dl/{lowerprefix}/{crate}-{version}.crate"),
-            "api": elsewhere.url(), "auth-required": false,
-        });
-        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        up.place("/config.json", "application/json", config.to_string());
-    };
-    config(json!({ "later": [1] }));
-    let garth = Setup::new(&format!("[registry.cargo]\nupstream = \"{}\"\n", up.url())).start();
-    garth.run(&["allow", "cargo:*"]);
-    let person = Cargo::replaced_by(&format!("{}/cargo/", garth.url));
+async fn the_upstream_s_own_search_is_asked_at_its_api_and_only_what_is_allowed_is_shown() {
+    let elsewhere = ScriptedUpstream::start().await;
+    let up = with_api(&elsewhere).await;
+    let garth = searching(&up, &elsewhere);
+    let (person, index) = searcher(&garth);
+    let search =
+        |words: &str| person.must(&["search", words, "--limit", "7", "--index", &index]).text();
+    let found = search("a parser");
+    assert!(found.contains("open-json = \"1.0.0\"\n"), "no words about another version: {found}");
+    assert!(found.contains("open = \"1.0.0\"         # About open 1.0.0"), "{found}");
+    for hidden in ["closed", "acme", "gone", "1.1.0"] {
+        assert!(!found.contains(hidden), "{hidden}: {found}");
+    }
+    let asked = elsewhere.recorded();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].target, format!("{SEARCH}?q=a+parser&per_page=7"));
+    assert!(!asked[0].says("its-own-token"), "{:?}", asked[0]);
+    let lookups = |name: &str| up.requests(&index_path(name));
+    assert_eq!((lookups("closed-json"), lookups("acme-json")), (0, 0), "no rule, or not theirs");
+    // What it found can be had, and is found once, and here first.
     person.depend("open = \"1\"");
     person.must(&["fetch"]);
-    let index = format!("sparse+{}/cargo/", garth.url);
-    let found = person.must(&["search", "open", "--index", &index]).text();
-    assert!(found.contains("open = \"1.0.0\""), "a public crate that came through: {found}");
+    let found = search("open");
+    assert_eq!(found.matches("open = ").count(), 1, "{found}");
+    let places = ["open = ", "open-json = "].map(|name| found.find(name));
+    assert!(places[0].is_some() && places[0] < places[1], "{found}");
     let told = person.must(&["info", "open", "--index", &index]).text();
     assert!(told.contains("version: 1.0.0"), "{told}");
-    assert_eq!(elsewhere.total_requests(), 0);
+
+    // The names of own crates are nobody else's business, and enough is enough.
+    let before = elsewhere.total_requests();
+    for words in ["acme", "acme-json", "log acme_log"] {
+        search(words);
+    }
+    person.must(&["search", "open", "--limit", "1", "--index", &index]);
+    assert_eq!(elsewhere.total_requests(), before);
+    // Where cargo looks for it, there is this garth alone.
     let config = garth.get("/cargo/config.json").await.text();
-    assert!(!config.contains(&elsewhere.url().port().unwrap().to_string()), "{config}");
+    assert!(!config.contains(&elsewhere.port().to_string()), "{config}");
     assert!(!config.contains("later"), "{config}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_the_upstream_does_not_answer_finds_what_is_here_and_stops_no_build() {
+    let elsewhere = ScriptedUpstream::start().await;
+    let up = with_api(&elsewhere).await;
+    let garth = searching(&up, &elsewhere);
+    let (person, index) = searcher(&garth);
+    person.depend("open = \"1\"");
+    person.must(&["fetch"]);
+    let told = || garth.story().matches("the upstream's search was asked in vain").count();
+    // Behind the last ones it is left in peace for a while.
+    let breaks: [Break; 5] = [
+        (0, |api| api.on(SEARCH).status(404)),
+        (1, |api| api.on(SEARCH).answer(Answer::ok("application/json", Body::Bytes("{}".into())))),
+        (2, |api| api.on(SEARCH).html_called_json()),
+        (3, |api| api.on(SEARCH).silence()),
+        (4, |api| api.on(SEARCH).rate_limit(Some("3600"))),
+    ];
+    for (expected, script) in breaks {
+        elsewhere.forget_requests();
+        script(&elsewhere);
+        let found = person.must(&["search", "open", "--index", &index]).text();
+        assert!(found.contains("open = \"1.0.0\""), "{found}");
+        assert!(elsewhere.total_requests() > 0, "{expected}: it was asked");
+        assert_eq!(told(), expected, "{}", garth.story());
+        elsewhere.heal();
+    }
+    person.must(&["search", "open", "--index", &index]);
+    assert_eq!(told(), 5, "it is not asked again at once");
+    // The index and the crates are asked as if nothing were wrong.
+    person.depend("open-json = \"1\"");
+    person.must(&["fetch"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_elsewhere_is_asked_only_by_setting() {
+    let elsewhere = ScriptedUpstream::start().await;
+    let up = with_api(&elsewhere).await;
+    let host = format!("allow_hosts = [\"127.0.0.1:{}\"]", elsewhere.port());
+    for (more, told) in [(&*host, 0), ("upstream_search = true", 1)] {
+        let garth = in_front_of(&up, more);
+        let (person, index) = searcher(&garth);
+        let found = person.must(&["search", "json", "--index", &index]).text();
+        assert!(!found.contains("open-json"), "{found}");
+        assert_eq!(elsewhere.total_requests(), 0);
+        let story = garth.story();
+        assert_eq!(story.matches("allow_hosts").count(), told, "what would change that: {story}");
+    }
 }

@@ -50,8 +50,8 @@ fn write(person: &Cargo, path: &str, text: &str) {
 }
 
 /// A token on the command line would be seen by all; cargo takes it from its input.
-fn log_in(person: &Cargo, secret: &str) {
-    let mut command = person.command(&["login", "--registry", "garth"]);
+fn log_in_at(person: &Cargo, registry: &str, secret: &str) {
+    let mut command = person.command(&["login", "--registry", registry]);
     let mut cargo = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     writeln!(cargo.stdin.take().unwrap(), "{secret}").unwrap();
     let printed: Printed = cargo.wait_with_output().unwrap().into();
@@ -170,6 +170,17 @@ async fn own_crates_are_a_registry_beside_it() {
     person.depend("mine = { version = \"1\", registry = \"ours\" }");
     person.must_fail(&["fetch"]);
     server.access_line("/ours/mi/ne/mine").await;
+    // Somebody publishes one with what was written, and it is there.
+    log_in_at(&person, "ours", &server.admin_token());
+    let builder = std::fs::read_to_string(person.project().join("Cargo.toml")).unwrap();
+    person.write(
+        "Cargo.toml",
+        "[package]\nname = \"mine\"\nversion = \"1.0.0\"\nedition = \"2021\"\ndescription = \"Mine\"\nlicense = \"MIT\"\n",
+    );
+    person.must(&["publish", "--registry", "ours", "--allow-dirty"]);
+    person.write("Cargo.toml", &builder);
+    person.must(&["fetch"]);
+    assert_eq!(person.locked("mine").as_deref(), Some("1.0.0"));
     // Where the settings are not at hand, it is told which.
     let far = setup(&server, &person, &["--json", "--server", &server.url, "--own", "ours"]);
     let far: serde_json::Value = serde_json::from_str(&far).unwrap();
@@ -195,7 +206,7 @@ async fn a_token_is_asked_for_where_it_is_needed_and_never_written() {
     assert!(told.contains("`cargo login --registry garth`"), "{told}");
     person.must_fail(&["fetch"]);
     assert_eq!(up.requests(&crate_path("seed", "1.0.0")), 0);
-    log_in(&person, secret);
+    log_in_at(&person, "garth", secret);
     fetches_through(&server, &person).await;
     let (credentials, mode) = file(&person, ".cargo/credentials.toml").unwrap();
     assert!(credentials.contains(secret) && mode == 0o600, "{mode:o}");

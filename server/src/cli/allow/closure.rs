@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use policies::decision::Effect;
+use policies::decision::{DecisionCode, Effect};
 use policies::package::{PackageVersion, Spelling};
 use policies::rules::Draft;
 use serde::Serialize;
@@ -169,6 +169,11 @@ fn told(closure: &Closure, colours: bool) -> String {
     for line in bundling.iter().take(many::MAX_LINES) {
         let _ = writeln!(text, "{line} inside its archive, where no rule speaks of it");
     }
+    let is_undecided = |member: &&Member| {
+        member.standing == Standing::Open && member.decision.code != DecisionCode::NoRuleAllows
+    };
+    let undecided = versions.iter().filter(is_undecided).count();
+    text.push_str(&many::undecided(undecided));
     let others = counted(versions.len().saturating_sub(1), "other version");
     let _ = writeln!(
         text,

@@ -17,7 +17,7 @@ use crate::api::rules::RuleView;
 use crate::cli::Exit;
 use crate::cli::client::{Client, ClientError};
 use crate::cli::talk::{print, print_json};
-use crate::registries::closure::{Decided, Verdict};
+use crate::registries::closure::{Decided, Standing, Verdict};
 
 /// Versions that are asked about in one request.
 const AT_ONCE: usize = 5000;
@@ -45,6 +45,8 @@ struct Made {
     packages: Vec<String>,
     refused: Vec<Verdict>,
     unknown: Vec<Verdict>,
+    /// How many are decided at their first download.
+    undecided: usize,
     /// Absent where nothing was done.
     rule: Option<RuleView>,
 }
@@ -223,10 +225,12 @@ fn sorted(effect: Effect, lockfile: &Lockfile, verdicts: Vec<Verdict>) -> Made {
         packages: Vec::new(),
         refused: Vec::new(),
         unknown: Vec::new(),
+        undecided: 0,
         rule: None,
     };
     for verdict in verdicts {
-        if is_already(effect, &verdict.decision) {
+        // What is denied only until somebody opens it is not denied already.
+        if is_already(effect, &verdict.decision) && !verdict.undecided {
             made.left_out.already += 1;
             continue;
         }
@@ -240,11 +244,10 @@ fn sorted(effect: Effect, lockfile: &Lockfile, verdicts: Vec<Verdict>) -> Made {
         } else {
             made.packages.push(text);
         }
-        let beaten =
-            verdict.decision.effect > effect && verdict.decision.code != DecisionCode::NoRuleAllows;
-        if beaten {
+        if verdict.decision.effect > effect && verdict.standing() == Standing::Refused {
             made.refused.push(verdict.clone());
         }
+        made.undecided += usize::from(verdict.undecided && effect == Effect::Allow);
         if verdict.unknown.is_some() {
             made.unknown.push(verdict);
         }
@@ -278,6 +281,7 @@ fn told(effect: Effect, lockfile: &Lockfile, made: &Made, colours: bool) -> Stri
         let more = made.unknown.len() - many::MAX_LINES;
         let _ = writeln!(text, "and {more} more that were not looked up");
     }
+    text.push_str(&many::undecided(made.undecided));
     text.push_str(&without_registry(elsewhere, *bundled));
     let _ = writeln!(
         text,

@@ -154,6 +154,17 @@ pub(in crate::cli) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
+/// Of so many versions it is not known yet what will be decided.
+pub(super) fn undecided(count: usize) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    let (count, are) = (counted(count, "version"), if count == 1 { "is" } else { "are" });
+    format!(
+        "{count} {are} decided at the first download: a rule asks for what only the archive says\n"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

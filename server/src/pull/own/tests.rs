@@ -61,7 +61,7 @@ impl DocumentFormat for Lines {
         &[]
     }
 
-    fn summary(_: &Self::Parsed) -> SummaryRecord {
+    fn summary(_: &Self::Parsed, _: bool) -> SummaryRecord {
         SummaryRecord::default()
     }
 

@@ -172,7 +172,7 @@ impl DocumentFormat for Sentences {
         &[]
     }
 
-    fn summary(parsed: &String) -> SummaryRecord {
+    fn summary(parsed: &String, _: bool) -> SummaryRecord {
         summary(parsed, &[], "Ann")
     }
 

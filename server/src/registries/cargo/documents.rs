@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use policies::facts::Stated;
+use policies::facts::{Fact, Stated};
 use policies::package::{Digest, Package, Version};
 
 pub use about::About;
@@ -33,6 +33,10 @@ use crate::metadata::records::SummaryRecord;
 use crate::pull::PullError;
 use crate::pull::format::{DocumentFormat, LeftOut, Opened, Promise, Said, VersionClaim};
 use crate::pull::original::{Original, Part};
+
+/// What no index says, or not every line of it.
+pub const TOLD_BY_CRATES: [Fact; 5] =
+    [Fact::Licence, Fact::InstallScripts, Fact::Description, Fact::Repository, Fact::RustVersion];
 
 /// What a place in a map or a list costs, about.
 const PLACE: usize = 40;
@@ -169,11 +173,12 @@ impl DocumentFormat for CargoDocuments {
         &parsed.left_out
     }
 
-    fn summary(parsed: &IndexFile) -> SummaryRecord {
+    /// What an upstream writes in that place means nothing.
+    fn summary(parsed: &IndexFile, is_own: bool) -> SummaryRecord {
         let latest = parsed.newest().map(ToString::to_string);
         match &parsed.about {
-            Some(about) => about.summarise(latest),
-            None => SummaryRecord { latest, ..SummaryRecord::default() },
+            Some(about) if is_own => about.summarise(latest),
+            _ => SummaryRecord { latest, ..SummaryRecord::default() },
         }
     }
 

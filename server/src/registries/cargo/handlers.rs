@@ -1,5 +1,6 @@
 //! A paragraph an endpoint: parse, admit, pull, respond.
 
+mod elsewhere;
 mod finding;
 mod looking;
 mod search;
@@ -119,16 +120,7 @@ impl Lines {
     ) -> Result<Bound, PullError> {
         let screened = self.screen(content, gate, rules);
         let entries = &content.parsed.entries;
-        // What only its crate can tell is found out when it is downloaded.
-        let may_be_told: Vec<bool> = screened
-            .decisions()
-            .zip(entries)
-            .map(|((_, decision), entry)| {
-                let record = content.versions.get(&entry.version);
-                looking::could_tell(decision) && !looking::is_opened(record)
-            })
-            .collect();
-        let is_shown = |place: &usize| screened.shows(*place) || may_be_told[*place];
+        let is_shown = |place: &usize| screened.shows(*place) || screened.is_undecided(*place);
         let mut shown: Vec<usize> = (0..entries.len()).filter(is_shown).collect();
         if shown.is_empty() {
             shown = (0..entries.len()).collect();

@@ -2,7 +2,8 @@
 //!
 //! Where an upstream keeps its crates stands in its `config.json` ([`UpstreamConfig`]): a template,
 //! or an address behind which `/{crate}/{version}/download` goes. Whether the host in it may be asked
-//! at all is checked where the connection is made.
+//! at all is checked where the connection is made. So it is with its web API, of which only the search is
+//! asked.
 
 pub mod addresses;
 
@@ -40,6 +41,8 @@ const MARKERS: [&str; 5] =
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UpstreamConfig {
     dl: String,
+    #[serde(default)]
+    api: Option<String>,
 }
 
 impl UpstreamConfig {
@@ -52,6 +55,15 @@ impl UpstreamConfig {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(config),
             _ => Err("its dl is no address of the web".to_owned()),
         }
+    }
+
+    /// Where its own search is asked, if it has one.
+    pub fn search(&self, words: &[String], at_most: usize) -> Option<Url> {
+        let api = self.api.as_deref()?.trim_end_matches('/');
+        let mut url = Url::parse(&format!("{api}/api/v1/crates")).ok()?;
+        let (words, at_most) = (words.join(" "), at_most.to_string());
+        url.query_pairs_mut().append_pair("q", &words).append_pair("per_page", &at_most);
+        matches!(url.scheme(), "http" | "https").then_some(url)
     }
 
     /// Where a crate is kept. `name` is as the index spells it, since some upstreams tell the case
@@ -118,11 +130,29 @@ mod tests {
             "{\"dl\":\"file:///etc/{crate}\"}",
             "{\"dl\":\"javascript:{crate}\"}",
             "{\"dl\":\"{crate}\"}",
+            "{\"dl\":\"https://a.example/x\",\"api\":7}",
         ] {
             assert!(UpstreamConfig::parse(text.as_bytes()).is_err(), "{text}");
         }
         let more =
             br#"{"dl":"https://a.example/x","api":"https://b.example","auth-required":true}"#;
         assert!(UpstreamConfig::parse(more).is_ok());
+    }
+
+    #[test]
+    fn a_search_is_asked_where_the_api_is() {
+        let asked = |api: &str| {
+            let text = format!("{{\"dl\":\"https://a.example/x\",\"api\":{api}}}");
+            let config = UpstreamConfig::parse(text.as_bytes()).unwrap();
+            let words = ["json".to_owned(), "a&b=c".to_owned()];
+            config.search(&words, 10).map(|url| url.to_string())
+        };
+        let expected = "https://b.example/up/api/v1/crates?q=json+a%26b%3Dc&per_page=10";
+        for api in ["\"https://b.example/up\"", "\"https://b.example/up/\""] {
+            assert_eq!(asked(api).as_deref(), Some(expected));
+        }
+        for api in ["null", "\"\"", "\"/up\"", "\"file:///etc\"", "\"javascript:x\""] {
+            assert_eq!(asked(api), None, "{api}");
+        }
     }
 }

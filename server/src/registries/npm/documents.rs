@@ -245,7 +245,7 @@ impl DocumentFormat for NpmDocuments {
         &parsed.left_out
     }
 
-    fn summary(parsed: &Packument) -> SummaryRecord {
+    fn summary(parsed: &Packument, _: bool) -> SummaryRecord {
         summary::summarise(parsed)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use support::cargo::Cargo;
 use support::crates::Crate;
-use support::upstream::ScriptedUpstream;
+use support::upstream::{Generated, ScriptedUpstream};
 
 use super::{PUBLISH, become_crate, own, person, publisher};
 
@@ -171,6 +171,10 @@ async fn owners_are_named_and_rights_decide() {
     let token = garth.run(&["token", "create", "reader"]);
     let eve = person(&garth);
     eve.must(&["login", "--registry", "garth", token.trim()]);
+    ann.must(&owner("--add", "reader"));
+    let listed = ann.must(&list).text();
+    assert!(listed.contains("reader (without the right to publish it)"), "{listed}");
+    assert!(!listed.contains("admin (without"), "{listed}");
     become_crate(&eve, "acme-log", "2.0.0", "");
     for arguments in [
         PUBLISH,
@@ -260,15 +264,39 @@ async fn an_own_crate_has_dependencies_of_every_kind() {
     assert!(refused.contains("takes only acme-*"), "{refused}");
 }
 
+/// What is too large is refused with the bound and where it is set.
+#[tokio::test(flavor = "multi_thread")]
+async fn cargo_says_how_large_a_publish_may_be() {
+    let setup =
+        support::server::Setup::new("[registry.cargo]\n[limits]\npublish_bytes = \"1MiB\"\n");
+    let garth = setup.start();
+    let ann = publisher(&garth);
+    become_crate(&ann, "acme-assets", "1.0.0", "");
+    std::fs::write(ann.project().join("noise.bin"), noise(3 << 20)).unwrap();
+    let refused = ann.must_fail(PUBLISH).text();
+    assert!(refused.contains("413") && refused.contains("limits.publish_bytes"), "{refused}");
+
+    let garth = own().start();
+    let ann = publisher(&garth);
+    become_crate(&ann, "acme-words", "1.0.0", "readme = \"README.md\"");
+    ann.write("README.md", &"It logs. ".repeat(3 << 17));
+    let refused = ann.must_fail(PUBLISH).text();
+    assert!(refused.contains("the readme is part of it"), "{refused}");
+    assert_eq!(garth.get("/cargo/ac/me/acme-words").await.status, 404);
+}
+
+/// Bytes that can not be packed.
+fn noise(length: u64) -> bytes::Bytes {
+    Generated::new(length, 7).whole()
+}
+
 /// It goes past what is held of a body at once, and cargo asks first whether to send it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crate_of_some_megabytes_is_published_and_fetched_whole() {
     let garth = own().start();
     let ann = publisher(&garth);
     become_crate(&ann, "acme-assets", "1.0.0", "");
-    let noise: Vec<u8> = (0_u64..3 << 20)
-        .map(|n| u8::try_from(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56).unwrap())
-        .collect();
+    let noise = noise(3 << 20);
     std::fs::write(ann.project().join("noise.bin"), &noise).unwrap();
     ann.must(PUBLISH);
     let bob = person(&garth);

@@ -1,12 +1,14 @@
 //! Own crates stay: over many at once, restarts, kills, other settings and a rebuild.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use server::metadata::Metadata as _;
 use server::metadata::records::{self, VersionsRecord};
 use server::metadata::sled::{Sled, SledOptions};
 use support::crates::Crate;
+use support::http::Asked;
 use support::own_crates::{NewCrate, change};
 use support::upstream::ScriptedUpstream;
 use tokio::task::JoinSet;
@@ -154,4 +156,42 @@ async fn what_is_acknowledged_survives_a_kill_and_nothing_half_written_is_seen()
         let path = format!("/cargo/api/v1/crates/seed/{version}/download");
         assert_eq!(garth.get(&path).await.status, 200, "{version} is whole");
     }
+}
+
+/// Nobody else has them: they are not fetched again, and somebody has to hear of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_bytes_of_an_own_crate_are_never_sent_and_raise_an_alarm() {
+    let garth = own().start();
+    assert_eq!(NewCrate::new("seed", "1.0.0").to(&garth).await.status, 200);
+    let download = "/cargo/api/v1/crates/seed/1.0.0/download";
+    let bytes = garth.get(download).await.whole().unwrap();
+    let (setup, _) = garth.stop();
+    let blob = file_of(&setup.data().join("blobs"), &bytes).unwrap();
+    let mut damaged = bytes.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(blob, damaged).unwrap();
+    let garth = setup.start();
+    // At the first time it may begin before it is known.
+    let first = garth.get(download).await;
+    assert!(first.status == 503 || first.whole().is_none(), "{}", first.status);
+    let answer = garth.wait_for(&Asked::get(download), |answer| answer.status == 503).await;
+    assert!(
+        answer.text().contains("damaged") || answer.text().contains("lost"),
+        "{}",
+        answer.text()
+    );
+    assert!(garth.alarms("blob-damaged").await > 0);
+    let again = NewCrate::new("seed", "1.0.0").to(&garth).await;
+    assert_eq!(again.status, 409, "it is published all the same: {}", again.text());
+}
+
+/// The file below this directory that has these bytes.
+fn file_of(directory: &Path, bytes: &[u8]) -> Option<PathBuf> {
+    std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).find_map(|path| {
+        if path.is_dir() {
+            return file_of(&path, bytes);
+        }
+        (std::fs::read(&path).unwrap() == bytes).then_some(path)
+    })
 }

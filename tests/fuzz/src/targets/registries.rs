@@ -270,7 +270,9 @@ fn documents<F: DocumentFormat>(package: &Package, input: &[u8], other: &'static
     }
     assert!(F::weight(&parsed) > 0);
     behaviour.saw((claims.len().min(6), F::tags(&parsed).len().min(6)));
-    behaviour.saw(F::summary(&parsed).latest.is_some());
+    for is_own in [true, false] {
+        behaviour.saw(F::summary(&parsed, is_own).latest.is_some());
+    }
     let one_more = Version::new(OTHER).expect("a good version");
     if versions.contains(&one_more) {
         return behaviour.0;

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use policies::decision::Decision;
 use policies::package::{Package, PackageVersion};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::resolve::Want;
 use super::stock::{Gathering, Stock};
 use crate::pull::PullError;
-use crate::registries::closure::{Chosen, ClosureError, Terms, Verdict, why_not_asked};
+use crate::registries::closure::{Chosen, ClosureError, LookedUp, Terms, Verdict, why_not_asked};
 
 /// Of those that could be looked up. The place is taken until it is done, whoever waits for it.
 pub async fn decide(
@@ -39,12 +38,13 @@ async fn look_all_up(
 fn look_up(
     stock: &Stock,
     PackageVersion { package, version }: &PackageVersion,
-) -> Result<Decision, String> {
+) -> Result<LookedUp, String> {
     match stock.shelf(package) {
         Some(Ok(shelf)) => {
             let place = shelf.versions.iter().position(|listed| listed.version == *version);
             let place = place.ok_or("the registry has no such version")?;
-            Ok(shelf.decision(place).clone())
+            let undecided = shelf.versions[place].is_undecided;
+            Ok(LookedUp { decision: shelf.decision(place).clone(), undecided })
         }
         Some(Err(PullError::Absent)) => Err("the registry has no such crate".to_owned()),
         Some(Err(fault)) => Err(fault.to_string()),

@@ -92,7 +92,7 @@ fn member(stock: &Stock, shelf: &Shelf, place: usize) -> Member {
     Member {
         package: shelf.package.clone(),
         version: shelf.versions[place].version.clone(),
-        standing: Standing::of(&decision),
+        standing: shelf.versions[place].standing,
         decision,
         optional: false,
         deprecated: false,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use policies::decide::Hope;
 use policies::decision::Decision;
 use policies::package::{Package, Version};
 use semver::VersionReq;
@@ -53,6 +54,18 @@ pub struct Listed {
     pub is_yanked: bool,
     decision: usize,
     pub standing: Standing,
+    /// It is refused only while nobody opened its crate.
+    pub is_undecided: bool,
+}
+
+/// A version as the index has it, and what is decided of it.
+#[derive(Debug)]
+pub struct Seen {
+    pub version: Version,
+    pub is_yanked: bool,
+    /// What may become of it once its crate is opened.
+    pub hope: Hope,
+    pub decision: Decision,
 }
 
 impl Listed {
@@ -63,17 +76,19 @@ impl Listed {
 }
 
 impl Shelf {
-    /// `listed` are versions with whether they are yanked and what is decided of them.
-    pub fn new(package: Package, listed: impl Iterator<Item = (Version, bool, Decision)>) -> Self {
+    pub fn new(package: Package, all: impl Iterator<Item = Seen>) -> Self {
         let mut shelf = Self { package, versions: Vec::new(), decisions: Vec::new() };
-        for (version, is_yanked, decision) in listed {
+        for Seen { version, is_yanked, hope, decision } in all {
             let Ok(number) = semver::Version::parse(version.as_str()) else { continue };
-            let standing = Standing::of(&decision);
+            let decided = Standing::of(&decision);
+            let is_undecided = decided == Standing::Refused && hope != Hope::None;
+            let standing = if is_undecided { Standing::Open } else { decided };
             if shelf.decisions.last() != Some(&decision) {
                 shelf.decisions.push(decision);
             }
             let decision = shelf.decisions.len() - 1;
-            shelf.versions.push(Listed { version, number, is_yanked, decision, standing });
+            let listed = Listed { version, number, is_yanked, decision, standing, is_undecided };
+            shelf.versions.push(listed);
         }
         shelf
     }
@@ -268,10 +283,14 @@ async fn look_up(
             let (gate, index) = (&asked_of.garden.gate, &content.parsed);
             let lines = Lines::of(&asked_of, terms.asking.clone());
             let screened = lines.screen(&content, gate, &terms.rules);
-            let listed =
-                screened.decisions().zip(&index.entries).map(|((version, decision), entry)| {
-                    (version.clone(), entry.stated.yanked == Some(true), decision.clone())
-                });
+            let listed = screened.decisions().zip(screened.hopes()).zip(&index.entries).map(
+                |(((version, decision), hope), entry)| Seen {
+                    version: version.clone(),
+                    is_yanked: entry.stated.yanked == Some(true),
+                    hope,
+                    decision: decision.clone(),
+                },
+            );
             Arc::new(Shelf::new(index.package.clone(), listed))
         });
         let mut manifests = Vec::new();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use policies::facts::Stated;
+use policies::facts::{Missing, Stated};
 use policies::package::{Algorithm, Digest, Ecosystem, Package, Version};
 use policies::versions::Parsed;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::about::About;
 use super::archive::RUST_VERSION;
-use super::{Entry, Index, IndexFile};
+use super::{Entry, Index, IndexFile, TOLD_BY_CRATES};
 use crate::observability::escape::bounded;
 use crate::pull::format::LeftOut;
 use crate::pull::original::{Original, Part};
@@ -200,6 +200,7 @@ impl<'p> Reading<'p> {
             dependencies: u32::try_from(dependencies).ok(),
             // Of older lines the crate says it.
             rust_version: self.rust_version.clone(),
+            pending: Missing::of(TOLD_BY_CRATES),
         }
     }
 }

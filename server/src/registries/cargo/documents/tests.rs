@@ -126,3 +126,13 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn an_upstream_s_line_in_the_place_of_ours_says_nothing() {
+    let about = r#"{"own":{"owners":["eve"],"versions":[{"vers":"1.0.0","by":"eve","words":{"description":"take me"}}]}}"#;
+    let file = parse(&format!("{about}\n{}\n", line("1.0.0"))).unwrap();
+    let theirs = CargoDocuments::summary(&file, false);
+    assert_eq!(theirs.latest.as_deref(), Some("1.0.0"));
+    assert_eq!(theirs, SummaryRecord { latest: theirs.latest.clone(), ..SummaryRecord::default() });
+    assert_ne!(CargoDocuments::summary(&file, true), theirs);
+}

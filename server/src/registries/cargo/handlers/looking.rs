@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use policies::decision::Decision;
-use policies::facts::{Fact, Missing};
+use policies::decide::Hope;
 use policies::package::PackageVersion;
 use policies::rules::RuleSet;
 
+use super::super::documents::TOLD_BY_CRATES;
 use super::super::upstream::index_request;
 use super::{Target, from_upstream, wanted};
 use crate::gate::Asking;
@@ -21,21 +21,13 @@ use crate::pull::{PullError, Source};
 use crate::registries::finding::remembered;
 use crate::registries::{Garden, Registry};
 
-const TOLD_BY_CRATES: [Fact; 5] =
-    [Fact::Licence, Fact::InstallScripts, Fact::Description, Fact::Repository, Fact::RustVersion];
-
 /// Whether any rule asks for what only a crate says.
 fn is_asked_for(rules: &RuleSet) -> bool {
     TOLD_BY_CRATES.iter().any(|fact| rules.asks_for(*fact))
 }
 
-/// Whether what only the crate says could have decided otherwise.
-pub fn could_tell(decision: &Decision) -> bool {
-    decision.missing.meets(Missing::of(TOLD_BY_CRATES))
-}
-
 /// Whether the crate was opened, readable or not.
-pub fn is_opened(record: Option<&VersionRecord>) -> bool {
+fn is_opened(record: Option<&VersionRecord>) -> bool {
     record.is_some_and(|record| record.inside.is_some())
 }
 
@@ -52,9 +44,10 @@ pub async fn look(
     if !is_asked_for(&gate.rules()) || is_opened(known.remembered.as_ref()) {
         return Ok(known);
     }
-    let refused = gate.admit(subject.clone(), &remembered(registry, &known), asking).err();
+    let remembered = remembered(registry, &known);
+    let is_refused = gate.admit(subject.clone(), &remembered, asking).is_err();
     // What is let through now may be let through because nobody knows.
-    if refused.is_some_and(|refused| !could_tell(&refused.decision)) {
+    if is_refused && gate.hope(subject, &remembered, asking) != Hope::Allowed {
         return Ok(known);
     }
     // It is opened at once, and not when there is time.

@@ -1,4 +1,5 @@
-//! `cargo search`: [what there is in this garden](searching), asked and answered as cargo does.
+//! `cargo search`: [what there is in this garden](searching) and [at its upstream](elsewhere), asked and
+//! answered as cargo does.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use url::form_urlencoded;
 
 use super::super::documents::{CargoDocuments, IndexFile};
 use super::super::refusal::{Refusal, pull_refusal};
+use super::elsewhere;
 use crate::gate::Asking;
 use crate::pull::summaries::Wanted;
 use crate::registries::searching::{self, Found, Question, Searched, Shown, number};
@@ -53,10 +55,26 @@ pub async fn search(
     asking: Asking,
 ) -> Result<HttpResponse, Refusal> {
     let question = parse(req.query_string()).map_err(Refusal::malformed)?;
-    let found = searching::search::<OfCargo>(registry, req, asking, question).await;
-    let found =
-        found.map_err(|fault| pull_refusal("this search".to_owned(), &registry.source, fault))?;
-    let Found { shown, count } = found;
+    let Question { wanted: Wanted { words, .. }, size, .. } = question.clone();
+    let found = searching::search::<OfCargo>(registry, req, asking.clone(), question).await;
+    let refused = |fault| pull_refusal("this search".to_owned(), &registry.source, fault);
+    let Found { mut shown, count } = found.map_err(refused)?;
+    let mut finds = Vec::new();
+    if shown.len() < size {
+        finds = elsewhere::find(registry, req, &asking, words, size).await;
+        finds.retain(|find| !shown.iter().any(|one| find.is(one)));
+    }
+    if !finds.is_empty() {
+        let packages = finds.iter().map(|find| find.package.clone()).collect();
+        let most = size - shown.len();
+        let more = searching::show::<OfCargo>(registry, asking, packages, most).await;
+        let more = more.unwrap_or_else(|fault| {
+            tracing::warn!(registry = %registry.name, %fault, "what the upstream found is not shown");
+            Vec::new()
+        });
+        shown.extend(more.into_iter().map(|one| elsewhere::described(one, &finds)));
+    }
+    let count = count.max(shown.len());
     let mut response =
         HttpResponse::Ok().json(json!({ "crates": shown, "meta": { "total": count } }));
     if registry.garden.gate.rules().tells_askers_apart() {

@@ -219,7 +219,7 @@ mod tests {
         let (yes, no) = (Some(true), Some(false));
         assert_eq!(seen, [("1.0.0", no), ("2.0.0", yes), ("3.0.0-rc.1", no)]);
         assert_eq!(parsed.left_out, []);
-        let summary = CargoDocuments::summary(&parsed);
+        let summary = CargoDocuments::summary(&parsed, true);
         assert_eq!(summary.latest.as_deref(), Some("1.0.0"));
         assert_eq!(summary.words[summary.of_latest.unwrap().0].description, "seed says 1.0.0");
     }

@@ -42,7 +42,9 @@ pub async fn list_owners(
     own_target(registry, req, &package)?;
     let found = find_document::<CargoDocuments>(registry, req, &package, Need::Fresh).await?;
     let content = find_content::<CargoDocuments>(registry, &package, &found).await?;
-    let owners = content.parsed.about.iter().flat_map(|about| &about.owners);
+    // Where an upstream's is held under this name, its owners are none of ours.
+    let about = content.parsed.about.as_ref().filter(|_| found.document.is_own());
+    let owners = about.iter().flat_map(|about| &about.owners);
     let users: Vec<Value> = owners
         .map(|name| json!({ "id": id(name), "login": name, "name": words(registry, &package, name) }))
         .collect();
@@ -149,12 +151,12 @@ impl Known {
         if let Ok(user) = register.user(name) {
             return Some(Self { may_publish: Some(user.rights.allow(Right::Publish, &place)) });
         }
-        let is_service = || {
-            let tokens = register.tokens();
-            tokens.iter().any(|(token, gone)| gone.is_none() && token.record.owner == name)
-        };
-        let is_known = name == crate::person::ADMIN || register.team(name).is_ok() || is_service();
-        is_known.then_some(Self { may_publish: None })
+        if name == crate::person::ADMIN || register.team(name).is_ok() {
+            return Some(Self { may_publish: None });
+        }
+        let tokens = register.rights_of_owner(name);
+        let may_publish = tokens.iter().any(|rights| rights.allow(Right::Publish, &place));
+        (!tokens.is_empty()).then_some(Self { may_publish: Some(may_publish) })
     }
 }
 

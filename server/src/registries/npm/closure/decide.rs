@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use policies::decision::Decision;
 use policies::package::PackageVersion;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::stock::{Found, Gathering, Stock};
 use crate::pull::PullError;
-use crate::registries::closure::{Among, Chosen, ClosureError, Terms, Verdict, why_not_asked};
+use crate::registries::closure::{
+    Among, Chosen, ClosureError, LookedUp, Terms, Verdict, why_not_asked,
+};
 
 /// Of those that could be looked up. The place is taken until it is done, whoever waits for it.
 pub async fn decide(
@@ -34,11 +35,12 @@ async fn look_all_up(
 }
 
 /// An error says why nothing is known of it.
-fn look_up(stock: &Stock, subject: &PackageVersion) -> Result<Decision, String> {
+fn look_up(stock: &Stock, subject: &PackageVersion) -> Result<LookedUp, String> {
     match stock.find(subject.package.name(), subject.version.as_str()) {
         Some(Found::Version(id)) => {
             let picked = &stock.versions[*id];
-            Ok(picked.shelf.decision(picked.place).clone())
+            let decision = picked.shelf.decision(picked.place).clone();
+            Ok(LookedUp { decision, undecided: false })
         }
         Some(Found::NoVersion(_)) => Err("the registry has no such version".to_owned()),
         Some(Found::Failed(_, PullError::Absent)) => {

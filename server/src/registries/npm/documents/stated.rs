@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use policies::facts::Stated;
+use policies::facts::{Missing, Stated};
 use policies::licence::Licence;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -165,6 +165,7 @@ pub fn stated(
         provenance: Some(provenance),
         dependencies: count(known.dependencies, known.optional_dependencies),
         rust_version: None,
+        pending: Missing::NONE,
     };
     (stated, publisher.map(|publisher| publisher.identity))
 }

@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
 use super::super::refusal::Refusal;
-use crate::edge::Problem;
+use crate::edge::{BodyLimit, Problem};
 use crate::registries::bodies::{BodyPlace, BodyRoom};
 use crate::upstream::gunzip::{Gunzip, GunzipError};
 
@@ -123,7 +123,7 @@ fn unpack(packed: &[u8], limit: usize) -> Result<Bytes, Refusal> {
 }
 
 fn too_large(limit: usize) -> Refusal {
-    Refusal::Edge(Problem::body_too_large(limit as u64))
+    Refusal::Edge(Problem::body_too_large(BodyLimit::fixed(limit as u64)))
 }
 
 #[cfg(test)]

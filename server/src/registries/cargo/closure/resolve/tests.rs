@@ -3,11 +3,13 @@
 
 use std::fmt::Write as _;
 
+use policies::decide::Hope;
 use policies::decision::{Decision, DecisionCode, Effect, Revision};
 use policies::facts::Missing;
 use policies::package::Ecosystem;
 
 use super::super::manifest::Manifest;
+use super::super::stock::Seen;
 use super::*;
 
 fn package(name: &str) -> Package {
@@ -40,7 +42,7 @@ fn index(crates: Crates<'_>) -> Stock {
         let listed = versions.iter().map(|(version, _)| {
             let is_yanked = version.ends_with('!');
             let version = policies::package::Version::new(version.trim_end_matches('!')).unwrap();
-            (version, is_yanked, decision())
+            Seen { version, is_yanked, hope: Hope::None, decision: decision() }
         });
         let manifests = versions.iter().map(|(_, needs)| {
             let needs = needs.iter().map(|need| {
