@@ -304,9 +304,6 @@ impl Artifacts {
             let mut failed = None;
             if let Err(fault) = this.fetch(&fetch, &state, &mut failed).await {
                 tracing::warn!(registry = %fetch.key.0, package = fetch.key.1, file = fetch.key.2, %fault, "an artifact could not be fetched");
-                if matches!(fault, PullError::Absent) {
-                    this.absent.insert(fetch.key.clone(), ());
-                }
                 // In this order, so that whom a failure or a broken transfer sends back does not
                 // board this flight again.
                 drop(landing);
@@ -369,12 +366,21 @@ impl Artifacts {
     ) -> Result<(), PullError> {
         let upstream = &fetch.upstream;
         let promised = &fetch.wanted.promised;
+        // Another flight may have landed between the look and this one: those who wait find what
+        // that one left.
         if self.get_held(&fetch.key, &fetch.wanted).await?.is_some() {
-            // Another flight landed between the look and this one: those who wait find it.
             return Ok(());
         }
-        let fault = |fault| PullError::from_upstream(upstream, fault);
-        let mut body = upstream.artifact(fetch.target.clone()).await.map_err(fault)?;
+        if self.absent.contains_key(&fetch.key) {
+            return Err(PullError::Absent);
+        }
+        let mut body = upstream.artifact(fetch.target.clone()).await.map_err(|fault| {
+            let fault = PullError::from_upstream(upstream, fault);
+            if matches!(fault, PullError::Absent) {
+                self.absent.insert(fetch.key.clone(), ());
+            }
+            fault
+        })?;
         let algorithms: Vec<Algorithm> = promised.iter().map(Digest::algorithm).collect();
         let mut stage = self.store.blobs.stage(&algorithms).await?;
         let reader = stage.follower();

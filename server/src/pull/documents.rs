@@ -33,7 +33,7 @@ use policies::package::{Digest, Package, Version};
 use tokio::time::Instant;
 
 use self::contents::Contents;
-use self::judging::Verdict;
+use self::judging::{Verdict, lacks};
 use self::turns::Turns;
 use super::comparing::Comparisons;
 use super::content::{Content, ContentId};
@@ -407,18 +407,39 @@ impl<F: DocumentFormat> Documents<F> {
             Err(fault) => return failed(fault),
         };
         let content = held.content.clone();
-        if let Some(document) = &held.document
-            && let verdict = self.judge(source, key, document, need, content.as_deref())
-            && matches!(verdict, Verdict::Serve)
-        {
-            // It only had to be brought into memory.
-            self.loaded.insert(key.clone(), document.clone());
-            let document = Some(document.as_held());
-            return Asked { document, content, fault: None, only_loaded: true };
-        }
-        let before = held.document.clone();
+        // It may only have to be brought into memory, and another flight may have landed between
+        // the look of whoever asks and this one: what that one found holds here too.
+        let Some(document) = &held.document else {
+            if self.absent.contains_key(&(key.clone(), None)) {
+                return failed(PullError::Absent);
+            }
+            return self.ask_upstream(source, request, key, need, held).await;
+        };
+        let fault = match self.judge(source, key, document, need, content.as_deref()) {
+            Verdict::Serve => None,
+            Verdict::Refuse(fault) => Some(fault),
+            Verdict::Ask => return self.ask_upstream(source, request, key, need, held).await,
+        };
+        self.loaded.insert(key.clone(), document.clone());
+        let (document, only_loaded) = (Some(document.as_held()), fault.is_none());
+        Asked { document, content, fault, only_loaded }
+    }
+
+    async fn ask_upstream(
+        &self,
+        source: &Source,
+        request: &DocumentRequest,
+        key: &DocumentKey,
+        need: &Need,
+        held: Held<F>,
+    ) -> Asked<F::Parsed> {
+        let (before, content) = (held.document.clone(), held.content.clone());
         let asked = match self.confirm_or_fetch(source, request, held).await {
             Ok(Found { document, content }) => {
+                // Before this flight lands, so that none that starts behind it asks again.
+                if let Some(version) = lacks::<F>(need, content.as_deref()) {
+                    self.remember_lack(key, &document, version);
+                }
                 Asked { document: Some(document), content, fault: None, only_loaded: false }
             }
             Err(fault) => self.fall_back(key, before, content, fault),

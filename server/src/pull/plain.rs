@@ -169,6 +169,10 @@ impl PlainDocuments {
             return Ok(plain.clone());
         }
         let Some(upstream) = &source.upstream else { return Err(PullError::Absent) };
+        // As above: another flight may have landed between the look and this one.
+        if self.absent.contains_key(key) {
+            return Err(PullError::Absent);
+        }
         let brought = match self.ask(upstream, source, key, request, held.as_ref()).await {
             Ok(plain) => plain,
             Err(PullError::Absent) => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::metadata::records::DeliveryRecord;
+use crate::metadata::records::{DeliveryRecord, WebhookCursor};
 
 /// Tries of one delivery for which the next ones wait.
 const IN_ORDER: u32 = 5;
@@ -59,6 +59,13 @@ pub fn pause(attempts: u32, asked: Option<Duration>) -> Duration {
     own.max(asked.unwrap_or_default())
 }
 
+/// Since when nothing was delivered, behind a try of this delivery that failed: what waits for as
+/// long is given up and stops the webhook in one go.
+pub fn failing_since(cursor: &WebhookCursor, delivery: &DeliveryRecord) -> Timestamp {
+    let since = delivery.since.max(cursor.delivered.unwrap_or(delivery.since));
+    cursor.failing.unwrap_or(since)
+}
+
 pub fn later(now: Timestamp, pause: Duration) -> Timestamp {
     let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX);
     now.checked_add(pause).unwrap_or(Timestamp::MAX)
@@ -99,6 +106,18 @@ mod tests {
             ("too many fail", full, Step::Wait(at(500))),
         ] {
             assert_eq!(next_step(&waiting(&deliveries), at(100)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_fails_since_what_it_tries_waits_or_since_it_last_delivered() {
+        let delivery = DeliveryRecord { since: at(10), ..waiting(&[(7, 1, 100)])[&7].clone() };
+        for (failing, delivered, expected) in
+            [(None, None, 10), (None, Some(5), 10), (None, Some(20), 20), (Some(3), Some(1), 3)]
+        {
+            let (failing, delivered) = (failing.map(at), delivered.map(at));
+            let cursor = WebhookCursor { failing, delivered, ..WebhookCursor::default() };
+            assert_eq!(failing_since(&cursor, &delivery), at(expected));
         }
     }
 

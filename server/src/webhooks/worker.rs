@@ -264,7 +264,8 @@ impl Worker {
                 stop = Some("its receiver says that it is gone (410)".to_owned());
             }
             Outcome::Failed { pause } => {
-                let failing = *cursor.failing.get_or_insert(now);
+                let failing = queue::failing_since(&cursor, &delivery);
+                cursor.failing = Some(failing);
                 delivery.next = later(now, queue::pause(delivery.attempts, *pause));
                 if is_over(delivery.since) {
                     delivery.state = DeliveryState::GivenUp;

@@ -147,6 +147,38 @@ async fn a_thousand_clients_in_trouble_cost_the_upstream_a_few_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looked_before_an_answer_came_does_not_ask_for_it_again() {
+    const THINGS: usize = 100;
+    const SMALL_CROWD: usize = 30;
+    let garden = Garden::start("", "").await;
+    garden.up.npm("known").plain_version("1.0.0").publish();
+    assert!(garden.client.get("/npm/known").await.is_whole());
+    for (name, path) in [
+        ("packages", &(|n| format!("/npm/absent-{n}")) as &dyn Fn(usize) -> String),
+        ("versions", &|n| tarball_path("known", &format!("2.0.{n}"))),
+        ("files", &|n| tarball_path(&format!("lost-{n}"), "1.0.0")),
+    ] {
+        for n in 0..THINGS {
+            let lost = format!("lost-{n}");
+            garden.up.npm(&lost).plain_version("1.0.0").publish();
+            garden.up.on(&format!("/{lost}/-/{lost}-1.0.0.tgz")).status(404);
+        }
+        garden.up.forget_requests();
+        let asking = (0..THINGS * SMALL_CROWD).map(|n| {
+            let (client, path) = (garden.client.clone(), path(n / SMALL_CROWD));
+            tokio::spawn(async move { client.get(&path).await.status })
+        });
+        let asking: Vec<_> = asking.collect();
+        for status in asking {
+            assert_eq!(status.await.unwrap(), 404, "{name}");
+        }
+        // That a file is lost is known from the document that has it.
+        let for_each = if name == "files" { 2 } else { 1 };
+        assert_eq!(garden.up.total_requests(), for_each * THINGS, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_clients_are_served_what_is_held_while_the_upstream_is_away() {
     let garden = Garden::start("max_age = \"1s\"", "").await;
     garden.up.npm("held").plain_version("1.0.0").publish();

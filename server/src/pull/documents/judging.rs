@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use policies::package::Version;
+
 use super::{Asked, Document, DocumentKey, Documents, Found, Need};
 use crate::pull::content::Content;
 use crate::pull::format::DocumentFormat;
@@ -65,6 +67,14 @@ impl<F: DocumentFormat> Documents<F> {
         }
     }
 
+    /// The upstream was asked for a document that has this version, and has none. Of what is
+    /// published here nothing has to be remembered.
+    pub(super) fn remember_lack(&self, key: &DocumentKey, document: &Document, version: &Version) {
+        if !document.is_own() {
+            self.absent.insert((key.clone(), Some(version.clone())), ());
+        }
+    }
+
     /// What somebody with this need gets of how asking ended.
     pub(super) fn settle(
         &self,
@@ -73,21 +83,17 @@ impl<F: DocumentFormat> Documents<F> {
         need: &Need,
         asked: Asked<F::Parsed>,
     ) -> Result<Found<F::Parsed>, PullError> {
-        let Asked { document, content, fault, .. } = asked;
+        let Asked { document, content, fault, only_loaded } = asked;
         let Some(document) = document else { return Err(fault.unwrap_or(PullError::Internal)) };
-        let lacks = match (need, &content) {
-            (Need::Version(version), Some(content)) if !F::offers(&content.parsed, version) => {
-                Some(version)
-            }
-            _ => None,
-        };
+        let lacks = lacks::<F>(need, content.as_deref());
         let freshness = source.freshness.judge(document.checked(), self.store.clock.now());
         let found = Found { document, content };
         match (fault, lacks) {
             (None, None) => Ok(found),
-            (None, Some(_)) if found.document.is_own() => Ok(found),
             (None, Some(version)) => {
-                self.absent.insert((key.clone(), Some(version.clone())), ());
+                if !only_loaded {
+                    self.remember_lack(key, &found.document, version);
+                }
                 Ok(found)
             }
             (Some(_), None) if matches!(need, Need::Version(_)) => Ok(found),
@@ -99,6 +105,19 @@ impl<F: DocumentFormat> Documents<F> {
                 }
             }
         }
+    }
+}
+
+/// The version that is asked for, where the document does not have it.
+pub(super) fn lacks<'a, F: DocumentFormat>(
+    need: &'a Need,
+    content: Option<&Content<F::Parsed>>,
+) -> Option<&'a Version> {
+    match (need, content) {
+        (Need::Version(version), Some(content)) if !F::offers(&content.parsed, version) => {
+            Some(version)
+        }
+        _ => None,
     }
 }
 
