@@ -56,7 +56,7 @@ pub fn hope(
     facts: &Facts<'_>,
     asker: &Asker<'_>,
 ) -> (Hope, Option<Timestamp>) {
-    if !facts.pending.iter().any(|fact| rules.set().asks_for(fact)) {
+    if !facts.pending.meets(rules.asks()) {
         return (Hope::None, None);
     }
     let best = consider(rules, version, (facts, true), asker);

@@ -459,12 +459,15 @@ fn what_is_pending_is_worth_a_look_only_where_it_could_be_allowed() {
     let (young, old) = (at("2026-06-02T00:00:00Z"), at("2026-07-01T00:00:00Z"));
     let settled: Timestamp = "2026-06-08T00:00:00Z".parse().unwrap();
     let all = [licences.clone(), settle, allow.clone()].concat();
+    let npm_s = one("licences", "deny", "'npm:*'", "when = \"!licence.allowed(['MIT'])\"");
+    let of_others = [npm_s, allow.clone()].concat();
     for (row, rules, asked, facts, expected) in [
         ("only the licence is missing", &all, "cargo:x@1.0.0", old, (Hope::Allowed, None)),
         ("too young until then", &all, "cargo:x@1.0.0", young, (Hope::None, Some(settled))),
         ("nobody allows it", &all, "cargo:x@2.0.0", old, (Hope::Open, None)),
         ("nobody asks", &allow, "cargo:x@1.0.0", old, (Hope::None, None)),
         ("no allow at all", &licences, "cargo:x@1.0.0", old, (Hope::Open, None)),
+        ("asked of others alone", &of_others, "cargo:x@2.0.0", old, (Hope::None, None)),
     ] {
         let set = set(rules);
         let asked: PackageVersion = asked.parse().unwrap();

@@ -101,6 +101,7 @@ pub struct PackageRules<'s> {
     rules: Vec<&'s Rule>,
     /// Those of `rules` that are waivers.
     waivers: Vec<&'s Rule>,
+    asks: Missing,
 }
 
 impl<'s> PackageRules<'s> {
@@ -120,7 +121,8 @@ impl<'s> PackageRules<'s> {
         });
         let rules: Vec<&Rule> = ranked.into_iter().map(|(rule, _)| rule).collect();
         let waivers = rules.iter().copied().filter(|rule| rule.waives.is_some()).collect();
-        Self { set, package: package.clone(), rules, waivers }
+        let asks = rules.iter().map(|rule| rule.asks()).fold(Missing::NONE, Missing::and);
+        Self { set, package: package.clone(), rules, waivers, asks }
     }
 
     pub const fn package(&self) -> &Package {
@@ -144,8 +146,8 @@ impl<'s> PackageRules<'s> {
     }
 
     /// The facts that their conditions ask for.
-    pub fn asks(&self) -> Missing {
-        self.rules.iter().map(|rule| rule.asks()).fold(Missing::NONE, Missing::and)
+    pub const fn asks(&self) -> Missing {
+        self.asks
     }
 
     pub fn is_empty(&self) -> bool {

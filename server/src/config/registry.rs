@@ -1,15 +1,14 @@
 //! One registry: the format that it speaks and the upstream behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use policies::package::Ecosystem;
 use policies::rules::Pattern;
 use url::Url;
 
 use super::faults::{ConfigFault, Place};
+use super::format::Format;
 use super::parse;
 use super::read::Reader;
 use super::secret::Secret;
@@ -45,62 +44,6 @@ pub struct RegistryConfig {
 pub enum Credentials {
     Basic { username: String, password: Secret },
     Bearer(Secret),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Format {
-    Npm,
-    Oci,
-    Cargo,
-    Nuget,
-    Files,
-}
-
-impl Format {
-    pub const ALL: &[Self] = &[Self::Npm, Self::Oci, Self::Cargo, Self::Nuget, Self::Files];
-    /// What this version can serve; the others are only known by name.
-    pub const SERVED: &[Self] = &[Self::Npm, Self::Cargo];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Npm => "npm",
-            Self::Oci => "oci",
-            Self::Cargo => "cargo",
-            Self::Nuget => "nuget",
-            Self::Files => "files",
-        }
-    }
-
-    /// The ecosystem whose packages the format carries; plain files are of none.
-    pub fn ecosystem(self) -> Option<Ecosystem> {
-        match self {
-            Self::Npm => Some(Ecosystem::Npm),
-            Self::Oci => Some(Ecosystem::Oci),
-            Self::Cargo => Some(Ecosystem::Cargo),
-            Self::Nuget => Some(Ecosystem::Nuget),
-            Self::Files => None,
-        }
-    }
-
-    fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|format| format.name() == name)
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Where the public registry of a format keeps its files, if that is not where its documents are: all
-/// below the name that its own address lies below.
-pub fn usual_hosts(format: Format, upstream: &Url) -> Vec<String> {
-    let is_public = format == Format::Cargo
-        && tame_index::CRATES_IO_HTTP_INDEX.strip_prefix("sparse+") == Some(upstream.as_str());
-    let site = upstream.domain().and_then(|host| host.split_once('.')).map(|(_, site)| site);
-    let site = site.filter(|site| is_public && site.contains('.'));
-    site.map(|site| format!("*.{site}")).into_iter().collect()
 }
 
 /// First parts of URLs that are garth's own.
@@ -195,6 +138,13 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
     },
 ];
 
+/// What means something in registries of one format alone.
+const OF_ONE_FORMAT: &[(&str, Format)] = &[
+    ("registry.*.unpublish", Format::Npm),
+    ("registry.*.dependency_indexes", Format::Cargo),
+    ("registry.*.upstream_search", Format::Cargo),
+];
+
 /// Names under `registry` in the file, with their places, and those that only the environment gives.
 pub(super) fn names(reader: &Reader<'_>) -> BTreeMap<String, Place> {
     let mut names: BTreeMap<String, Place> = match reader.table.get("registry") {
@@ -261,6 +211,7 @@ fn with_article(what: &str) -> String {
 
 fn read_one(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<RegistryConfig> {
     let format = read_format(reader, name, place);
+    check_fit(reader, name, format);
     let registry = RegistryConfig {
         name: name.to_owned(),
         format: format.unwrap_or(Format::Npm),
@@ -307,6 +258,18 @@ fn read_format(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<For
         return None;
     }
     Some(format)
+}
+
+/// A fault for each setting that would do nothing here.
+fn check_fit(reader: &mut Reader<'_>, name: &str, format: Option<Format>) {
+    let Some(format) = format else { return };
+    for &(key, of) in OF_ONE_FORMAT.iter().filter(|&&(_, of)| of != format) {
+        let Some(place) = reader.place(key) else { continue };
+        let setting = key.rsplit('.').next().unwrap_or(key);
+        let told =
+            format!("{setting} is for {of} registries, and the registry {name:?} is {format}'s");
+        reader.fault(ConfigFault::new(&place, told).remedy("leave it out here"));
+    }
 }
 
 fn read_credentials(reader: &mut Reader<'_>) -> Option<Credentials> {

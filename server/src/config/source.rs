@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::faults::{ConfigFault, Place};
-use super::registry::{Format, usual_hosts};
+use super::format::{Format, usual_hosts};
 
 /// One value as written, and where.
 #[derive(Clone, Debug)]

@@ -60,6 +60,7 @@ fn every_fault_says_where_what_and_what_instead() {
         ("engines of other versions", "[store]\nkind = \"postgres\"\n[blobs]\nkind = \"s3\"".into()),
         ("formats of other versions", "[registry.hub]\nformat = \"oci\"\n[registry.cargo]\nupstream = \"https://c.example.com\"".into()),
         ("unknown format", "[registry.a]\nformat = \"nmp\"".into()),
+        ("settings of another format", "[registry.npm]\nupstream_search = true\n[registry.cargo]\nunpublish = false".into()),
         ("no format", "[registry.mirror]\nupstream = \"https://npm.example.com\"".into()),
         ("reserved names", "[registry.api]\nformat = \"npm\"\n[registry.v2]\nformat = \"npm\"".into()),
         ("names that are no part of a URL", "[registry.\"a/b\"]\nformat = \"npm\"\n[registry.NPM]\nformat = \"npm\"".into()),
@@ -227,15 +228,20 @@ fn each_setting_can_be_given_by_its_variable() {
         (_, Kind::Secret | Kind::Text) if row.default.is_none() => "text".to_owned(),
         _ => row.default.unwrap_or("other").to_owned(),
     };
+    let of_crates = ["registry.*.dependency_indexes", "registry.*.upstream_search"];
+    let named = |row: &SettingDoc| {
+        row.key.replace('*', if of_crates.contains(&row.key) { "cargo" } else { "my-npm" })
+    };
     let env: Vec<(String, String)> = settings()
         .iter()
-        .map(|row| (variable(&row.key.replace('*', "my-npm")), given(row)))
+        .map(|row| (variable(&named(row)), given(row)))
         .chain([("GARTH_PUBLIC_URL".to_owned(), "https://garth.example.com".to_owned())])
         .collect();
     let options = LoadOptions { env: env.into_iter().collect(), ..LoadOptions::default() };
     let config = Config::load(&options).unwrap();
-    assert_eq!(config.registries[0].name, "my-npm");
-    assert_eq!(config.registries[0].own, ["a.example.com", "b.example.com"]);
+    assert_eq!(config.registries[0].dependency_indexes, ["sparse+https://one.example.com/i/"]);
+    assert_eq!(config.registries[1].name, "my-npm");
+    assert_eq!(config.registries[1].own, ["a.example.com", "b.example.com"]);
     assert_eq!(config.tls.unwrap().key, there);
 }
 

@@ -197,6 +197,25 @@ async fn what_no_licence_could_let_through_is_not_looked_into() {
     assert_eq!(up.requests(&crate_path("turned", "1.0.0")), 0);
 }
 
+/// What a rule asks of others is no reason to hold a crate back until it is opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_about_the_licences_of_others_has_no_crate_opened_first() {
+    let up = licensed().await;
+    let setup = setup(&up);
+    let others = "[[rule]]\nname = \"no\"\neffect = \"deny\"\npackages = [\"npm:*\", \"cargo:silent\"]\n\
+                  when = \"!licence.allowed(['MIT'])\"\n";
+    setup.write_policy("rules", others);
+    let garth = setup.start();
+    garth.run(&["allow", "cargo:*"]);
+    for (name, status, why) in [("turned", 206, "allow-"), ("silent", 403, "looks into it")] {
+        let part = Asked::get(&download(name, "1.0.0")).header("Range", "bytes=0-0");
+        assert_eq!(garth.ask(&part).await.status, status, "{name}");
+        let said = garth.run(&["log", "--action", "admitted", "--json"]);
+        let of_it: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
+        assert!(matches!(&of_it[..], [line] if line.contains(why)), "{name}: {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn code_that_runs_at_a_build_is_what_rules_call_install_scripts() {
     let up = ScriptedUpstream::start().await;

@@ -172,9 +172,10 @@ async fn who_looked_before_an_answer_came_does_not_ask_for_it_again() {
         for status in asking {
             assert_eq!(status.await.unwrap(), 404, "{name}");
         }
-        // That a file is lost is known from the document that has it.
-        let for_each = if name == "files" { 2 } else { 1 };
-        assert_eq!(garden.up.total_requests(), for_each * THINGS, "{name}");
+        // For a file its document as well; one answer may hold for versions that are asked for together.
+        let most = if name == "files" { 2 * THINGS } else { THINGS };
+        let caused = garden.up.total_requests();
+        assert!((1..=most).contains(&caused), "{name}: {caused} requests for {THINGS}");
     }
 }
 

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use policies::decide::Hope;
-use policies::package::PackageVersion;
+use policies::facts::Missing;
+use policies::package::{Package, PackageVersion};
 use policies::rules::RuleSet;
 
 use super::super::documents::TOLD_BY_CRATES;
@@ -21,9 +22,11 @@ use crate::pull::{PullError, Source};
 use crate::registries::finding::remembered;
 use crate::registries::{Garden, Registry};
 
-/// Whether any rule asks for what only a crate says.
-fn is_asked_for(rules: &RuleSet) -> bool {
+/// Whether any rule of this crate asks for what only the crate says.
+fn is_asked_for(rules: &RuleSet, package: &Package) -> bool {
+    // Most sets of rules ask for no such thing of anything, which is known without a look.
     TOLD_BY_CRATES.iter().any(|fact| rules.asks_for(*fact))
+        && rules.for_package(package).asks().meets(Missing::of(TOLD_BY_CRATES))
 }
 
 /// Whether the crate was opened, readable or not.
@@ -41,7 +44,7 @@ pub async fn look(
     asking: &Asking,
 ) -> Result<Arc<Known>, PullError> {
     let Garden { gate, artifacts, cargo_documents: documents, .. } = registry.garden.as_ref();
-    if !is_asked_for(&gate.rules()) || is_opened(known.remembered.as_ref()) {
+    if is_opened(known.remembered.as_ref()) || !is_asked_for(&gate.rules(), &subject.package) {
         return Ok(known);
     }
     let remembered = remembered(registry, &known);
