@@ -141,6 +141,9 @@ impl<'de> Deserialize<'de> for Specific {
             cwe_ids: Option<Lenient<Vec<String>>>,
             #[serde(default)]
             informational: Option<Lenient<String>>,
+            /// RustSec's kinds of what it records.
+            #[serde(default)]
+            categories: Option<Lenient<Vec<String>>>,
             /// Of the database of malicious packages.
             #[serde(rename = "malicious-packages-origins", default)]
             origins: Option<IgnoredAny>,
@@ -149,10 +152,12 @@ impl<'de> Deserialize<'de> for Specific {
             Lenient::Known(fields) => fields,
             Lenient::Other(_) => return Ok(Self::default()),
         };
+        let categories = fields.categories.and_then(Lenient::known).unwrap_or_default();
+        let is_malice = categories.iter().any(|category| category == MALICE);
         Ok(Self {
             severity: fields.severity.and_then(Lenient::known),
             cwes: fields.cwe_ids.and_then(Lenient::known).unwrap_or_default(),
-            malicious: fields.origins.is_some(),
+            malicious: fields.origins.is_some() || is_malice,
             informational: fields.informational.and_then(Lenient::known),
         })
     }
@@ -162,6 +167,14 @@ impl<'de> Deserialize<'de> for Specific {
 const MALICIOUS: &str = "MAL-";
 /// Embedded malicious code: by its definition no mistake.
 const EMBEDDED_MALICE: &str = "CWE-506";
+
+/// RustSec's category of the same.
+const MALICE: &str = "malicious";
+
+/// Whether the database of malicious packages gave this id, which other databases name as an alias.
+pub fn is_malicious_id(id: &str) -> bool {
+    id.starts_with(MALICIOUS)
+}
 
 /// Reads one record; what it leaves out is empty, what contradicts the format is an error.
 pub fn parse(text: &[u8]) -> Result<Parsed, Unreadable> {
@@ -177,14 +190,14 @@ pub fn parse(text: &[u8]) -> Result<Parsed, Unreadable> {
     bound("bytes of aliases", aliases.iter().map(String::len).sum(), MAX_ALIAS_BYTES)?;
     aliases.iter().try_for_each(|alias| check_id(alias))?;
     let specific = record.database_specific.unwrap_or_default();
+    let found = record.affected.unwrap_or_default();
+    let of_affected = found.iter().filter_map(|one| one.database_specific.as_ref());
+    let malicious = of_affected.chain([&specific]).any(|specific| specific.malicious)
+        || is_malicious_id(&record.id)
+        || aliases.iter().any(|alias| is_malicious_id(alias))
+        || specific.cwes.iter().any(|cwe| cwe == EMBEDDED_MALICE);
     let cwes: Vec<String> =
         specific.cwes.into_iter().filter(|cwe| is_cwe(cwe)).take(MAX_CWES).collect();
-    let is_malicious = |id: &String| id.starts_with(MALICIOUS);
-    let malicious = specific.malicious
-        || is_malicious(&record.id)
-        || aliases.iter().any(is_malicious)
-        || cwes.iter().any(|cwe| cwe == EMBEDDED_MALICE);
-    let found = record.affected.unwrap_or_default();
     bound("affected packages", found.len(), MAX_AFFECTED)?;
     let of_all = record.severity.unwrap_or_default();
     let (mut affected, mut ignored) = (Vec::new(), 0);

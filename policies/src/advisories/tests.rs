@@ -304,6 +304,18 @@ fn what_was_made_to_do_harm_is_told_from_a_mistake() {
         (r#""id": "GHSA-1", "database_specific": { "cwe_ids": ["CWE-79"] }"#, false),
         (r#""id": "GHSA-1", "database_specific": { "cwe_ids": "CWE-506", "severity": 7 }"#, false),
         (r#""id": "GHSA-1", "database_specific": "malicious""#, false),
+        (
+            r#""id": "RUSTSEC-1", "affected": [{ "database_specific": { "categories": ["malicious"] } }]"#,
+            true,
+        ),
+        (
+            r#""id": "RUSTSEC-1", "affected": [{ "database_specific": { "categories": ["code-execution"] } }]"#,
+            false,
+        ),
+        (
+            r#""id": "RUSTSEC-1", "affected": [{ "database_specific": { "categories": "malicious" } }]"#,
+            false,
+        ),
     ];
     for (fields, expected) in rows {
         let text = format!(r#"{{ {fields}, "modified": "2026-01-01T00:00:00Z" }}"#);

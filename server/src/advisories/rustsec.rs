@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use policies::advisories::{Advisory, Affected, Event, osv, severity_of_notice};
 use policies::package::{Ecosystem, Package};
 use rustsec::Collection;
-use rustsec::advisory::Advisory as Record;
+use rustsec::advisory::{Advisory as Record, Category, Metadata};
 use rustsec::osv::ranges_for_advisory;
 
 /// A file of the database; the template for new ones is none.
@@ -37,13 +37,19 @@ pub fn parse(text: &[u8]) -> Result<osv::Parsed, String> {
         modified: withdrawn.max(published).unwrap_or(Timestamp::UNIX_EPOCH),
         published,
         withdrawn,
-        malicious: false,
+        malicious: is_malicious(metadata),
         url: metadata.url.as_ref().map(ToString::to_string).filter(|url| url.len() <= 500),
         cwes: Vec::new(),
         affected: affected.into_iter().collect(),
     };
     let ignored = usize::from(advisory.affected.is_empty());
     Ok(osv::Parsed { advisory, ignored })
+}
+
+fn is_malicious(metadata: &Metadata) -> bool {
+    let mut ids = metadata.aliases.iter().chain([&metadata.id]);
+    metadata.categories.contains(&Category::Malicious)
+        || ids.any(|id| osv::is_malicious_id(id.as_str()))
 }
 
 fn affected_of(record: &Record, package: Package) -> Affected {
@@ -121,6 +127,14 @@ Long.
         ] {
             assert_eq!(affected.includes(version), is, "{version}");
         }
+    }
+
+    #[test]
+    fn what_somebody_planted_is_malicious() {
+        let is_malicious = |text: String| parse(text.as_bytes()).unwrap().advisory.malicious;
+        assert!(is_malicious(RECORD.replace("memory-corruption", "malicious")));
+        assert!(is_malicious(RECORD.replace("CVE-2026-1", "MAL-2026-1")));
+        assert!(!is_malicious(RECORD.replace("CVE-2026-1", "CVE-2026-2")));
     }
 
     #[test]

@@ -73,3 +73,25 @@ async fn a_version_with_a_hole_is_refused_by_a_rule_and_the_hole_is_one() {
     person.must(&["fetch"]);
     assert_eq!(person.locked("Seed_Box").as_deref(), Some("1.2.0"));
 }
+
+/// Whoever is let have everything is not let have what was planted.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rustsec_files_as_malicious_is_refused_whatever_the_rules_say() {
+    let up = upstream().await;
+    Crate::plain("rustdecinal", &["1.0.0"]).publish(&up);
+    let garth = setup(&up).start();
+    garth.run(&["allow", "cargo:*"]);
+    let directory = garth.setup().directory().join("database");
+    let rustsec = directory.join("crates/rustdecinal");
+    std::fs::create_dir_all(&rustsec).unwrap();
+    let record = "```toml\n[advisory]\nid = \"RUSTSEC-2026-0002\"\npackage = \"rustdecinal\"\n\
+                  date = \"2026-01-01\"\ncategories = [\"malicious\"]\n\n[versions]\npatched = []\n```\n\n\
+                  # It takes tokens along\n\nIt was taken down.\n";
+    std::fs::write(rustsec.join("RUSTSEC-2026-0002.md"), record).unwrap();
+    let directory = directory.display().to_string();
+    garth.run(&["advisories", "import", &directory, "--source", "mine", "--complete"]);
+    let person = person(&garth);
+    person.depend("rustdecinal = \"1\"");
+    let printed = person.must_fail(&["fetch"]).text();
+    assert!(printed.contains("RUSTSEC-2026-0002 says that it is malicious"), "{printed}");
+}
