@@ -40,6 +40,11 @@ use crate::metadata::records::{
 
 /// Comparisons that are made at once: each takes a processor for as long as it is let.
 const AT_ONCE: u32 = 2;
+/// Clients give up after half a minute of silence; whoever waits for what a comparison tells is answered
+/// before, and asks again.
+const LOOKED_FOR: Duration = Duration::from_secs(25);
+/// Who finds no place by then is compared when it is next served: each of those before it has an end.
+const QUEUED: Duration = Duration::from_mins(30);
 /// Comparisons that wait for a place; more are made when their artifacts are next served.
 const WAITING: usize = 10_000;
 /// Behind one that was begun, how long no other is begun for the same.
@@ -68,7 +73,7 @@ impl std::fmt::Debug for WhenHeld {
 pub(super) struct Comparisons {
     places: Semaphore,
     /// For those who wait for what comes of it, so that they wait for no others.
-    looks: Semaphore,
+    looks: Arc<Semaphore>,
     waiting: AtomicUsize,
     /// By what was said: where the document says something else, it is another comparison.
     begun: Cache<(DocumentKey, String), ()>,
@@ -79,7 +84,7 @@ impl Default for Comparisons {
     fn default() -> Self {
         Self {
             places: Semaphore::new(AT_ONCE as usize),
-            looks: Semaphore::new(AT_ONCE as usize),
+            looks: Arc::new(Semaphore::new(AT_ONCE as usize)),
             waiting: AtomicUsize::new(0),
             begun: Cache::builder().max_capacity(BEGUN_AT_MOST).time_to_live(PAUSE).build(),
             stopping: Arc::default(),
@@ -116,7 +121,8 @@ impl<F: DocumentFormat> Documents<F> {
     }
 
     /// Opens the artifact of a version, which is held, for what it alone says; that is known, and
-    /// durable, when this returns.
+    /// durable, when this returns. Busy where that takes longer than anybody waits: it is opened all
+    /// the same.
     pub async fn look(
         self: &Arc<Self>,
         source: &Arc<Source>,
@@ -124,17 +130,37 @@ impl<F: DocumentFormat> Documents<F> {
         version: &Version,
         record: &ArtifactRecord,
     ) -> Result<(), PullError> {
-        let looks = &self.comparisons.looks;
-        let _place = looks.acquire().await.map_err(|_| PullError::Internal)?;
-        let key = (key_of(source, &request), version.clone());
+        let due = Due { source: Arc::clone(source), request, version: version.clone() };
+        self.look_within(LOOKED_FOR, due, record).await
+    }
+
+    async fn look_within(
+        self: &Arc<Self>,
+        wait: Duration,
+        due: Due,
+        record: &ArtifactRecord,
+    ) -> Result<(), PullError> {
+        in_time(wait, self.look_at(due, record)).await?
+    }
+
+    async fn look_at(self: &Arc<Self>, due: Due, record: &ArtifactRecord) -> Result<(), PullError> {
+        let place = Arc::clone(&self.comparisons.looks).acquire_owned().await;
+        let place = place.map_err(|_| PullError::Internal)?;
+        let key = (key_of(&due.source, &due.request), due.version.clone());
         let known = self.known.get(&key);
         let remembered = known.as_ref().and_then(|known| known.remembered.as_ref());
         if remembered.is_some_and(|remembered| !is_due::<F>(remembered)) {
             // Whoever waited for the place before has looked.
             return Ok(());
         }
-        let due = Due { source: Arc::clone(source), request, version: version.clone() };
-        self.compare(&due, record).await
+        // The place is taken until the work is done, whoever waits for it.
+        let (this, record) = (Arc::clone(self), record.clone());
+        let looking = self.store().runtime.spawn(async move {
+            let looked = this.compare(&due, &record).await;
+            drop(place);
+            looked
+        });
+        looking.await.map_err(|_| PullError::Internal)?
     }
 
     /// Returns when every comparison that is due was made, and begins no other.
@@ -165,13 +191,15 @@ impl<F: DocumentFormat> Documents<F> {
         comparisons.begun.insert(key, ());
         let (this, due, record) = (Arc::clone(self), due.clone(), Arc::clone(record));
         self.store().runtime.spawn(async move {
-            let place = this.comparisons.places.acquire().await;
+            let place = in_time(QUEUED, this.comparisons.places.acquire()).await;
             this.comparisons.waiting.fetch_sub(1, Ordering::Relaxed);
-            if place.is_err() {
+            let compared = match place {
+                Ok(Ok(_place)) => this.compare(&due, &record).await,
                 // Stopping.
-                return;
-            }
-            if let Err(fault) = this.compare(&due, &record).await {
+                Ok(Err(_)) => return,
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = compared {
                 let (registry, package) = (&due.source.registry, &due.request.package);
                 tracing::warn!(%registry, %package, version = %due.version, %fault, "an artifact could not be compared with what is said of it; it is when it is next served");
             }
@@ -302,6 +330,11 @@ impl<F: DocumentFormat> Documents<F> {
     }
 }
 
+/// Whoever waits longer comes again.
+async fn in_time<T>(wait: Duration, done: impl Future<Output = T>) -> Result<T, PullError> {
+    tokio::time::timeout(wait, done).await.map_err(|_| PullError::Busy)
+}
+
 /// What is published here was checked when it came; what it alone says is read all the same.
 fn is_due<F: DocumentFormat>(record: &VersionRecord) -> bool {
     let is_compared = record.own || (record.compared.is_some() && record.size.is_some());
@@ -348,3 +381,6 @@ pub fn in_words(what: &ObservationKind) -> String {
         _ => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,19 @@
 //! What rules ask of a crate, and where garth knows it from.
 
-use serde_json::Value;
-use support::crates::{Crate, CrateVersion, crate_path, index_path};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::crates::{Crate, CrateVersion, crate_path, index_path, publish_lines, sha256};
 use support::http::Asked;
+use support::own_crates::NewCrate;
+use support::publish::gzip;
 use support::server::TestServer;
-use support::upstream::ScriptedUpstream;
+use support::upstream::{Answer, Body, ScriptedUpstream};
+use tar::{EntryType, Header};
 
 use super::{lines, setup, upstream};
 
-fn download(name: &str, version: &str) -> String {
+pub fn download(name: &str, version: &str) -> String {
     format!("/cargo/api/v1/crates/{name}/{version}/download")
 }
 
@@ -24,6 +29,56 @@ async fn licensed() -> ScriptedUpstream {
 
 const PERMISSIVE: &str = "[[rule]]\nname = \"permissive\"\neffect = \"allow\"\npackages = [\"cargo:*\"]\n\
                           when = \"licence.allowed(['family:permissive'])\"\n";
+
+/// The header of a file in a crate that is 2^62 bytes of nothing, and of nothing else in the archive.
+pub fn hole(path: &str) -> Vec<u8> {
+    let mut header = Header::new_gnu();
+    header.set_path(path).unwrap();
+    header.set_entry_type(EntryType::GNUSparse);
+    header.set_size(0);
+    let gnu = header.as_gnu_mut().unwrap();
+    let size = [&[0x80, 0, 0, 0][..], &(1_u64 << 62).to_be_bytes()].concat();
+    gnu.realsize.copy_from_slice(&size);
+    gnu.sparse[0].offset.copy_from_slice(&size);
+    gnu.sparse[0].numbytes.copy_from_slice(b"00000000000\0");
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+/// As many of them as there are places to look into crates would have held each of them for years.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crate_that_never_ends_is_refused_and_others_are_still_looked_into() {
+    const ENOUGH: Duration = Duration::from_secs(20);
+    let up = licensed().await;
+    let mut lines = String::new();
+    let versions = ["1.0.0", "2.0.0", "3.0.0"];
+    for version in versions {
+        let whole = NewCrate::tar("endless", version, "license = \"MIT\"\n").tar();
+        let bytes = gzip(&[hole(&format!("endless-{version}/src/hole.rs")), whole].concat());
+        let line = json!({
+            "name": "endless", "vers": version, "deps": [], "cksum": sha256(&bytes),
+            "features": {}, "yanked": false,
+        });
+        lines.extend([line.to_string(), "\n".to_owned()]);
+        let answer = Answer::ok("application/gzip", Body::Bytes(bytes.into()));
+        up.put(&crate_path("endless", version), answer);
+    }
+    publish_lines(&up, "endless", &lines);
+    let setup = setup(&up);
+    setup.write_policy("rules", PERMISSIVE);
+    let garth = setup.start();
+    for version in versions {
+        let asked = download("endless", version);
+        let refused = tokio::time::timeout(ENOUGH, garth.get(&asked)).await.expect("an answer");
+        assert_eq!(refused.status, 403, "{version}: {}", refused.text());
+        assert!(refused.text().contains("nobody knows its licence"), "{}", refused.text());
+    }
+    let asked = download("turned", "1.0.0");
+    let served = tokio::time::timeout(ENOUGH, garth.get(&asked)).await.expect("an answer");
+    assert_eq!(served.status, 200, "{}", served.text());
+    let log = garth.log();
+    assert!(log.contains("hole.rs in it is a file with holes"), "{log}");
+}
 
 /// No index says a licence, so garth looks into the crate before it decides.
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +137,7 @@ async fn what_a_crate_said_is_known_when_the_crate_is_gone_and_after_a_kill() {
 }
 
 /// What garth knows of a version, as `garth why` says it.
-fn facts(garth: &TestServer, version: &str) -> Value {
+pub fn facts(garth: &TestServer, version: &str) -> Value {
     let why = garth.garth(&["why", version, "--json"]);
     let why: Value = serde_json::from_slice(&why.stdout).unwrap();
     why["facts"].clone()

@@ -6,6 +6,7 @@ use support::crates::{Crate, CrateVersion, crate_path};
 use support::server::TestServer;
 use support::upstream::ScriptedUpstream;
 
+use super::facts::{download, facts};
 use super::{person, setup};
 
 /// What each of them refuses, and with which words; `None` where an older version is served instead.
@@ -15,7 +16,15 @@ const REFUSED: &[(&str, &str, Option<&str>)] = &[
     ("licences", "strict", Some("its licence is not one that we agreed to")),
     ("licences", "silent", Some("nobody knows its licence")),
     ("no-look-alikes", "serd", Some("its name looks like that of a better known package")),
+    (
+        "no-malicious",
+        "liar",
+        Some("its archive runs or wants something else than its registry says"),
+    ),
 ];
+
+/// What all of them let through.
+const SERVED: &[&str] = &["plain", "spelled"];
 
 async fn upstream() -> ScriptedUpstream {
     let up = ScriptedUpstream::start().await;
@@ -36,13 +45,34 @@ async fn upstream() -> ScriptedUpstream {
         .version("1.0.0", |version| dated(version).says("license = \"AGPL-3.0-only\""))
         .publish(&up);
     Crate::new("silent").version("1.0.0", dated).publish(&up);
+    // cargo leaves a platform in the crate as it was written, and writes its own spelling into the index.
+    let needed = |target: &str| {
+        json!([{
+            "name": "plain", "req": "^1", "features": [], "optional": false,
+            "default_features": true, "target": target, "kind": "normal",
+        }])
+    };
+    Crate::new("spelled")
+        .version("1.0.0", |version| {
+            let version = old(version).needs_on("cfg(target_os=\"windows\")", "plain", "1");
+            version.field("deps", needed("cfg(target_os = \"windows\")"))
+        })
+        .publish(&up);
+    Crate::new("liar")
+        .version("1.0.0", |version| {
+            let version = old(version).needs_on("cfg(target_os=\"windows\")", "plain", "1");
+            version.field("deps", needed("cfg(target_os = \"wasi\")"))
+        })
+        .publish(&up);
     up
 }
 
 fn check(garth: &TestServer, policy: &str) {
     let person = person(garth);
-    person.depend("plain = \"1\"");
-    person.must(&["fetch"]);
+    for name in SERVED {
+        person.depend(&format!("{name} = \"1\""));
+        person.must(&["fetch"]);
+    }
     for (_, name, words) in REFUSED.iter().filter(|(of, ..)| *of == policy) {
         person.depend(&format!("{name} = \"1\""));
         if let Some(words) = words {
@@ -58,15 +88,34 @@ fn check(garth: &TestServer, policy: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_starter_policy_works_with_cargo() {
     let up = upstream().await;
-    for policy in ["settle", "licences", "no-look-alikes"] {
+    for policy in ["settle", "licences", "no-look-alikes", "no-malicious"] {
         let setup = setup(&up);
         let mut all = policies::rules::DEFAULTS.iter();
         let (_, text) = all.find(|(name, _)| *name == format!("{policy}.toml")).unwrap();
         setup.write_policy(policy, text);
         let garth = setup.start();
         garth.run(&["allow", "cargo:*"]);
+        if policy == "no-malicious" {
+            // The first of each goes through, and is compared behind the client's back.
+            known(&garth, "spelled", false).await;
+            known(&garth, "liar", true).await;
+        }
         check(&garth, policy);
     }
+}
+
+/// Returns when it is known whether this crate contradicts its index.
+async fn known(garth: &TestServer, name: &str, contradicts: bool) {
+    garth.hold(&download(name, "1.0.0")).await;
+    for _ in 0..500 {
+        let known = facts(garth, &format!("cargo:{name}@1.0.0"));
+        if !known["contradicts"].is_null() {
+            assert_eq!(known["contradicts"], contradicts, "{name}: {known}");
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{name} is never compared");
 }
 
 /// A version that nothing could allow is neither shown nor fetched to see what its licence is.

@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::metadata::MAX_VALUE;
 use crate::metadata::records::{PeopleRecord, SummaryRecord, WordsRecord, WordsStep};
+use crate::observability::escape::is_deceptive;
 
 /// Of a record, which leaves room for the rest of it.
 const RECORD: usize = MAX_VALUE / 4 * 3;
@@ -110,16 +111,23 @@ fn place_in<T: PartialEq + Serialize>(all: &mut Vec<T>, size: &mut usize, one: T
     })
 }
 
-/// At most so many bytes, on one line; nothing that a terminal would take for a command.
+/// At most so many bytes, on one line; nothing that a terminal would take for a command, and nothing that
+/// is not seen or changes how its neighbours are.
 pub fn cut(text: &str, most: usize) -> Option<String> {
     let mut kept = String::new();
-    for char in text.trim().chars() {
-        let char = if char.is_control() { ' ' } else { char };
+    for char in text.chars() {
+        // What stands between words still does.
+        let char = if char.is_control() || char.is_whitespace() { ' ' } else { char };
+        let is_leading = kept.is_empty() && char == ' ';
+        if is_leading || is_deceptive(char) {
+            continue;
+        }
         if kept.len() + char.len_utf8() > most {
             break;
         }
         kept.push(char);
     }
+    kept.truncate(kept.trim_end().len());
     (!kept.is_empty()).then_some(kept)
 }
 
@@ -132,4 +140,27 @@ pub fn link(text: &str) -> Option<String> {
     let url = Url::parse(text.strip_prefix("git+").unwrap_or(text)).ok()?;
     let is_on_the_web = matches!(url.scheme(), "http" | "https") && url.password().is_none();
     is_on_the_web.then(|| url.to_string()).filter(|url| url.len() <= LINK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_one_line_of_what_is_seen() {
+        for (what, text, expected) in [
+            ("plain", " a text ", Some("a text")),
+            ("other letters", "größe 日本", Some("größe 日本")),
+            ("lines", "a\r\nb\u{2028}c", Some("a  b c")),
+            ("ANSI", "\u{1b}[31mred", Some("[31mred")),
+            ("turned", "safe \u{202e}exe.gpj\u{202c}", Some("safe exe.gpj")),
+            ("isolated", "\u{2066}x\u{2069}", Some("x")),
+            ("not seen", "se\u{200b}r\u{ad}de", Some("serde")),
+            ("tags", "x\u{e0041}\u{e007f}", Some("x")),
+            ("nothing to see", "\u{200b} \u{202e}\t", None),
+            ("too long", "a é twenty bytes and more", Some("a é twenty bytes an")),
+        ] {
+            assert_eq!(cut(text, 20).as_deref(), expected, "{what}");
+        }
+    }
 }

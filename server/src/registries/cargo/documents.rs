@@ -9,6 +9,8 @@
 pub mod about;
 mod archive;
 mod comparison;
+pub mod dependencies;
+pub mod fields;
 mod parse;
 mod text;
 
@@ -26,7 +28,7 @@ use policies::facts::{Fact, Stated};
 use policies::package::{Digest, Package, Version};
 
 pub use about::About;
-pub use archive::{Contents, Packed, open_with, requirement};
+pub use archive::{Contents, Packed, open_with};
 pub use text::IndexText;
 
 use crate::metadata::records::SummaryRecord;

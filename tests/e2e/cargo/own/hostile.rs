@@ -3,10 +3,11 @@
 
 use serde_json::{Value, json};
 use support::own_crates::{NewCrate, change, detail, frame, send};
-use support::publish::TarGz;
+use support::publish::{TarGz, gzip};
 use support::server::TestServer;
 use tar::EntryType;
 
+use super::super::facts::hole;
 use super::own;
 
 async fn refused(garth: &TestServer, body: &[u8], words: &str) {
@@ -73,6 +74,7 @@ async fn an_archive_that_does_harm_is_refused() {
         (".cargo-ok", seed().file("seed-1.0.0/.cargo-ok", b"").finish()),
         ("no file on every machine", seed().file("seed-1.0.0/a\\b", b"").finish()),
         ("far too many bytes", bomb),
+        ("is a file with holes", gzip(&[hole("seed-1.0.0/x"), seed().tar()].concat())),
         ("Cargo.toml can not be read", TarGz::new().file("seed-1.0.0/Cargo.toml", b"[[").finish()),
     ];
     for (words, archive) in rows {
@@ -172,6 +174,30 @@ async fn what_is_said_beside_the_crate_is_what_its_cargo_toml_says() {
     }
     let good = NewCrate::with("seed", "2.0.0", &dep(json!({})), &weed).to(&garth).await;
     assert_eq!(good.status, 200, "{}", good.text());
+}
+
+/// What cargo 1.80 and older send of a crate that is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_old_cargo_sends_is_published_and_the_index_says_what_the_crate_does() {
+    let garth = own().start();
+    let index = format!("sparse+{}/cargo/", garth.url);
+    let manifest = format!(
+        "license-file = \"LICENSE\"\nrust-version = \"1.60\"\n[dependencies.plant]\npackage = \"weed\"\nversion = \"1\"\noptional = true\nregistry-index = \"{index}\"\n[features]\ngrown = [\"dep:plant\"]\n"
+    );
+    let fields = json!({
+        "license_file": "../LICENSE",
+        "deps": [{
+            "name": "weed", "version_req": "^1", "features": [], "optional": true,
+            "default_features": true, "target": null, "kind": "normal", "registry": null,
+            "explicit_name_in_toml": "plant",
+        }],
+        "features": { "grown": [] },
+    });
+    let published = NewCrate::with("seed", "1.0.0", &fields, &manifest).to(&garth).await;
+    assert_eq!(published.status, 200, "{}", published.text());
+    let line: Value = serde_json::from_str(&garth.get("/cargo/se/ed/seed").await.text()).unwrap();
+    assert_eq!(line["features2"], json!({ "grown": ["dep:plant"] }), "{line}");
+    assert_eq!(line["rust_version"], "1.60", "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

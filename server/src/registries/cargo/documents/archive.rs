@@ -1,8 +1,9 @@
 //! The crate, opened: what its own manifest says.
 //!
 //! Read once, from its beginning to its end, and nothing of it is written anywhere. Work and memory are
-//! bounded whatever it claims to be. It is unpacked by the crate that cargo unpacks with, so both see
-//! the same files; what cargo would refuse, or take in the place of another file, is refused here.
+//! bounded whatever it claims to be, and whatever the library that reads it makes of that. It is unpacked
+//! by the crate that cargo unpacks with, so both see the same files; what cargo would refuse, or take in
+//! the place of another file, is refused here. Links and the like are not: a cargo before 1.96 takes them.
 
 use std::io::{self, Read};
 use std::path::{Component, Path};
@@ -12,12 +13,13 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use policies::licence::Licence;
 use policies::package::Ecosystem;
-use semver::VersionReq;
 use serde_json::{Map, Value};
 use tar::{Archive, Entry, EntryType};
 use toml::Table;
 
+use super::dependencies::{self, in_words};
 use crate::metadata::records::Inside;
+use crate::observability::escape::bounded;
 use crate::registries::unpacking::{Meter, Metered, cause_of};
 
 /// Bytes that may always be unpacked, and how many more for each packed one, up to a bound.
@@ -34,6 +36,8 @@ const LICENCE: usize = 1024;
 const DESCRIPTION: usize = 1000;
 /// A longer address leads nowhere.
 const REPOSITORY: usize = 500;
+/// So many characters of a path in it.
+const PATH_TOLD: usize = 80;
 pub const RUST_VERSION: usize = 50;
 
 /// What a crate says of itself.
@@ -58,6 +62,9 @@ pub fn open_with(
 ) -> Result<Contents, String> {
     let unpacked = length.saturating_mul(RATIO).clamp(UNPACKED_FLOOR, UNPACKED);
     let meter = Meter::new(unpacked, TIME);
+    // What a file is said to hold need not have been read from anywhere.
+    let held = Meter::new(unpacked, TIME);
+    held.before_file();
     let mut archive = Archive::new(Metered::new(GzDecoder::new(packed), &meter));
     let (mut manifest, mut has_build_file) = (None, false);
     let mut entries = archive.entries().map_err(|fault| unreadable(&fault))?;
@@ -70,8 +77,14 @@ pub fn open_with(
         }
         let kind = entry.header().entry_type();
         let path = entry.path().map_err(|fault| unreadable(&fault))?.into_owned();
+        // One header is enough for a hole of any size, and cargo packs none.
+        if kind.is_gnu_sparse() {
+            let path = bounded(&path.to_string_lossy(), PATH_TOLD).into_owned();
+            return Err(format!("{path} in it is a file with holes, which cargo never packs"));
+        }
         let is_extended = extended(&mut entry)?;
         meter.before_file();
+        let mut content = Metered::new(&mut entry, &held);
         if matches!(kind, EntryType::XGlobalHeader) {
             check(&Packed { kind, path: &path, is_extended })?;
         } else {
@@ -88,12 +101,12 @@ pub fn open_with(
                 if manifest.is_some() || inside != "Cargo.toml" || kind != EntryType::Regular {
                     return Err("it has more than one Cargo.toml".to_owned());
                 }
-                manifest = Some(read_manifest(&mut entry)?);
+                manifest = Some(read_manifest(&mut content)?);
             }
             has_build_file |= inside.eq_ignore_ascii_case("build.rs");
         }
         // To its end, so that what follows begins with a header.
-        io::copy(&mut entry, &mut io::sink()).map_err(|fault| unreadable(&fault))?;
+        io::copy(&mut content, &mut io::sink()).map_err(|fault| unreadable(&fault))?;
     }
     let manifest = manifest.ok_or("it has no Cargo.toml at its root")?;
     Ok(Contents { manifest, has_build_file })
@@ -198,15 +211,12 @@ impl Contents {
         said.insert("name".to_owned(), text("name"));
         said.insert("version".to_owned(), text("version"));
         said.insert("links".to_owned(), text("links"));
-        let mut needs = Vec::new();
-        add_needs(&self.manifest, "", &mut needs);
-        let targets = self.manifest.get("target").and_then(toml::Value::as_table);
-        for (target, table) in targets.into_iter().flatten() {
-            if let Some(table) = table.as_table() {
-                add_needs(table, target, &mut needs);
-            }
-        }
-        said.insert("dependencies".to_owned(), needs_value(needs));
+        let needs = match dependencies::packed(&self.manifest, |_, _| Ok(())) {
+            Ok(needs) => in_words(needs).into(),
+            // No index says that of a crate.
+            Err(why) => why.into(),
+        };
+        said.insert("dependencies".to_owned(), needs);
         said
     }
 }
@@ -221,55 +231,6 @@ fn in_one_line(text: &str) -> String {
 fn begin(text: &str, length: usize) -> &str {
     let end = (0..=length.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or_default()]
-}
-
-fn add_needs(table: &Table, target: &str, needs: &mut Vec<Need>) {
-    for (key, kind) in [
-        ("dependencies", "normal"),
-        ("build-dependencies", "build"),
-        ("build_dependencies", "build"),
-    ] {
-        let listed = table.get(key).and_then(toml::Value::as_table);
-        for (name, value) in listed.into_iter().flatten() {
-            let field = |field: &str| value.get(field);
-            let package = field("package").and_then(toml::Value::as_str).unwrap_or(name);
-            let wanted = value.as_str().or_else(|| field("version")?.as_str());
-            needs.push(Need {
-                package: package.to_owned(),
-                requirement: requirement(wanted.unwrap_or("*")),
-                kind: kind.to_owned(),
-                optional: field("optional") == Some(&toml::Value::Boolean(true)),
-                target: target.to_owned(),
-            });
-        }
-    }
-}
-
-/// A dependency that is resolved for whoever uses the crate.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Need {
-    pub package: String,
-    pub requirement: String,
-    pub kind: String,
-    pub optional: bool,
-    pub target: String,
-}
-
-/// In one spelling, whatever spaces and defaults it was written with.
-pub fn requirement(text: &str) -> String {
-    VersionReq::parse(text).map_or_else(|_| text.to_owned(), |parsed| parsed.to_string())
-}
-
-/// Whoever writes these in another order says the same.
-pub fn needs_value(mut needs: Vec<Need>) -> Value {
-    needs.sort();
-    let words = needs.into_iter().map(|need| {
-        let Need { package, requirement, kind, optional, target } = need;
-        let optional = if optional { " optional" } else { "" };
-        let target = if target.is_empty() { target } else { format!(" on {target}") };
-        Value::from(format!("{kind} {package} {requirement}{optional}{target}"))
-    });
-    Value::Array(words.collect())
 }
 
 #[cfg(test)]

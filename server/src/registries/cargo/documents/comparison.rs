@@ -11,11 +11,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::IndexFile;
-use super::archive::{self, Need, needs_value, requirement};
+use super::archive;
+use super::dependencies::{Dependency, LineDependency, in_words};
 use crate::metadata::records::Difference;
 use crate::observability::escape::bounded;
 use crate::pull::PullError;
 use crate::pull::format::{CHARACTERS_TOLD, Opened, Said, Verdict};
+
+const LINKS: &str = "links";
 
 #[derive(Deserialize)]
 struct Line {
@@ -24,22 +27,7 @@ struct Line {
     #[serde(default)]
     links: Option<String>,
     #[serde(default)]
-    deps: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    req: String,
-    #[serde(default)]
-    optional: bool,
-    #[serde(default)]
-    target: Option<String>,
-    #[serde(default)]
-    kind: Option<String>,
-    /// The crate's own name, where the dependency has another one.
-    #[serde(default)]
-    package: Option<String>,
+    deps: Vec<LineDependency>,
 }
 
 /// The line of the index, as far as it is compared. Blocks where the text is not in memory.
@@ -50,20 +38,12 @@ pub fn said(file: &IndexFile, version: &Version) -> Result<Option<Said>, PullErr
 }
 
 fn said_by(line: Line) -> Said {
-    let is_needed = |dependency: &Dependency| dependency.kind.as_deref() != Some("dev");
-    let need = |dependency: Dependency| Need {
-        package: dependency.package.unwrap_or(dependency.name),
-        requirement: requirement(&dependency.req),
-        kind: dependency.kind.unwrap_or_else(|| "normal".to_owned()),
-        optional: dependency.optional,
-        target: dependency.target.unwrap_or_default(),
-    };
-    let needs = line.deps.into_iter().filter(is_needed).map(need).collect();
+    let needs = in_words(line.deps.into_iter().map(Dependency::from));
     let mut said = Map::new();
     said.insert("name".to_owned(), line.name.into());
     said.insert("version".to_owned(), line.vers.into());
-    said.insert("links".to_owned(), line.links.map_or(Value::Null, Value::from));
-    said.insert("dependencies".to_owned(), needs_value(needs));
+    said.insert(LINKS.to_owned(), line.links.map_or(Value::Null, Value::from));
+    said.insert("dependencies".to_owned(), needs.into());
     Said::of(said)
 }
 
@@ -81,6 +61,10 @@ pub fn compare(said: &Said, packed: &mut dyn Read, length: u64) -> Opened {
     };
     let (inside, contents) = (Some(contents.inside()), contents.said());
     let differs = |(field, upstream): (&String, &Value)| {
+        // Lines of before 2018 say nothing of it, whatever the crate links.
+        if field == LINKS && upstream.is_null() {
+            return None;
+        }
         let artifact = contents.get(field).unwrap_or(&Value::Null);
         (artifact != upstream).then(|| Difference {
             field: field.clone(),
@@ -109,3 +93,6 @@ fn told(value: &Value, other: &Value) -> String {
         bounded(&text, CHARACTERS_TOLD).into_owned()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,14 @@
 //! Pure. cargo resolves by the index and builds by the Cargo.toml, so the two have to say the same.
 //! What the index says is made of this form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::super::documents::requirement;
+use super::super::documents::dependencies::{self, requirement, sorted};
+pub use super::super::documents::dependencies::{Dependency, Kind};
+use super::super::documents::fields::{table_at, text_at, texts};
 
 /// What a version says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,62 +36,6 @@ pub struct Said {
     pub license_file: Option<String>,
     pub keywords: Vec<String>,
     pub categories: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Dependency {
-    /// What the crate calls it.
-    pub name: String,
-    /// Its own name, where the crate calls it otherwise.
-    pub package: Option<String>,
-    pub kind: Kind,
-    pub target: Option<String>,
-    pub requirement: String,
-    /// Sorted.
-    pub features: Vec<String>,
-    pub optional: bool,
-    pub default_features: bool,
-    /// The address of the index that it comes from, as its side writes it: of what comes from the
-    /// registry that is published to the JSON says none, and of what comes from cargo's own the
-    /// Cargo.toml.
-    pub index: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    Normal,
-    Build,
-    Dev,
-}
-
-impl Kind {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Build => "build",
-            Self::Dev => "dev",
-        }
-    }
-}
-
-impl Dependency {
-    /// The crate's own name.
-    pub fn of(&self) -> &str {
-        self.package.as_deref().unwrap_or(&self.name)
-    }
-
-    /// But for where it comes from, and how its platform is spelled.
-    fn compared(&self) -> Self {
-        let target = self.target.as_deref().map(unspaced);
-        Self { target, index: None, ..self.clone() }
-    }
-}
-
-/// cargo writes a platform in its own spelling, and leaves it in the Cargo.toml as it was written.
-fn unspaced(target: &str) -> String {
-    let plain: String = target.chars().filter(|char| !char.is_whitespace()).collect();
-    plain.replace(",)", ")")
 }
 
 /// The JSON of a publish, as far as it is held against the crate. A field that is missing is null.
@@ -206,12 +152,7 @@ impl Described {
                 "it has a table {table:?}, which cargo leaves out of what it packs"
             ));
         }
-        let mut dependencies = Vec::new();
-        read_dependencies(manifest, None, &mut dependencies)?;
-        for (target, table) in table_at(manifest, "target")? {
-            let table = table.as_table().ok_or_else(|| none_of_cargo("target"))?;
-            read_dependencies(table, Some(target), &mut dependencies)?;
-        }
+        let dependencies = dependencies::packed(manifest, check_origin)?;
         let mut features = BTreeMap::new();
         for (name, enabled) in table_at(manifest, "features")? {
             features.insert(name.clone(), texts(enabled, "features")?);
@@ -240,6 +181,26 @@ impl Described {
         })
     }
 
+    /// The features as cargo 1.78 to 1.80 sends them: it looks for what they turn on among the names that
+    /// the dependencies call themselves, so what the crate calls otherwise is missing.
+    fn features_of_old(&self) -> BTreeMap<String, Vec<String>> {
+        let own: HashSet<&str> = self.dependencies.iter().map(Dependency::of).collect();
+        let renamed = self.dependencies.iter().filter(|one| one.package.is_some());
+        let renamed: HashSet<&str> = renamed.map(|one| &*one.name).collect();
+        let missing: HashSet<&str> = renamed.difference(&own).copied().collect();
+        let is_sent = |value: &&String| {
+            let called = match value.split_once('/') {
+                Some((called, _)) => Some(called.strip_suffix('?').unwrap_or(called)),
+                None => value.strip_prefix("dep:"),
+            };
+            called.is_none_or(|called| !missing.contains(called))
+        };
+        let sent = |(feature, values): (&String, &Vec<String>)| {
+            (feature.clone(), values.iter().filter(is_sent).cloned().collect())
+        };
+        self.features.iter().map(sent).collect()
+    }
+
     /// In an order that both sides have, however they spell a platform.
     pub fn dependencies_in_order(&self) -> Vec<&Dependency> {
         let mut all: Vec<&Dependency> = self.dependencies.iter().collect();
@@ -251,20 +212,29 @@ impl Described {
     /// question.
     pub fn difference(&self, packed: &Self) -> Option<String> {
         let (sent, own) = (&self.said, &packed.said);
+        let file =
+            |said: &Said| said.license_file.as_deref().map(|path| file_name(path).to_owned());
         let fields = [
             ("name", self.name == packed.name),
             ("version", self.version == packed.version),
             ("links", self.links == packed.links),
-            ("rust-version", self.rust_version == packed.rust_version),
+            // cargo before 1.71 does not send it.
+            (
+                "rust-version",
+                self.rust_version.is_none() || self.rust_version == packed.rust_version,
+            ),
             ("description", sent.description == own.description),
             ("homepage", sent.homepage == own.homepage),
             ("documentation", sent.documentation == own.documentation),
             ("repository", sent.repository == own.repository),
             ("license", sent.license == own.license),
-            ("license-file", sent.license_file == own.license_file),
+            ("license-file", file(sent) == file(own)),
             ("keywords", sent.keywords == own.keywords),
             ("categories", sent.categories == own.categories),
-            ("features", self.features == packed.features),
+            (
+                "features",
+                self.features == packed.features || self.features == packed.features_of_old(),
+            ),
         ];
         if let Some((field, _)) = fields.iter().find(|(_, is_same)| !is_same) {
             return Some((*field).to_owned());
@@ -289,78 +259,8 @@ impl Described {
     }
 }
 
-fn sorted(mut texts: Vec<String>) -> Vec<String> {
-    texts.sort();
-    texts
-}
-
-fn none_of_cargo(field: &str) -> String {
-    format!("{field} in its Cargo.toml is not what cargo writes there")
-}
-
-/// The entries of a table that may be missing.
-fn table_at<'t>(
-    table: &'t Table,
-    field: &str,
-) -> Result<impl Iterator<Item = (&'t String, &'t Value)>, String> {
-    let value = table.get(field);
-    let found = value.map(|value| value.as_table().ok_or_else(|| none_of_cargo(field)));
-    Ok(found.transpose()?.into_iter().flatten())
-}
-
-fn text_at(table: &Table, field: &str) -> Result<Option<String>, String> {
-    match table.get(field) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(none_of_cargo(field)),
-    }
-}
-
-fn flag_at(table: &Table, field: &str) -> Result<Option<bool>, String> {
-    match table.get(field) {
-        None => Ok(None),
-        Some(Value::Boolean(flag)) => Ok(Some(*flag)),
-        Some(_) => Err(none_of_cargo(field)),
-    }
-}
-
-fn texts(value: &Value, field: &str) -> Result<Vec<String>, String> {
-    let list = value.as_array().ok_or_else(|| none_of_cargo(field))?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    list.iter().map(text).collect::<Option<_>>().ok_or_else(|| none_of_cargo(field))
-}
-
-fn read_dependencies(
-    table: &Table,
-    target: Option<&str>,
-    dependencies: &mut Vec<Dependency>,
-) -> Result<(), String> {
-    for (field, kind) in [
-        ("dependencies", Kind::Normal),
-        ("build-dependencies", Kind::Build),
-        ("build_dependencies", Kind::Build),
-        ("dev-dependencies", Kind::Dev),
-        ("dev_dependencies", Kind::Dev),
-    ] {
-        for (name, value) in table_at(table, field)? {
-            dependencies.push(dependency(name, value, kind, target)?);
-        }
-    }
-    Ok(())
-}
-
-fn dependency(
-    name: &str,
-    value: &Value,
-    kind: Kind,
-    target: Option<&str>,
-) -> Result<Dependency, String> {
-    let plain = Table::new();
-    let (table, wanted) = match value {
-        Value::String(wanted) => (&plain, Some(wanted.clone())),
-        Value::Table(table) => (table, text_at(table, "version")?),
-        _ => return Err(none_of_cargo("dependencies")),
-    };
+/// Of a dependency: whether everybody finds it where it comes from.
+fn check_origin(name: &str, table: &Table) -> Result<(), String> {
     if table.contains_key("artifact") {
         return Err(ARTIFACT.to_owned());
     }
@@ -369,20 +269,13 @@ fn dependency(
             "its dependency {name:?} comes from a path or from git, where nobody else finds it"
         ));
     }
-    let package = text_at(table, "package")?.filter(|package| package != name);
-    let features = table.get("features").map(|value| texts(value, "features")).transpose()?;
-    let default = flag_at(table, "default-features")?.or(flag_at(table, "default_features")?);
-    Ok(Dependency {
-        name: name.to_owned(),
-        package,
-        kind,
-        target: target.map(str::to_owned),
-        requirement: requirement(wanted.as_deref().unwrap_or("*")),
-        features: sorted(features.unwrap_or_default()),
-        optional: flag_at(table, "optional")?.unwrap_or_default(),
-        default_features: default.unwrap_or(true),
-        index: text_at(table, "registry-index")?,
-    })
+    Ok(())
+}
+
+/// The name of a licence's file: cargo before 1.81 sends its path as it is written, and packs it as one
+/// within the crate.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -442,6 +335,94 @@ mod tests {
         assert_eq!(difference(&other, MANIFEST).as_deref(), Some("the dependency \"seed\""));
         let with = MANIFEST.replace("package = \"seed\"", "package = \"weed\"");
         assert_eq!(difference(&sent(), &with).as_deref(), Some("the dependency \"plant\""));
+    }
+
+    /// What is right about a crate, as a cargo of some years ago sends it.
+    #[test]
+    fn what_old_versions_of_cargo_send_is_what_their_crates_say() {
+        let with = |fields: serde_json::Value| {
+            let mut old = sent();
+            for (field, value) in fields.as_object().unwrap() {
+                old[field] = value.clone();
+            }
+            old
+        };
+        let of_file = |file: &str| {
+            MANIFEST.replace("links = \"z\"", &format!("links = \"z\"\nlicense-file = {file:?}"))
+        };
+        // The crate calls another one by a name of its own.
+        let renamed = MANIFEST.replace(
+            "x = [\"dep:plant\"]",
+            "x = [\"y\", \"dep:plant\", \"plant/a\", \"plant?/b\", \"seed/c\"]\ny = []",
+        );
+        let whole = json!(["y", "dep:plant", "plant/a", "plant?/b", "seed/c"]);
+        let rows = [
+            (
+                "a path to a licence",
+                with(json!({ "license_file": "../LICENSE" })),
+                of_file("LICENSE"),
+                None,
+            ),
+            (
+                "a path of Windows",
+                with(json!({ "license_file": "..\\LICENSE" })),
+                of_file("LICENSE"),
+                None,
+            ),
+            (
+                "a path from here",
+                with(json!({ "license_file": "./docs/LICENSE" })),
+                of_file("docs/LICENSE"),
+                None,
+            ),
+            (
+                "another licence",
+                with(json!({ "license_file": "COPYING" })),
+                of_file("LICENSE"),
+                Some("license-file"),
+            ),
+            ("a licence unsaid", sent(), of_file("LICENSE"), Some("license-file")),
+            ("no compiler", with(json!({ "rust_version": null })), MANIFEST.to_owned(), None),
+            (
+                "features",
+                with(json!({ "features": { "x": whole, "y": [] } })),
+                renamed.clone(),
+                None,
+            ),
+            (
+                "features of 1.80",
+                with(json!({ "features": { "x": ["y", "seed/c"], "y": [] } })),
+                renamed.clone(),
+                None,
+            ),
+            (
+                "features with less",
+                with(json!({ "features": { "x": ["seed/c"], "y": [] } })),
+                renamed.clone(),
+                Some("features"),
+            ),
+            (
+                "features without some",
+                with(json!({ "features": { "x": ["y", "dep:plant", "seed/c"], "y": [] } })),
+                renamed.clone(),
+                Some("features"),
+            ),
+            (
+                "features with one more",
+                with(json!({ "features": { "x": ["y", "seed/c", "z"], "y": [] } })),
+                renamed.clone(),
+                Some("features"),
+            ),
+            (
+                "a feature less",
+                with(json!({ "features": { "x": ["y", "seed/c"] } })),
+                renamed,
+                Some("features"),
+            ),
+        ];
+        for (what, sent, manifest, expected) in rows {
+            assert_eq!(difference(&sent, &manifest).as_deref(), expected, "{what}");
+        }
     }
 
     #[test]

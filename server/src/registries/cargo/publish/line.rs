@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::described::{Dependency, Described};
+use super::super::documents::dependencies::LineDependency;
+use super::described::Described;
 
 /// The schema that has `features2`.
 const SECOND: u32 = 2;
@@ -32,21 +33,6 @@ pub struct Line {
     pubtime: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct LineDependency {
-    name: String,
-    req: String,
-    features: Vec<String>,
-    optional: bool,
-    default_features: bool,
-    target: Option<String>,
-    kind: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    registry: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    package: Option<String>,
-}
-
 impl Line {
     /// What the crate says, whose bytes have this sha256. Of each dependency its index is said that
     /// is not this one.
@@ -57,7 +43,7 @@ impl Line {
         Self {
             name: described.name.clone(),
             vers: described.version.clone(),
-            deps: described.dependencies.iter().map(LineDependency::new).collect(),
+            deps: described.dependencies.iter().map(LineDependency::from).collect(),
             cksum,
             features,
             v: features2.is_some().then_some(SECOND),
@@ -66,22 +52,6 @@ impl Line {
             links: described.links.clone(),
             rust_version: described.rust_version.clone(),
             pubtime: Some(format!("{now:.0}")),
-        }
-    }
-}
-
-impl LineDependency {
-    fn new(dependency: &Dependency) -> Self {
-        Self {
-            name: dependency.name.clone(),
-            req: dependency.requirement.clone(),
-            features: dependency.features.clone(),
-            optional: dependency.optional,
-            default_features: dependency.default_features,
-            target: dependency.target.clone(),
-            kind: dependency.kind.as_str().to_owned(),
-            registry: dependency.index.clone(),
-            package: dependency.package.clone(),
         }
     }
 }

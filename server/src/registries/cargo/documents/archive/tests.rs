@@ -14,6 +14,10 @@ use crate::metadata::records::{InsideRecord, encode};
 const ROOT: &str = "seed-1.0.0";
 
 fn packed(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
+    gzip(&tar_of(entries))
+}
+
+fn tar_of(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());
     for (path, kind, content) in entries {
         let mut header = Header::new_gnu();
@@ -25,7 +29,7 @@ fn packed(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
         header.set_cksum();
         tar.append(&header, content.as_bytes()).unwrap();
     }
-    gzip(&tar.into_inner().unwrap())
+    tar.into_inner().unwrap()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -126,6 +130,36 @@ fn dependencies_are_said_in_one_form() {
         "dependencies": ["normal a ^1", "normal b >=1.2, <2 optional", "build c ^0.1 on cfg(unix)"],
     });
     assert_eq!(said, expected);
+}
+
+/// One header that says of a file that it is 2^62 bytes of nothing.
+fn hole() -> Vec<u8> {
+    let mut header = Header::new_gnu();
+    header.set_path("seed-1.0.0/src/lib.rs").unwrap();
+    header.set_entry_type(EntryType::GNUSparse);
+    header.set_size(0);
+    let gnu = header.as_gnu_mut().unwrap();
+    // As a number of eight bytes, which octal digits have no room for.
+    let size = [&[0x80, 0, 0, 0][..], &(1_u64 << 62).to_be_bytes()].concat();
+    gnu.realsize.copy_from_slice(&size);
+    gnu.sparse[0].offset.copy_from_slice(&size);
+    gnu.sparse[0].numbytes.copy_from_slice(b"00000000000\0");
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+/// Nothing is read for a hole, so no bound of what is unpacked is met in it.
+#[test]
+fn a_hole_of_any_size_ends_at_once() {
+    let manifest = tar_of(&[("seed-1.0.0/Cargo.toml", EntryType::Regular, "[package]\n")]);
+    let hole_alone = hole();
+    let mut archive = Archive::new(&*hole_alone);
+    let plain = archive.entries().unwrap().next().unwrap().unwrap();
+    assert_eq!(plain.size(), 1 << 62, "it is one to the library that reads it");
+    for bytes in [[hole(), manifest.clone()].concat(), [&manifest[..512 * 2], &hole()].concat()] {
+        let fault = opened(&gzip(&bytes)).unwrap_err();
+        assert!(fault.contains("lib.rs in it is a file with holes"), "{fault}");
+    }
 }
 
 #[test]

@@ -153,6 +153,24 @@ fn headers_that_readers_disagree_about_are_refused() {
     }
 }
 
+/// One header is enough for it, and nothing is read for what it stands for.
+#[test]
+fn a_hole_of_any_size_is_neither_a_file_nor_read() {
+    let size = [&[0x80, 0, 0, 0][..], &(1_u64 << 62).to_be_bytes()].concat();
+    let (offset, length, whole) = (386, 398, 483);
+    let hole = with_field(member(b'S', "package/a", b""), offset, &size);
+    let hole = with_field(with_field(hole, length, b"00000000000\0"), whole, &size);
+    let mut archive = Archive::new(hole.as_slice());
+    let entry = archive.entries().unwrap().next().unwrap().unwrap();
+    assert_eq!(entry.size(), 1 << 62, "it is one to the library that reads it");
+    drop(entry);
+    let manifest = member(b'0', MANIFEST.0, MANIFEST.1);
+    for members in [[hole.clone(), manifest.clone()], [manifest.clone(), hole.clone()]] {
+        let fault = open_bytes(&gzip(&members.concat()), &Limits::default()).unwrap_err();
+        assert!(fault.to_string().contains("neither a file nor a directory"), "{fault}");
+    }
+}
+
 #[test]
 fn headers_that_all_readers_agree_about_are_read() {
     let manifest = || member(b'0', "a", MANIFEST.1);
