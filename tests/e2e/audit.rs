@@ -35,6 +35,17 @@ fn log(server: &TestServer, more: &[&str]) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Waits until it tells of the revision in force, which is written behind the answer of a change.
+async fn wait_until_told(server: &TestServer) {
+    eventually("the revision is told", Duration::from_secs(30), async || {
+        let said = server.run(&["why", "npm:good", "--json"]);
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let told = log(server, &["--action", "revision-in-force"]);
+        told.iter().any(|line| line["revision"] == said["revision"])
+    })
+    .await;
+}
+
 fn of_kind<'l>(lines: &'l [Value], action: &str) -> &'l Value {
     let found = lines.iter().find(|line| line["action"] == action);
     found.unwrap_or_else(|| panic!("no {action} in {lines:#?}"))
@@ -281,6 +292,7 @@ async fn a_check_names_what_was_done_to_the_log_and_a_rebuild_what_the_next_star
     for n in 0..5 {
         server.run(&["deny", &format!("npm:x{n}")]);
     }
+    wait_until_told(&server).await;
     let size = log(&server, &["--limit", "1000"]).len();
     let (setup, _) = server.stop();
     let garth = |arguments: &[&str]| {
@@ -363,16 +375,17 @@ async fn checkpoints_are_put_into_a_file_and_sent_to_a_url() {
     );
     let server = setup.with_settings(&settings).start();
     server.run(&["deny", "npm:x"]);
+    wait_until_told(&server).await;
     let size = log(&server, &["--limit", "1000"]).len();
     let is_whole = |note: &str| {
         note.starts_with("garth.example.com/log\n")
             && note.lines().nth(1) == Some(size.to_string().as_str())
     };
-    eventually("it is in the file", Duration::from_secs(10), async || {
+    eventually("it is in the file", Duration::from_secs(30), async || {
         is_whole(&std::fs::read_to_string(&file).unwrap_or_default())
     })
     .await;
-    eventually("it is sent", Duration::from_secs(10), async || {
+    eventually("it is sent", Duration::from_secs(30), async || {
         let taken = taken.lock().unwrap();
         taken.last().is_some_and(|body| is_whole(body["checkpoint"].as_str().unwrap()))
     })

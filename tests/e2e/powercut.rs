@@ -11,6 +11,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use policies::package::{Algorithm, Digest};
@@ -43,7 +44,12 @@ fn acknowledged_writes_survive_power_cuts() {
         {
             let disk = Mounted::ext4(&image, &scratch.path().join("disk"));
             let mut writer = Writer::start(&disk.path, round);
-            // From the middle of creating the stores to long after it, never twice the same.
+            // From the middle of creating the stores to long after it, never twice the same. In most
+            // rounds so long after the first line, that something is written on however busy a
+            // machine.
+            if !round.is_multiple_of(4) {
+                writer.wait_until_it_writes();
+            }
             let moment = Duration::from_millis(80 + (round * 257) % 900);
             std::thread::sleep(moment);
             disk.cut_power();
@@ -149,6 +155,8 @@ async fn verify_large(store: &Sled, round: u64, acknowledged: &Acknowledged) {
 
 struct Writer {
     child: Child,
+    /// Told with the first line.
+    writes: Receiver<()>,
     acknowledged: Option<std::thread::JoinHandle<Acknowledged>>,
 }
 
@@ -163,9 +171,15 @@ impl Writer {
             .spawn()
             .unwrap();
         let said = BufReader::new(child.stdout.take().unwrap());
+        let (tell, writes) = mpsc::channel();
         let acknowledged = std::thread::spawn(move || {
             let mut acknowledged = Acknowledged::default();
+            let mut tell = Some(tell);
             for line in said.split(b'\n') {
+                if let Some(tell) = tell.take() {
+                    // Not every round waits for it.
+                    let _ = tell.send(());
+                }
                 let line = String::from_utf8(line.unwrap()).unwrap();
                 let words: Vec<&str> = line.split(' ').collect();
                 match words[..] {
@@ -183,7 +197,11 @@ impl Writer {
             }
             acknowledged
         });
-        Self { child, acknowledged: Some(acknowledged) }
+        Self { child, writes, acknowledged: Some(acknowledged) }
+    }
+
+    fn wait_until_it_writes(&self) {
+        self.writes.recv_timeout(Duration::from_mins(1)).expect("a first line");
     }
 
     fn kill(&mut self) -> Acknowledged {

@@ -35,12 +35,12 @@ fn clock() -> Clock {
 fn settings(up: &ScriptedUpstream) -> UpstreamSettings {
     UpstreamSettings {
         deadlines: Deadlines {
-            connect: ms(1000),
-            headers: ms(300),
-            idle: ms(300),
-            total_document: ms(2000),
-            total_artifact: ms(2000),
-            turn: ms(1000),
+            connect: ms(5000),
+            headers: ms(2000),
+            idle: ms(2000),
+            total_document: ms(10_000),
+            total_artifact: ms(10_000),
+            turn: ms(10_000),
         },
         limits: Limits {
             concurrent: 8,
@@ -52,7 +52,7 @@ fn settings(up: &ScriptedUpstream) -> UpstreamSettings {
             attempts: 1,
             first_delay: ms(10),
             longest_delay: ms(50),
-            longest_pause: ms(500),
+            longest_pause: ms(3000),
             ..Retries::default()
         },
         breaker: BreakerSettings {

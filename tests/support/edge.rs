@@ -15,6 +15,7 @@ use server::observability::health;
 use server::observability::{CacheOutcome, DecisionLabel, Health, Lifecycle, Metrics};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 /// Longer than any of [`short_limits`]; a test that waits this long has failed.
@@ -45,6 +46,8 @@ pub struct TestEdge {
     pub address: SocketAddr,
     pub metrics: Metrics,
     pub handle: EdgeHandle,
+    /// Lets one answer of `/held` come to its end.
+    pub release: Arc<Notify>,
 }
 
 impl TestEdge {
@@ -64,13 +67,16 @@ impl TestEdge {
         };
         let health = Health::new(lifecycle);
         let observed = health::routes(health, metrics.clone());
+        let release = Arc::new(Notify::new());
+        let released = web::Data::from(Arc::clone(&release));
         let handle = edge::serve(settings, metrics.clone(), move |cfg| {
             observed(cfg);
+            cfg.app_data(released.clone());
             routes(cfg);
         })
         .await
         .expect("the edge starts");
-        Self { address: handle.addresses()[0], metrics, handle }
+        Self { address: handle.addresses()[0], metrics, handle, release }
     }
 
     pub async fn connect(&self) -> Raw<TcpStream> {
@@ -104,6 +110,7 @@ fn routes(cfg: &mut web::ServiceConfig) {
         .route("/large/{size}", web::get().to(large))
         .route("/whole/{size}", web::get().to(whole))
         .route("/paced", web::get().to(paced))
+        .route("/held", web::get().to(held))
         .route("/count/{any}", web::put().to(count))
         .route("/panic", web::get().to(panics))
         .route("/panic-in-body", web::get().to(|| async { HttpResponse::Ok().body(late_panic()) }))
@@ -132,6 +139,18 @@ async fn paced() -> HttpResponse {
     let pieces = stream::unfold(0, |sent| async move {
         sleep(Duration::from_millis(50)).await;
         (sent < 10).then(|| (Ok::<_, std::io::Error>(Bytes::from(vec![b'p'; 1000])), sent + 1))
+    });
+    HttpResponse::Ok().body(edge::stream_body(10_000, pieces))
+}
+
+/// A half at once, and the other one when the test lets it go.
+async fn held(release: web::Data<Notify>) -> HttpResponse {
+    let pieces = stream::unfold((0, release), |(sent, release)| async move {
+        if sent == 1 {
+            release.notified().await;
+        }
+        let piece = Ok::<_, std::io::Error>(Bytes::from(vec![b'h'; 5000]));
+        (sent < 2).then_some((piece, (sent + 1, release)))
     });
     HttpResponse::Ok().body(edge::stream_body(10_000, pieces))
 }
@@ -209,11 +228,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
 
     /// One answer; its body by Content-Length, and as far as it came.
     pub async fn answer(&mut self) -> Answer {
-        self.answer_to("GET").await
+        self.answer_to("GET", PATIENCE).await
     }
 
-    pub async fn answer_to(&mut self, method: &str) -> Answer {
-        timeout(PATIENCE, self.read_answer(method)).await.expect("an answer in time")
+    pub async fn answer_to(&mut self, method: &str, patience: Duration) -> Answer {
+        timeout(patience, self.read_answer(method)).await.expect("an answer in time")
     }
 
     async fn read_answer(&mut self, method: &str) -> Answer {

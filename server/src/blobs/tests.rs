@@ -206,10 +206,13 @@ async fn followers_read_along_and_get_the_last_byte_only_when_verified() {
     }
     let digests = stage.finish().await.unwrap();
     let mut seen = 0;
-    while let Ok(piece) = tokio::time::timeout(Duration::from_millis(100), early.next()).await {
-        seen += piece.unwrap().unwrap().len();
+    while seen < bytes.len() - 1 {
+        let piece = tokio::time::timeout(Duration::from_secs(30), early.next()).await;
+        seen += piece.expect("the next piece in time").unwrap().unwrap().len();
     }
-    assert_eq!(seen, bytes.len() - 1, "all but the last byte may leave before the verdict");
+    let more = tokio::time::timeout(Duration::from_millis(100), early.next()).await;
+    assert!(more.is_err(), "all but the last byte may leave before the verdict: {more:?}");
+    assert_eq!(seen, bytes.len() - 1);
     stage.verified();
     assert_eq!(collect(early).await.0.len(), 1);
     blobs.put(stage, &digests.sha256).await.unwrap();

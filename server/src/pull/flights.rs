@@ -93,7 +93,8 @@ impl<K, V> std::fmt::Debug for Flights<K, V> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
+
+    use tokio::sync::Notify;
 
     use super::*;
 
@@ -101,33 +102,37 @@ mod tests {
     async fn a_thousand_who_ask_at_once_cause_one_piece_of_work() {
         let flights = Arc::new(Flights::new(Handle::current()));
         let count = Arc::new(AtomicUsize::new(0));
-        let asking = (0..1000).map(|_| {
-            let (flights, count) = (Arc::clone(&flights), Arc::clone(&count));
-            tokio::spawn(async move {
-                flights
-                    .join("cold", || async move {
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                        count.fetch_add(1, Ordering::SeqCst)
-                    })
-                    .await
+        let all_are_here = Arc::new(Notify::new());
+        let mut asking: Vec<_> = (0..1000)
+            .map(|_| {
+                let (count, all_are_here) = (Arc::clone(&count), Arc::clone(&all_are_here));
+                Box::pin(flights.join("cold", || async move {
+                    all_are_here.notified().await;
+                    count.fetch_add(1, Ordering::SeqCst)
+                }))
             })
-        });
+            .collect();
+        assert!(asking.iter_mut().all(|asked| asked.now_or_never().is_none()));
+        all_are_here.notify_one();
         let landed: Vec<_> = futures_util::future::join_all(asking).await;
-        assert!(landed.iter().all(|result| result.as_ref().unwrap().as_ref().unwrap().value == 0));
+        assert!(landed.iter().all(|result| result.as_ref().unwrap().value == 0));
         assert_eq!(count.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
     async fn the_first_who_leaves_does_not_harm_the_others() {
         let flights = Arc::new(Flights::new(Handle::current()));
-        let work = || async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let release = Arc::new(Notify::new());
+        let released = Arc::clone(&release);
+        let work = || async move {
+            released.notified().await;
             7
         };
-        let first =
-            tokio::time::timeout(Duration::from_millis(5), flights.join("cold", work)).await;
-        assert!(first.is_err(), "the first has left");
-        let second = flights.join("cold", || async { 8 }).await.unwrap();
+        assert!(flights.join("cold", work).now_or_never().is_none(), "the first has left");
+        let mut second = Box::pin(flights.join("cold", || async { 8 }));
+        assert!((&mut second).now_or_never().is_none());
+        release.notify_one();
+        let second = second.await.unwrap();
         assert_eq!((second.value, second.joined), (7, true));
     }
 

@@ -2,18 +2,19 @@
 //! send them, and the moment in which a rule begins.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use support::edge::{Answer, Raw};
-use support::http::{Asked, Line};
+use support::http::{Asked, Line, PATIENCE};
 use support::server::TestServer;
 use support::upstream::ScriptedUpstream;
 use tokio::net::TcpStream;
 
 use super::{FORMATS, Format};
+use crate::pull::eventually;
 
 /// It holds everything, the package is denied, and another one is allowed.
 async fn denied(format: &Format) -> (ScriptedUpstream, TestServer) {
@@ -109,7 +110,7 @@ async fn no_form_of_a_request_gets_past_a_deny() {
         for request in requests {
             let mut client = Raw(TcpStream::connect(here).await.unwrap());
             client.send(format!("{request}\r\nconnection: close\r\n\r\n")).await;
-            let answer = client.answer().await;
+            let answer = client.answer_to("GET", PATIENCE).await;
             let told = || format!("{request:?}: {} {}", answer.status, answer.text());
             let is_another = request.contains(&format!("GET {} ", format.another));
             assert!(is_another || matches!(answer.status, 0 | 400..500), "{}", told());
@@ -156,6 +157,34 @@ async fn each_of_many_requests_on_one_connection_is_decided_by_itself() {
     }
 }
 
+/// What those who ask all the time share with whoever makes the rule and takes it back.
+#[derive(Default)]
+struct Asking {
+    over: AtomicBool,
+    /// The command that made the rule has returned.
+    made: AtomicBool,
+    /// Requests that have no answer yet, and answers to those that began while it was made.
+    under_way: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Asking {
+    async fn ask(&self, line: &mut Line, asked: &Asked) {
+        // Counted first: whoever takes `made` back and then sees nobody under way is right.
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        let is_after = self.made.load(Ordering::SeqCst);
+        if !is_after {
+            self.under_way.fetch_sub(1, Ordering::SeqCst);
+        }
+        let answer = line.ask(asked).await;
+        if is_after {
+            assert_eq!(answer.status, 403, "{asked:?}: {}", answer.text());
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            self.under_way.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
 /// From when the command that made it returned, whoever asks is refused, however hot it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deny_holds_for_every_request_that_comes_after_it_was_made() {
@@ -163,61 +192,60 @@ async fn a_deny_holds_for_every_request_that_comes_after_it_was_made() {
         let (_up, garth) = format.warm_garth().await;
         let garth = Arc::new(garth);
         let paths = format.gated();
-        let (over, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let asking: Vec<_> = (0..4)
+        let asking = Arc::new(Asking::default());
+        let tasks: Vec<_> = (0..4)
             .map(|nth: usize| {
-                let (garth, over, made) =
-                    (Arc::clone(&garth), Arc::clone(&over), Arc::clone(&made));
+                let (garth, asking) = (Arc::clone(&garth), Arc::clone(&asking));
                 let paths = paths.clone();
                 tokio::spawn(async move {
                     let mut line = Line::to(&garth);
-                    let (mut after, mut place) = (0, nth * 5);
-                    while !over.load(Ordering::SeqCst) {
+                    let mut place = nth * 5;
+                    while !asking.over.load(Ordering::SeqCst) {
                         place += 1;
-                        let asked = Asked::get(&paths[place % paths.len()]);
-                        let is_after = made.load(Ordering::SeqCst);
-                        let answer = line.ask(&asked).await;
-                        if is_after {
-                            after += 1;
-                            assert_eq!(answer.status, 403, "{asked:?}: {}", answer.text());
-                        }
+                        asking.ask(&mut line, &Asked::get(&paths[place % paths.len()])).await;
                     }
-                    after
                 })
             })
             .collect();
-        for round in 0..3 {
+        for round in 1..=3 {
             tokio::time::sleep(Duration::from_millis(150)).await;
             garth.run(&["deny", format.package, "--name", "no"]);
-            made.store(true, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(150)).await;
-            made.store(false, Ordering::SeqCst);
+            asking.made.store(true, Ordering::SeqCst);
+            eventually("many are refused", PATIENCE, async || {
+                asking.refused.load(Ordering::SeqCst) >= round * 20
+            })
+            .await;
+            asking.made.store(false, Ordering::SeqCst);
             // Requests that are under way were asked while it was denied.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            eventually("all of them are", PATIENCE, async || {
+                asking.under_way.load(Ordering::SeqCst) == 0
+            })
+            .await;
             garth.run(&["rules", "remove", "no"]);
             assert_eq!(garth.get(format.artifact.here).await.status, 200, "round {round}");
         }
-        over.store(true, Ordering::SeqCst);
-        let after: usize = join_all(asking).await.into_iter().map(Result::unwrap).sum();
-        assert!(after > 50, "{after}");
+        asking.over.store(true, Ordering::SeqCst);
+        for asked in join_all(tasks).await {
+            asked.unwrap();
+        }
     }
 }
 
 /// After which a rule ends or begins: long enough to have everything finished by then.
-const MOMENT: Duration = Duration::from_secs(4);
-/// A little before its end.
-const EARLY: Duration = Duration::from_millis(3900);
+const MOMENT: Duration = Duration::from_secs(15);
+/// So much earlier nothing has changed, and so much later everything.
+const MARGIN: Duration = Duration::from_millis(50);
 
 /// An allow that ends and a deny that begins need nobody who does it, and no cache outlives them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn at_its_time_a_rule_holds_for_everything_that_lies_finished() {
-    for format in FORMATS {
-        // Each waits for its moment, and none for the others.
-        let all = ["allow-ends", "deny-begins", "waiver-ends"]
-            .map(|of| tokio::spawn(check_at_its_time(format, of)));
-        for checked in join_all(all).await {
-            checked.unwrap();
-        }
+    // Each waits for its moment, and none for the others.
+    let all = FORMATS.iter().flat_map(|format| {
+        ["allow-ends", "deny-begins", "waiver-ends"]
+            .map(|of| tokio::spawn(check_at_its_time(format, of)))
+    });
+    for checked in join_all(all).await {
+        checked.unwrap();
     }
 }
 
@@ -225,8 +253,7 @@ async fn check_at_its_time(format: &'static Format, of: &str) {
     let (_up, garth) = format.warm_garth().await;
     let package = format.package;
     garth.run(&["allow", &format!("{}:another", format.name)]);
-    let (begun, clock) = (Instant::now(), Timestamp::now());
-    let moment = clock + MOMENT;
+    let moment = Timestamp::now() + MOMENT;
     let rules = match of {
         "allow-ends" => format!("effect = \"allow\"\nexpires = \"{moment}\"\n"),
         "deny-begins" => format!("effect = \"deny\"\nstarts = \"{moment}\"\n"),
@@ -248,16 +275,18 @@ async fn check_at_its_time(format: &'static Format, of: &str) {
     let mut line = Line::to(&garth);
     let paths = format.gated();
     let mut served = 0;
-    while begun.elapsed() < EARLY {
+    // By the clock that garth reads, and not before an answer came.
+    let is_early = || Timestamp::now() < moment - MARGIN;
+    while is_early() {
         for path in &paths {
             let answer = line.ask(&Asked::get(path)).await;
-            let early = begun.elapsed() < EARLY;
-            assert!(!early || answer.status == 200, "{of}: {path}: {}", answer.text());
+            assert!(!is_early() || answer.status == 200, "{of}: {path}: {}", answer.text());
             served += 1;
         }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(served >= paths.len(), "{of}: everything lies finished");
-    let left = (MOMENT + Duration::from_millis(5)).saturating_sub(begun.elapsed());
+    let left = Duration::try_from(moment + MARGIN - Timestamp::now()).unwrap_or_default();
     tokio::time::sleep(left).await;
     for path in &paths {
         let answer = line.ask(&Asked::get(path)).await;

@@ -1,6 +1,6 @@
 //! What surrounds every request: its id, its line in the log, its end.
 
-use support::edge::{Log, TestEdge, short_limits};
+use support::edge::{Log, PATIENCE, TestEdge, short_limits};
 use tokio::io::AsyncReadExt;
 
 use super::others_are_unaffected;
@@ -92,7 +92,7 @@ async fn head_answers_as_get_without_a_body() {
     let mut client = edge.connect().await;
     for (path, length) in [("/hello", "5"), ("/large/1000000000", "1000000000"), ("/metrics", "")] {
         client.send(format!("HEAD {path} HTTP/1.1\r\nhost: t\r\n\r\n")).await;
-        let answer = client.answer_to("HEAD").await;
+        let answer = client.answer_to("HEAD", PATIENCE).await;
         assert_eq!(answer.status, 200, "{path}");
         if !length.is_empty() {
             assert_eq!(answer.header("content-length"), Some(length), "{path}");

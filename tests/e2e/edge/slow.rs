@@ -43,7 +43,8 @@ async fn a_dribbled_second_head_is_closed() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let edge = TestEdge::start(short_limits()).await;
+    let limits = Limits { idle: Duration::from_secs(3), ..short_limits() };
+    let edge = TestEdge::start(limits).await;
     let mut client = edge.connect().await;
     client.send(HELLO).await;
     assert_eq!(client.answer().await.status, 200);

@@ -70,6 +70,11 @@ impl Certificate {
     }
 }
 
+/// A handshake counts as a part of the head.
+fn limits() -> Limits {
+    Limits { head: Duration::from_secs(2), ..short_limits() }
+}
+
 fn tls_settings(directory: &std::path::Path) -> TlsSettings {
     let reload_every = Duration::from_millis(50);
     TlsSettings {
@@ -83,7 +88,7 @@ async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let (first, second) = (certificate(b"http/1.1"), certificate(b"http/1.1"));
     first.write(directory.path());
-    let edge = TestEdge::start_with(short_limits(), Some(tls_settings(directory.path()))).await;
+    let edge = TestEdge::start_with(limits(), Some(tls_settings(directory.path()))).await;
     assert_eq!(first.hello(&edge).await.as_deref(), Some("hello"));
 
     std::fs::write(directory.path().join("tls.crt"), "no certificate").unwrap();
@@ -118,7 +123,7 @@ async fn a_client_that_stalls_in_the_handshake_is_closed() {
     let directory = tempfile::tempdir().unwrap();
     let certificate = certificate(b"http/1.1");
     certificate.write(directory.path());
-    let edge = TestEdge::start_with(short_limits(), Some(tls_settings(directory.path()))).await;
+    let edge = TestEdge::start_with(limits(), Some(tls_settings(directory.path()))).await;
     let mut client = edge.connect().await;
     client.dribble([0x16, 0x03, 0x01, 0x02, 0x00], LONGER_THAN_A_HEAD).await;
     assert!(client.is_closed().await);
@@ -140,7 +145,7 @@ async fn http2_is_spoken_over_tls_with_the_same_limits() {
     let directory = tempfile::tempdir().unwrap();
     let certificate = certificate(b"h2");
     certificate.write(directory.path());
-    let edge = TestEdge::start_with(short_limits(), Some(tls_settings(directory.path()))).await;
+    let edge = TestEdge::start_with(limits(), Some(tls_settings(directory.path()))).await;
     let client = h2_client(&certificate, &edge);
     let url = |path: &str| format!("https://localhost:{}{path}", edge.address.port());
 
@@ -173,7 +178,7 @@ async fn one_http2_connection_cannot_run_requests_without_end() {
     let directory = tempfile::tempdir().unwrap();
     let certificate = certificate(b"h2");
     certificate.write(directory.path());
-    let limits = Limits { streams_per_connection: 4, ..short_limits() };
+    let limits = Limits { streams_per_connection: 4, ..limits() };
     let edge = TestEdge::start_with(limits, Some(tls_settings(directory.path()))).await;
     let client = h2_client(&certificate, &edge);
     let base = format!("https://localhost:{}", edge.address.port());

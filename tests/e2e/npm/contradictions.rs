@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use support::edge::Answer;
 use support::http::Asked;
@@ -178,10 +179,14 @@ async fn no_download_waits_for_a_comparison() {
         garth.run(&["allow", &format!("npm:{name}")]);
         assert_eq!(garth.get(&format!("/npm/{name}")).await.status, 200);
     }
-    for name in names {
+    let download = async |name: &str| {
         let answer = garth.get(&format!("/npm/{name}/-/{name}-1.0.0.tgz")).await;
         assert_eq!(answer.whole().as_deref(), Some(&*up.tarball(name, "1.0.0").bytes()));
-    }
+    };
+    // The slow ones at once, so that it is soon over, and the quick one behind them in the queue.
+    let (quick, slow) = names.split_last().unwrap();
+    join_all(slow.iter().map(|name| download(name))).await;
+    download(quick).await;
     assert_eq!(garth.metric(AGREES).await, 0, "all are here before one is compared");
     wait_until_compared(&garth, AGREES, 4).await;
 }
@@ -189,20 +194,34 @@ async fn no_download_waits_for_a_comparison() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_kill_kept_from_being_compared_is_compared_when_it_is_next_served() {
     let up = ScriptedUpstream::start().await;
-    let bytes = slow_archive("liar");
-    let lie = |version: NpmVersion| version.raw_tarball(bytes.clone()).dependency("evil", "1");
-    up.npm("liar").version("1.0.0", lie).publish();
     let mut garth = setup(&up).start();
-    garth.run(&["allow", "npm:liar"]);
-    garth.hold(LIAR).await;
-    for round in ["kill", "kill again"] {
-        garth = garth.kill().start();
-        assert_eq!(compared(&garth, "npm:liar@1.0.0"), Value::Null, "{round}");
-        garth.hold(LIAR).await;
+    // On a busy machine a comparison may be faster than the kill, which then says nothing of it.
+    for n in 0.. {
+        assert!(n < 10, "each was compared before the kill");
+        let name = format!("liar-{n}");
+        let bytes = slow_archive(&name);
+        let lie = |version: NpmVersion| version.raw_tarball(bytes).dependency("evil", "1");
+        up.npm(&name).version("1.0.0", lie).publish();
+        let (package, tarball) =
+            (format!("npm:{name}@1.0.0"), format!("/{name}/-/{name}-1.0.0.tgz"));
+        garth.run(&["allow", &format!("npm:{name}")]);
+        garth.hold(&format!("/npm{tarball}")).await;
+        let mut kills = 0;
+        while kills < 2 {
+            garth = garth.kill().start();
+            if compared(&garth, &package) != Value::Null {
+                break;
+            }
+            kills += 1;
+            garth.hold(&format!("/npm{tarball}")).await;
+        }
+        if kills == 2 {
+            wait_until_compared(&garth, CONTRADICTS, 1).await;
+            assert_eq!(compared(&garth, &package), "contradicts");
+            assert_eq!(up.requests(&tarball), 1, "nothing is fetched again for it");
+            return;
+        }
     }
-    wait_until_compared(&garth, CONTRADICTS, 1).await;
-    assert_eq!(compared(&garth, "npm:liar@1.0.0"), "contradicts");
-    assert_eq!(up.requests("/liar/-/liar-1.0.0.tgz"), 1, "nothing is fetched again for it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,7 +239,7 @@ async fn a_stop_does_not_wait_for_what_is_left_to_compare() {
     }
     let begun = Instant::now();
     let (setup, status) = garth.stop();
-    assert!(status.success() && begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(status.success() && begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert!(!setup.log().contains("could not be compared"), "{}", setup.log());
 }
 

@@ -10,6 +10,7 @@ use support::server::TestServer;
 
 use super::teams::{npm_with, token};
 use super::{npm, setup, upstream};
+use crate::pull::eventually;
 
 /// A directory with one policy file, beside those of the server.
 fn candidate(garth: &TestServer, name: &str, text: &str) -> String {
@@ -68,7 +69,7 @@ async fn what_observing_lets_through_is_told_and_survives_a_restart_and_a_kill()
     assert_eq!(observed(&garth, &[])["lines"], before);
     install(&garth, &["left-pad@1.1.0"]);
     // It is written every two seconds.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
     install(&garth, &["left-pad@1.2.0"]);
     let setup = garth.kill();
     let check = setup.command(&["check"]).output().unwrap();
@@ -174,18 +175,27 @@ async fn files_with_faults_are_not_tried_and_each_fault_has_its_place() {
     }
 }
 
+/// The revision in force, once it is written down, which is done beside the requests.
+async fn kept_revision(garth: &TestServer, asked: &str) -> String {
+    let now = garth.garth(&["why", asked, "--json"]);
+    let now: Value = serde_json::from_slice(&now.stdout).unwrap();
+    let revision = now["revision"].as_str().unwrap().to_owned();
+    eventually("it is kept", Duration::from_secs(30), async || {
+        garth.run(&["log", "--action", "revision-in-force", "--json"]).contains(&revision)
+    })
+    .await;
+    revision
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_revision_says_what_it_said_then() {
     let up = upstream().await;
     let garth = setup(&up).start();
     let asked = "npm:left-pad@1.3.0";
     garth.run(&["allow", "npm:left-pad"]);
-    let now: Value = serde_json::from_str(&garth.run(&["why", asked, "--json"])).unwrap();
-    let revision = now["revision"].as_str().unwrap().to_owned();
-    // It is written down beside the requests.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let revision = kept_revision(&garth, asked).await;
     garth.run(&["rules", "remove", "allow-left-pad"]);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    kept_revision(&garth, asked).await;
     assert_eq!(told(&garth.garth(&["why", asked])).0, Some(1), "it is denied by now");
     let (setup, _) = garth.stop();
     let garth = setup.start();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use support::edge::Raw;
-use support::http::Asked;
+use support::http::{Asked, PATIENCE};
 use support::package_managers::{Kind, PackageManager};
 use support::publish::Publish;
 use tokio::net::TcpStream;
@@ -145,7 +145,7 @@ async fn a_token_that_is_revoked_while_it_uploads_publishes_nothing() {
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     garth.run(&["token", "revoke", "publisher"]);
     raw.send(end).await;
-    let answer = raw.answer_to("PUT").await;
+    let answer = raw.answer_to("PUT", PATIENCE).await;
     assert_eq!(answer.status, 401, "{}", answer.text());
     assert_eq!(garth.get("/npm/@acme%2fui").await.status, 404);
 }

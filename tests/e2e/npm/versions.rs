@@ -84,7 +84,7 @@ async fn what_is_on_hold_waits_until_the_hold_is_removed() {
 async fn a_rule_that_expires_stops_to_count_by_itself() {
     let up = upstream().await;
     let garth = registry(&up, "").start();
-    let end = Timestamp::now() + Duration::from_secs(3);
+    let end = Timestamp::now() + Duration::from_secs(15);
     let until = format!("{end:.3}");
     garth.run(&["allow", "npm:left-pad", "--expires", &until]);
     garth.run(&["allow", "npm:@s/n"]);
@@ -96,7 +96,7 @@ async fn a_rule_that_expires_stops_to_count_by_itself() {
     {
         assert_eq!(garth.get(path).await.status, status, "{path}, before");
     }
-    assert!(Timestamp::now() < end, "this machine is too slow for three seconds");
+    assert!(Timestamp::now() < end, "this machine is too slow");
     tokio::time::sleep(Duration::try_from(end - Timestamp::now()).unwrap_or_default()).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     for (path, status) in
@@ -117,7 +117,7 @@ async fn a_young_version_is_held_and_shows_up_by_itself_when_it_has_settled() {
             "[[rule]]\nname = \"{effect}-left-pad\"\neffect = \"{effect}\"\npackages = [\"npm:left-pad\"]\n{rest}\n"
         )
     };
-    let hold = rule("hold", "when = \"age_here < duration('4s') && name != 'x'\"");
+    let hold = rule("hold", "when = \"age_here < duration('15s') && name != 'x'\"");
     setup.write_policy("rules", &(rule("allow", "") + &hold));
     let garth = setup.start();
     let paths = ["/npm/left-pad", "/npm/left-pad/1.3.0", "/npm/left-pad/-/left-pad-1.3.0.tgz"];
@@ -131,8 +131,8 @@ async fn a_young_version_is_held_and_shows_up_by_itself_when_it_has_settled() {
             answer.text()
         );
     }
-    assert!(Timestamp::now() < seen + Duration::from_secs(4), "this machine is too slow");
-    tokio::time::sleep(Duration::from_millis(4500)).await;
+    assert!(Timestamp::now() < seen + Duration::from_secs(15), "this machine is too slow");
+    tokio::time::sleep(Duration::from_millis(15_500)).await;
     for path in paths {
         let answer = garth.get(path).await;
         assert_eq!(answer.status, 200, "{path}, afterwards: {}", answer.text());

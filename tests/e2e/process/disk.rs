@@ -49,7 +49,7 @@ async fn a_full_disk_stops_what_is_new_and_nothing_else_and_is_got_over() {
     leave_free(&disk.path, 40 * MIB);
     let cut = client.try_get(large).await;
     assert!(cut.is_err() || cut.is_ok_and(|answer| !answer.is_whole()), "it met the end midway");
-    eventually("nothing is left of it", Duration::from_secs(3), async || {
+    eventually("nothing is left of it", Duration::from_secs(30), async || {
         std::fs::read_dir(disk.path.join("stage")).unwrap().count() == 0
     })
     .await;
@@ -62,7 +62,7 @@ async fn a_full_disk_stops_what_is_new_and_nothing_else_and_is_got_over() {
         assert!(answer.text().contains("disk of this garth is full"), "{}", answer.text());
     }
     assert_eq!(client.make_rule("second", "deny", "npm:b").await, 201, "there is room for rules");
-    eventually("it is told", Duration::from_secs(5), async || {
+    eventually("it is told", Duration::from_secs(30), async || {
         let ready = client.get("/readyz").await;
         assert_eq!(ready.status, 200, "it serves");
         ready.text().contains("blobs: degraded: nothing new can be kept")

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rcgen::{CertifiedKey, KeyPair};
 use serde_json::Value;
 use support::client::Client;
 use support::server::{Setup, binary};
@@ -135,9 +136,14 @@ async fn a_port_or_a_data_directory_in_use_is_said_clearly_and_harms_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_had_by_two_settings_and_a_new_certificate_is_taken_up() {
     let files = tempfile::tempdir().unwrap();
-    let write = || {
+    let make = || {
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let trusted = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([trusted]);
+        (made, client.build().unwrap())
+    };
+    let write = |made: &CertifiedKey<KeyPair>| {
         for (name, text) in
             [("tls.crt", made.cert.pem()), ("tls.key", made.signing_key.serialize_pem())]
         {
@@ -145,10 +151,9 @@ async fn tls_is_had_by_two_settings_and_a_new_certificate_is_taken_up() {
             std::fs::File::create(&staged).unwrap().write_all(text.as_bytes()).unwrap();
             std::fs::rename(staged, files.path().join(name)).unwrap();
         }
-        let trusted = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
-        reqwest::Client::builder().no_proxy().tls_certs_only([trusted]).build().unwrap()
     };
-    let trusts_first = write();
+    let ((first, trusts_first), (second, trusts_second)) = (make(), make());
+    write(&first);
     let path = |name| files.path().join(name);
     let up = ScriptedUpstream::start().await;
     up.npm("p").plain_version("1.0.0").publish();
@@ -168,9 +173,9 @@ async fn tls_is_had_by_two_settings_and_a_new_certificate_is_taken_up() {
     let tarball = document["versions"]["1.0.0"]["dist"]["tarball"].as_str().unwrap();
     assert!(tarball.starts_with(&server.url), "{tarball}");
 
-    let trusts_second = write();
     assert!(trusts_second.get(&url).send().await.is_err(), "not yet");
-    eventually("the new certificate", Duration::from_secs(15), async || {
+    write(&second);
+    eventually("the new certificate", Duration::from_mins(1), async || {
         trusts_second.get(&url).send().await.is_ok()
     })
     .await;

@@ -32,7 +32,7 @@ async fn check_tarballs(bytes: u64) {
         }
         assert_eq!(garden.blobs(), kept, "{name}: nothing is kept");
         let stage = garden.server.setup().data().join("stage");
-        eventually("the stage is empty", ms(3000), async || {
+        eventually("the stage is empty", ms(30_000), async || {
             std::fs::read_dir(&stage).unwrap().count() == 0
         })
         .await;

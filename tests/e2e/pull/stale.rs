@@ -6,13 +6,14 @@ use tokio::time::Instant;
 
 use super::{Garden, eventually, ms, tarball_path};
 
-const AGING: &str = "max_age = \"0s\"\nmax_stale = \"3s\"";
+const AGING: &str = "max_age = \"0s\"\nmax_stale = \"10s\"";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_is_served_as_stale_within_its_limit_and_not_beyond() {
     let garden = Garden::start(AGING, "").await;
     garden.up.npm("p").plain_version("1.0.0").publish();
     let path = tarball_path("p", "1.0.0");
+    let asked = Instant::now();
     let fresh = garden.client.get("/npm/p").await;
     assert!(fresh.is_whole() && fresh.header("age").is_none() && fresh.header("warning").is_none());
     assert!(garden.client.get(&path).await.is_whole());
@@ -24,16 +25,17 @@ async fn a_document_is_served_as_stale_within_its_limit_and_not_beyond() {
     assert!(stale.is_whole(), "{}", stale.text());
     assert_eq!(stale.bytes(), fresh.bytes());
     let age: u64 = stale.header("age").expect("marked").parse().unwrap();
-    assert!(age <= 3, "{age}");
+    assert!(age <= 10, "{age}");
     assert!(stale.header("warning").expect("marked").starts_with("111 "));
-    assert!(garden.server.log().contains("cache=\"stale\""));
+    assert!(garden.server.access_line("/npm/p").await.contains("cache=\"stale\""));
 
     // Asked shortly before the limit, and again and again: the limit holds all the same.
-    while start.elapsed() < ms(2700) {
-        assert!(garden.client.get("/npm/p").await.is_whole());
-        tokio::time::sleep(ms(200)).await;
+    while start.elapsed() < ms(9000) {
+        let held = garden.client.get("/npm/p").await;
+        assert!(held.is_whole() || asked.elapsed() >= ms(10_000), "{}", held.text());
+        tokio::time::sleep(ms(600)).await;
     }
-    tokio::time::sleep(ms(3300).saturating_sub(start.elapsed())).await;
+    tokio::time::sleep(ms(10_300).saturating_sub(start.elapsed())).await;
     let expired = garden.client.get("/npm/p").await;
     assert_eq!(expired.status, 502, "after {:?}", start.elapsed());
     let said = expired.json()["error"].as_str().unwrap().to_owned();
@@ -44,7 +46,7 @@ async fn a_document_is_served_as_stale_within_its_limit_and_not_beyond() {
     assert!(garden.client.get(&path).await.is_whole(), "what is known of a version does not age");
 
     garden.up.go_online();
-    eventually("fresh again", ms(10_000), async || {
+    eventually("fresh again", ms(30_000), async || {
         let answer = garden.client.get("/npm/p").await;
         answer.is_whole() && answer.header("warning").is_none()
     })
@@ -107,7 +109,7 @@ async fn a_429_is_answered_by_what_is_held_or_passed_on_with_its_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_true_404_is_remembered_and_only_for_a_while() {
-    let garden = Garden::start("", "[upstream]\nabsent_age = \"1s\"\n").await;
+    let garden = Garden::start("", "[upstream]\nabsent_age = \"10s\"\n").await;
     garden.up.npm("p").plain_version("1.0.0").publish();
     garden.up.on("/p/-/p-1.0.0.tgz").times(1).status(404);
     let tarball = tarball_path("p", "1.0.0");
@@ -132,7 +134,7 @@ async fn only_a_true_404_is_remembered_and_only_for_a_while() {
     }
     garden.up.npm("none").plain_version("1.0.0").publish();
     for path in ["/npm/none", "/npm/s410", &tarball] {
-        eventually("it is looked for again", ms(3000), async || {
+        eventually("it is looked for again", ms(30_000), async || {
             garden.client.get(path).await.is_whole()
         })
         .await;

@@ -42,7 +42,7 @@ fn start() -> (Upstream, ServerHandle) {
     let mut settings = UpstreamSettings::new("npm", base);
     settings.extra_roots = vec![identity.certificate.into_bytes()];
     settings.proxy = ProxySetting::Direct;
-    settings.deadlines.headers = ms(500);
+    settings.deadlines.headers = ms(3000);
     settings.retries.attempts = 1;
     let server = server.run();
     let handle = server.handle();

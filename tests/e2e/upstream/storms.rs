@@ -5,6 +5,7 @@ use support::upstream::{Generated, ScriptedUpstream};
 use tokio::time::Instant;
 
 use super::{Scripting, client, kind, left_pad, ms, read, settings};
+use crate::pull::eventually;
 
 /// So many calls at once; the errors' kinds.
 async fn crowd(client: &Upstream, calls: usize, path: &str) -> Vec<&'static str> {
@@ -29,8 +30,8 @@ async fn retries_of_a_thousand_clients_stay_within_the_budget() {
     settings.retries.attempts = 3;
     settings.breaker.consecutive = u32::MAX;
     settings.breaker.least = u32::MAX;
-    settings.deadlines.turn = ms(10_000);
-    settings.deadlines.total_document = ms(10_000);
+    settings.deadlines.turn = ms(60_000);
+    settings.deadlines.total_document = ms(60_000);
     let client = client(settings);
     let kinds = crowd(&client, 1000, "left-pad").await;
     assert!(kinds.iter().all(|kind| *kind == "unavailable"), "{kinds:?}");
@@ -47,6 +48,8 @@ async fn the_breaker_ends_a_storm_and_one_probe_ends_the_breaker() {
     let mut settings = settings(&up);
     settings.retries.attempts = 3;
     settings.breaker.consecutive = 10;
+    settings.breaker.open = ms(3000);
+    settings.breaker.longest_open = ms(6000);
     let client = client(settings);
     crowd(&client, 1000, "left-pad").await;
     let caused = up.total_requests();
@@ -56,14 +59,14 @@ async fn the_breaker_ends_a_storm_and_one_probe_ends_the_breaker() {
     let start = Instant::now();
     let error = read(&client, "left-pad").await.expect_err("open");
     assert!(matches!(&error, UpstreamError::Unavailable { since: Some(_), .. }), "{error}");
-    assert!(start.elapsed() < ms(150), "at once");
+    assert!(start.elapsed() < ms(1500), "at once");
     assert_eq!(up.total_requests(), caused, "nobody asked");
 
-    tokio::time::sleep(ms(260)).await;
+    tokio::time::sleep(ms(3800)).await;
     crowd(&client, 100, "left-pad").await;
     assert_eq!(up.total_requests(), caused + 1, "one probe");
     up.heal();
-    tokio::time::sleep(ms(510)).await;
+    tokio::time::sleep(ms(7600)).await;
     assert!(read(&client, "left-pad").await.is_ok());
     let health = client.health();
     assert_eq!((health.state, health.since), (BreakerState::Closed, None));
@@ -82,8 +85,10 @@ async fn a_caller_who_leaves_during_the_probe_does_not_keep_it_open() {
         read(&client, "left-pad").await.expect_err("500");
     }
     tokio::time::sleep(ms(260)).await;
-    let left = tokio::time::timeout(ms(50), read(&client, "left-pad")).await;
-    assert!(left.is_err(), "the probe met silence and its caller left");
+    tokio::select! {
+        answer = read(&client, "left-pad") => panic!("the probe met silence: {answer:?}"),
+        () = eventually("it is asked", ms(30_000), async || up.total_requests() == 4) => {}
+    }
     assert!(read(&client, "left-pad").await.is_ok(), "the next one is the probe");
 }
 
@@ -123,16 +128,16 @@ async fn an_answer_is_not_asked_for_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_429_pauses_the_whole_upstream_for_its_time() {
     for (name, header, least, most) in [
-        ("seconds within the bound", Some("3600"), 400, 500),
-        ("a date within the bound", Some("Wed, 01 May 2024 12:10:00 GMT"), 400, 500),
+        ("seconds within the bound", Some("3600"), 2400, 3000),
+        ("a date within the bound", Some("Wed, 01 May 2024 12:10:00 GMT"), 2400, 3000),
         ("a date in the past", Some("Wed, 01 May 2024 11:00:00 GMT"), 0, 0),
-        ("none", None, 200, 300),
-        ("nonsense", Some("soon"), 200, 300),
+        ("none", None, 1400, 2000),
+        ("nonsense", Some("soon"), 1400, 2000),
     ] {
         let (up, _) = left_pad().await;
         let mut settings = settings(&up);
         settings.retries.attempts = 3;
-        settings.retries.default_pause = ms(300);
+        settings.retries.default_pause = ms(2000);
         let client = client(settings);
         up.everywhere().times(1).rate_limit(header);
         let error = read(&client, "left-pad").await.expect_err("429");
@@ -159,7 +164,7 @@ async fn a_503_that_says_when_to_come_back_is_left_alone_until_then() {
     let mut settings = settings(&up);
     settings.retries.attempts = 3;
     let client = client(settings);
-    let answer = support::upstream::Answer::status(503).header("Retry-After", "1");
+    let answer = support::upstream::Answer::status(503).header("Retry-After", "10");
     up.everywhere().times(1).answer(answer);
     assert_eq!(kind(&read(&client, "left-pad").await.expect_err("503")), "unavailable");
     read(&client, "left-pad").await.expect_err("paused");
@@ -200,7 +205,7 @@ async fn waiting_for_a_turn_is_bounded() {
     let start = Instant::now();
     let error = read(&client, "left-pad").await.expect_err("no turn");
     assert_eq!(kind(&error), "unavailable");
-    assert!(start.elapsed() < ms(300));
+    assert!(start.elapsed() < ms(5000));
     assert_eq!(client.health().failures, 0, "not the upstream's failure");
     drop(held);
     assert!(read(&client, "left-pad").await.is_ok());

@@ -54,7 +54,7 @@ async fn serve(scripts: Vec<Script>) -> (Url, Arc<Mutex<Vec<String>>>) {
 }
 
 fn quick() -> Deadlines {
-    let short = Duration::from_millis(300);
+    let short = Duration::from_secs(2);
     Deadlines { connect: short, headers: short, idle: short, ..Deadlines::default() }
 }
 

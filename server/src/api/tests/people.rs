@@ -69,17 +69,17 @@ async fn whatever_is_wrong_with_a_login_is_told_alike_and_takes_as_long() {
         ("nothing", "ann", ""),
         ("no name", "", PASSWORD),
     ];
-    let (mut bodies, mut times) = (Vec::new(), Vec::new());
-    for (what, name, password) in rows {
-        let mut best = f64::MAX;
-        for _ in 0..5 {
+    let mut bodies = Vec::new();
+    let mut times = rows.map(|(what, ..)| (what, f64::MAX));
+    // The fastest of some, taken in turn: whatever else this machine does meets each row alike.
+    for _ in 0..15 {
+        for ((what, name, password), (_, best)) in rows.into_iter().zip(&mut times) {
             let begun = tokio::time::Instant::now();
             let (status, answer) = log_in(&api, name, password).await;
-            best = best.min(begun.elapsed().as_secs_f64());
+            *best = best.min(begun.elapsed().as_secs_f64());
             assert_eq!((status, &answer["code"]), (401, &json!("wrong-login")), "{what}");
             bodies.push(answer);
         }
-        times.push((what, best));
     }
     bodies.dedup();
     assert_eq!(bodies.len(), 1, "{bodies:?}");

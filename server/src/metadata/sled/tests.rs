@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -174,10 +175,13 @@ async fn batch_of_a_group_sees_what_the_earlier_ones_left() {
     let watched = Watched::new();
     let applied = Arc::new(Mutex::new(0));
     let seen = Arc::clone(&applied);
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Mutex::new(released);
     let store = watched.open_with(Faults::hooked(move |operation| {
         match operation {
             Operation::Apply => *seen.lock() += 1,
-            Operation::SyncLog => std::thread::sleep(Duration::from_millis(200)),
+            // Until the other end is dropped, and not at all from then on.
+            Operation::SyncLog => drop(released.lock().recv()),
             _ => {}
         }
         Ok(())
@@ -200,11 +204,11 @@ async fn batch_of_a_group_sees_what_the_earlier_ones_left() {
         put("c", "1").expect("a", None),
     ]
     .map(|batch| store.commit(batch));
-    let ends: Vec<Option<String>> = futures_util::future::join_all(commits)
-        .await
-        .into_iter()
-        .map(|end| end.err().map(|fault| fault.to_string()))
-        .collect();
+    let mut all = futures_util::future::join_all(commits);
+    assert!((&mut all).now_or_never().is_none(), "they wait for the first");
+    drop(release);
+    let ends: Vec<Option<String>> =
+        all.await.into_iter().map(|end| end.err().map(|fault| fault.to_string())).collect();
     let conflict = |key: &str| Some(MetadataError::Conflict { key: key.to_owned() }.to_string());
     busy.await.unwrap().unwrap();
     assert_eq!(ends, [None, conflict("a"), None, None, conflict("first"), None]);
@@ -228,8 +232,8 @@ fn slow(each: Duration) -> Faults {
 async fn long_queue_is_not_taken_for_a_stuck_engine() {
     let watched = Watched::new();
     let options = SledOptions {
-        stalled: Duration::from_millis(200),
-        faults: slow(Duration::from_millis(40)),
+        stalled: Duration::from_secs(3),
+        faults: slow(Duration::from_millis(200)),
         ..watched.options()
     };
     let store = Sled::open(&watched.path(), options).unwrap();
@@ -244,7 +248,7 @@ async fn long_queue_is_not_taken_for_a_stuck_engine() {
     for committed in futures_util::future::join_all(commits).await {
         committed.unwrap();
     }
-    assert!(started.elapsed() > Duration::from_millis(400), "the queue was too short to show it");
+    assert!(started.elapsed() > Duration::from_millis(3500), "the queue was too short to show it");
     assert!(watched.fatal.lock().is_empty());
 }
 
