@@ -7,6 +7,7 @@
 mod access;
 mod background;
 pub mod descriptors;
+mod parts;
 mod settings;
 mod upkeep;
 
@@ -17,42 +18,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
-use policies::package::Digest;
-use policies::package::Ecosystem;
-use tokio::runtime::Handle;
 
-use crate::advisories::{Advisories, Fetching, Remote};
-use crate::api::form::once::{Marking, Once};
+use crate::advisories::Fetching;
 use crate::api::status::Vitals;
 use crate::api::{self, Api};
-use crate::audit::{self, Log};
+use crate::audit;
 use crate::blobs::disk::{DiskBlobs, DiskOptions};
 use crate::blobs::scrub::{Scrub, ScrubSettings};
-use crate::blobs::{BlobEngine, Blobs, BlobsOptions};
+use crate::blobs::{BlobEngine, BlobsOptions};
 use crate::clock::Clock;
 use crate::closures::Closures;
-use crate::config::{Config, Format, StoreConfig};
+use crate::config::{Config, StoreConfig};
 use crate::edge::{self, EdgeError, EdgeHandle};
-use crate::events::{Events, Noticer, Noticing};
+use crate::events::{Events, Noticing};
 use crate::gate::Gate;
 use crate::jobs::Jobs;
 use crate::jobs::census::Counting;
 use crate::metadata::Metadata;
 use crate::metadata::sled::{Sled, SledOptions};
-use crate::observability::{AlarmKind, Health, Lifecycle, Metrics, health};
-use crate::pull::store::PullStore;
-use crate::pull::summaries::Summaries;
-use crate::recorded::{Recorder, Recording};
+use crate::observability::{Health, Lifecycle, Metrics, health};
+use crate::recorded::Recording;
 use crate::registries::unpublishing::Unpublishing;
-use crate::registries::{self, Garden, Registry};
-use crate::requests::{self, Requests};
-use crate::rules::revisions::{Keeping, Revisions};
-use crate::rules::{Rules, RulesConfig};
-use crate::seen::Memory;
-use crate::signing::SigningKey;
-use crate::upstream::Upstream;
-use crate::webhooks::secret::MasterKey;
-use crate::webhooks::{self, Sending, Webhooks};
+use crate::registries::{self, Garden};
+use crate::requests;
+use crate::rules::revisions::Keeping;
+use crate::webhooks::{Sending, Webhooks};
 use upkeep::Upkeep;
 
 /// Longer than commits that wait take.
@@ -108,27 +98,6 @@ fn start_error(doing: &str, fault: &dyn std::fmt::Display) -> StartError {
     StartError::Failed(format!("{doing} failed: {fault}"))
 }
 
-/// In force, and watched.
-async fn open_rules(
-    config: &Config,
-    metadata: &Arc<dyn Metadata>,
-    blobs: &Blobs,
-    clock: &Clock,
-) -> Result<(Rules, Advisories), StartError> {
-    let files = RulesConfig { dir: config.policies.clone() };
-    let rules = Rules::open(files, Arc::clone(metadata), clock.clone())
-        .await
-        .map_err(|fault| StartError::Failed(fault.to_string()))?;
-    let (metadata, blobs) = (Arc::clone(metadata), blobs.clone());
-    let stale = config.advisories.stale;
-    let (in_force, clock, data) = (rules.clone(), clock.clone(), config.data.clone());
-    let advisories = Advisories::open(metadata, blobs, in_force, clock, data, stale).await;
-    rules.watch();
-    rules.tell_endings();
-    advisories.watch();
-    Ok((rules, advisories))
-}
-
 /// After the last client has left, how long what is on its way from upstreams may take to be kept.
 const LANDING: Duration = Duration::from_secs(2);
 
@@ -157,29 +126,29 @@ impl App {
     /// Returns when the address is bound and every part is ready.
     pub async fn start(
         config: &Config,
-        engines: Engines,
+        Engines { metadata, blobs, staging }: Engines,
         clock: Clock,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let lifecycle = Lifecycle::default();
         let health = Health::new(lifecycle.clone());
         let jobs = Jobs::new(clock.clone());
-        let blobs = open_blobs(&config.data, engines.blobs, engines.staging, &metrics).await?;
-        let (log, metadata, logging) = open_log(config, engines.metadata, &jobs, &health).await?;
-        let (rules, advisories) = open_rules(config, &metadata, &blobs, &clock).await?;
+        let blobs = parts::open_blobs(&config.data, blobs, staging, &metrics).await?;
+        let (log, metadata, logging) = parts::open_log(config, metadata, &jobs, &health).await?;
+        let (rules, advisories) = parts::open_rules(config, &metadata, &blobs, &clock).await?;
         let gate = Gate::new(rules.clone(), config.mode, clock.clone());
-        let store = pull_store(&metadata, &blobs, &clock, &metrics);
+        let store = parts::pull_store(&metadata, &blobs, &clock, &metrics);
         let (access, token_file) = access::open(config, &metadata, &clock, &metrics).await?;
-        let signing = open_signing(config.data.clone()).await?;
-        let recorder = open_recorder(config, &metadata, &clock, &metrics);
-        let memory = memory_of(&metadata, config);
-        let requests = open_requests(config, &memory, &rules, &clock, &metrics).await;
+        let signing = parts::open_signing(config.data.clone()).await?;
+        let recorder = parts::open_recorder(config, &metadata, &clock, &metrics);
+        let memory = parts::memory_of(&metadata, config);
+        let requests = parts::open_requests(config, &memory, &rules, &clock, &metrics).await;
         let (asked, asking, noting) = (requests.clone(), access.clone(), recorder.clone());
         let limits = settings::garden(config);
         let garden = Garden::new(gate, asked, store, asking, signing, noting, limits);
-        count_views(&garden, &metrics);
-        let upstreams = open_upstreams(config, &clock)?;
-        let registries = open_registries(config, &upstreams, &garden)?;
+        parts::count_views(&garden, &metrics);
+        let upstreams = parts::open_upstreams(config, &clock)?;
+        let registries = parts::open_registries(config, &upstreams, &garden)?;
 
         let upkeep = Upkeep::start(upkeep::Watched {
             metadata: Arc::clone(&metadata),
@@ -189,21 +158,21 @@ impl App {
             metrics: metrics.clone(),
         });
         upkeep.register(&health);
-        check_advisories(&health, &advisories);
+        parts::check_advisories(&health, &advisories);
         let has_rules = rules.status().count > 0;
-        let of_ecosystems = of_ecosystems(&registries);
+        let of_ecosystems = parts::of_ecosystems(&registries);
         let closures =
             Closures::new(garden.gate.clone(), of_ecosystems.clone(), settings::closures(config));
-        let remotes = open_remotes(config, &clock)?;
+        let remotes = parts::open_remotes(config, &clock)?;
         advisories.tell_age(!remotes.is_empty(), metrics.clone());
         let fetching = advisories.fetch_regularly(remotes, config.advisories.every, &jobs);
-        let unpublishing = finish_unpublishing(&registries, &jobs);
+        let unpublishing = parts::finish_unpublishing(&registries, &jobs);
         let recording = recorder.start(background::recorded_use(&jobs));
-        let revisions = open_revisions(config, &metadata, &rules, &clock);
+        let revisions = parts::open_revisions(config, &metadata, &rules, &clock);
         let keeping = revisions.start();
         requests.meet(registries.iter().map(|(_, registry)| Arc::downgrade(registry)).collect());
         let asking = requests.keep();
-        let once = open_once(&metadata, &clock).await?;
+        let once = parts::open_once(&metadata, &clock).await?;
         let api = Api {
             once,
             rules,
@@ -223,9 +192,9 @@ impl App {
             anonymous: config.anonymous,
         };
         let events = Events::new(api.log.clone(), lifecycle.clone());
-        let webhooks = open_webhooks(config, &metadata, &api, &metrics).await?;
+        let webhooks = parts::open_webhooks(config, &metadata, &api, &metrics).await?;
         let sending = webhooks.start();
-        let noticing = notice(config, &metadata, &api);
+        let noticing = parts::notice(config, &metadata, &api);
         let reading = background::scrub(&jobs);
         let scrub = Scrub::start(blobs.clone(), ScrubSettings::default(), reading);
         let vitals = background::vitals(background::Running {
@@ -297,7 +266,9 @@ impl App {
         drop(self.scrub);
         drop(self.counting);
         self.garden.access.register().close().await;
-        drop(self.keeping);
+        if tokio::time::timeout(LANDING, self.keeping.finish()).await.is_err() {
+            tracing::warn!("stopped before the last rules in force were kept for later");
+        }
         drop(self.noticing);
         if tokio::time::timeout(LANDING, self.sending.finish()).await.is_err() {
             tracing::warn!(
@@ -319,234 +290,10 @@ impl App {
     }
 }
 
-/// With the store as everybody has it from here on, and what differs from the last start noted.
-async fn open_log(
-    config: &Config,
-    engine: Arc<dyn Metadata>,
-    jobs: &Jobs,
-    health: &Health,
-) -> Result<(Log, Arc<dyn Metadata>, audit::Keeping), StartError> {
-    let failed = |fault: &dyn std::fmt::Display| StartError::Failed(fault.to_string());
-    let opening = audit::Opening {
-        data: config.data.clone(),
-        origin: config.audit.origin.clone(),
-        accept: config.accept_log.clone(),
-    };
-    let clock = jobs.clock();
-    let key = audit::open_key(&opening, engine.as_ref(), clock).await;
-    let key = key.map_err(|fault| failed(&fault))?;
-    let (log, metadata, mut logging) = Log::open(engine, clock.clone(), key);
-    let anchors = audit::Anchors::new(
-        &config.audit,
-        &config.data,
-        clock,
-        background::checkpoints(jobs, &config.audit),
-    );
-    let anchors = anchors.map_err(|fault| failed(&fault))?;
-    let (anchored, checked) = (anchors.state(), log.clone());
-    health.register("audit-log", move || checked.check());
-    health.register("audit-checkpoints", move || anchored.check());
-    logging.anchor(&log, anchors);
-    let noted = audit::note_settings(metadata.as_ref(), &config.given, clock).await;
-    noted.map_err(|fault| start_error("writing the settings into the audit log", &fault))?;
-    Ok((log, Marking::over(metadata), logging))
-}
-
-async fn open_webhooks(
-    config: &Config,
-    metadata: &Arc<dyn Metadata>,
-    api: &Api,
-    metrics: &Metrics,
-) -> Result<Webhooks, StartError> {
-    let data = config.data.clone();
-    let key = tokio::task::spawn_blocking(move || MasterKey::open(&data))
-        .await
-        .map_err(|fault| start_error("opening the key of webhooks", &fault))?
-        .map_err(|fault| StartError::Failed(fault.to_string()))?;
-    Ok(Webhooks::new(webhooks::Parts {
-        metadata: Arc::clone(metadata),
-        log: api.log.clone(),
-        key,
-        outgoing: settings::outgoing(config)?,
-        clock: api.clock.clone(),
-        metrics: metrics.clone(),
-        give_up: config.webhooks.give_up,
-    }))
-}
-
-async fn open_signing(data: PathBuf) -> Result<SigningKey, StartError> {
-    tokio::task::spawn_blocking(move || SigningKey::open(&data))
-        .await
-        .map_err(|fault| start_error("opening the signing key", &fault))?
-        .map_err(|fault| StartError::Failed(fault.to_string()))
-}
-
-async fn open_blobs(
-    data: &Path,
-    engine: Arc<dyn BlobEngine>,
-    options: BlobsOptions,
-    metrics: &Metrics,
-) -> Result<Blobs, StartError> {
-    let metrics = metrics.clone();
-    let alarm = move |digest: &Digest, cause: &str| {
-        metrics.alarm(AlarmKind::BlobDamaged);
-        tracing::error!(alarm = AlarmKind::BlobDamaged.as_str(), %digest, cause, "a blob is damaged; it is in quarantine and is fetched again where it can be");
-    };
-    let stage = data.join("stage");
-    let opening = move || Blobs::open(engine, stage, Arc::new(alarm), options);
-    tokio::task::spawn_blocking(opening)
-        .await
-        .map_err(|fault| start_error("opening the blobs", &fault))?
-        .map_err(|fault| start_error("opening the blobs", &fault))
-}
-
-fn open_revisions(
-    config: &Config,
-    metadata: &Arc<dyn Metadata>,
-    rules: &Rules,
-    clock: &Clock,
-) -> Revisions {
-    let keep = config.recorded.keep;
-    Revisions::new(Arc::clone(metadata), rules.clone(), clock.clone(), keep)
-}
-
-fn open_recorder(
-    config: &Config,
-    metadata: &Arc<dyn Metadata>,
-    clock: &Clock,
-    metrics: &Metrics,
-) -> Recorder {
-    let settings = settings::recorded(config);
-    Recorder::new(Arc::clone(metadata), clock.clone(), metrics.clone(), settings)
-}
-
-async fn open_once(metadata: &Arc<dyn Metadata>, clock: &Clock) -> Result<Once, StartError> {
-    let once = Once::open(Arc::clone(metadata), clock.clone()).await;
-    once.map_err(|fault| start_error("reading what was answered", &fault))
-}
-
-async fn open_requests(
-    config: &Config,
-    memory: &Memory,
-    rules: &Rules,
-    clock: &Clock,
-    metrics: &Metrics,
-) -> Requests {
-    Requests::open(requests::Parts {
-        config: config.requests.clone(),
-        metadata: Arc::clone(&memory.metadata),
-        memory: memory.clone(),
-        rules: rules.clone(),
-        clock: clock.clone(),
-        metrics: metrics.clone(),
-    })
-    .await
-}
-
-fn check_advisories(health: &Health, advisories: &Advisories) {
-    let known = advisories.clone();
-    health.register("advisories", move || known.check());
-}
-
-fn pull_store(
-    metadata: &Arc<dyn Metadata>,
-    blobs: &Blobs,
-    clock: &Clock,
-    metrics: &Metrics,
-) -> PullStore {
-    PullStore {
-        metadata: Arc::clone(metadata),
-        blobs: blobs.clone(),
-        clock: clock.clone(),
-        metrics: metrics.clone(),
-        summaries: Summaries::default(),
-        runtime: Handle::current(),
-    }
-}
-
-type Registries = [(Format, Arc<Registry>)];
-
-fn of_ecosystems(registries: &Registries) -> Arc<[(Ecosystem, Arc<Registry>)]> {
-    let of_one = |(format, registry): &(Format, Arc<Registry>)| {
-        Some((format.ecosystem()?, Arc::clone(registry)))
-    };
-    registries.iter().filter_map(of_one).collect()
-}
-
-fn finish_unpublishing(registries: &Registries, jobs: &Jobs) -> Unpublishing {
-    let of_npm = registries.iter().filter(|(format, _)| *format == Format::Npm);
-    let of_npm = of_npm.map(|(_, registry)| Arc::clone(registry)).collect();
-    Unpublishing::start(of_npm, background::unpublishing(jobs))
-}
-
-fn notice(config: &Config, metadata: &Arc<dyn Metadata>, api: &Api) -> Noticing {
-    let noticer = Noticer {
-        metadata: Arc::clone(metadata),
-        registries: Arc::clone(&api.memory.registries),
-        log: api.log.clone(),
-        rules: api.rules.clone(),
-        requests: api.requests.clone(),
-        recorder: api.recorder.clone(),
-        clock: api.clock.clone(),
-        in_use: config.recorded.keep,
-    };
-    noticer.start()
-}
-
-fn count_views(garden: &Arc<Garden>, metrics: &Metrics) {
-    let garden = Arc::downgrade(garden);
-    metrics.before_each_page(move |metrics| {
-        if let Some(garden) = garden.upgrade() {
-            metrics.set_views(garden.views.count());
-        }
-    });
-}
-
-fn memory_of(metadata: &Arc<dyn Metadata>, config: &Config) -> Memory {
-    let named = config.registries.iter().filter_map(|registry| {
-        Some((registry.name.as_str().into(), registries::ecosystem_of(registry.format)?))
-    });
-    Memory { metadata: Arc::clone(metadata), registries: named.collect() }
-}
-
-/// In the order of the configured registries.
-fn open_upstreams(config: &Config, clock: &Clock) -> Result<Vec<Option<Upstream>>, StartError> {
-    config
-        .registries
-        .iter()
-        .map(|registry| {
-            settings::upstream(config, registry)?
-                .map(|settings| Upstream::new(settings, clock.clone()))
-                .transpose()
-                .map_err(|fault| StartError::Failed(fault.to_string()))
-        })
-        .collect()
-}
-
-fn open_remotes(config: &Config, clock: &Clock) -> Result<Vec<Remote>, StartError> {
-    let urls = config.advisories.urls.iter();
-    urls.map(|url| Remote::new(url, clock.clone()).map_err(StartError::Failed)).collect()
-}
-
-fn open_registries(
-    config: &Config,
-    upstreams: &[Option<Upstream>],
-    garden: &Arc<Garden>,
-) -> Result<Vec<(Format, Arc<Registry>)>, StartError> {
-    let mut registries = Vec::new();
-    for (configured, upstream) in config.registries.iter().zip(upstreams) {
-        let Some(ecosystem) = registries::ecosystem_of(configured.format) else { continue };
-        let registry = Registry::new(configured, ecosystem, upstream.clone(), Arc::clone(garden))
-            .map_err(StartError::Failed)?;
-        registries.push((configured.format, Arc::new(registry)));
-    }
-    Ok(registries)
-}
-
 fn routes(
     health: Health,
     metrics: Metrics,
-    registries: Vec<(Format, Arc<Registry>)>,
+    registries: Vec<parts::Served>,
     api: Api,
     (events, webhooks, vitals): (Events, Webhooks, Vitals),
 ) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
@@ -568,23 +315,65 @@ fn routes(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use tempfile::TempDir;
+
     use super::*;
     use crate::config::LoadOptions;
+    use crate::metadata::records::{self, Prefix, RevisionRecord};
+    use crate::metadata::refusing::Refusing;
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn stopped_garden_has_let_its_store_go() {
-        let data = tempfile::tempdir().unwrap();
-        let config = Config::load(&LoadOptions {
+    fn config_in(data: &TempDir) -> Config {
+        Config::load(&LoadOptions {
             data: Some(data.path().to_owned()),
             listen: Some("127.0.0.1:0".to_owned()),
             ..LoadOptions::default()
         })
-        .unwrap();
+        .unwrap()
+    }
+
+    /// Only where nobody keeps it open. A moment may pass: a program that another test starts
+    /// inherits what is open until it runs.
+    fn open_store(data: &TempDir) -> Sled {
+        let options = SledOptions { patience: Duration::from_secs(1), ..SledOptions::default() };
+        Sled::open(&Sled::directory_in(data.path()), options).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn stopped_garden_has_let_its_store_go() {
+        let data = tempfile::tempdir().unwrap();
+        let config = config_in(&data);
         let engines = open_engines(&config).await.unwrap();
         let app = App::start(&config, engines, Clock::system()).await.unwrap();
         app.stop(Duration::ZERO).await;
-        let options = SledOptions { patience: Duration::ZERO, ..SledOptions::default() };
-        let store = Sled::open(&Sled::directory_in(data.path()), options).unwrap();
+        open_store(&data).close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn stopped_garden_has_written_which_rules_were_in_force() {
+        let data = tempfile::tempdir().unwrap();
+        let config = config_in(&data);
+        let store = Refusing::new(open_store(&data));
+        let (failed, mut failures) = tokio::sync::mpsc::unbounded_channel();
+        let revisions = Prefix::<RevisionRecord>::all();
+        store.refuse_commits(move |batch| {
+            let has_one =
+                batch.changes.iter().any(|change| change.key.starts_with(revisions.as_bytes()));
+            has_one && failed.send(()).is_ok()
+        });
+        let blobs = DiskBlobs::open(data.path(), DiskOptions::default()).unwrap();
+        let engines = Engines {
+            metadata: Arc::<Refusing>::clone(&store),
+            blobs: Arc::new(blobs),
+            staging: BlobsOptions::default(),
+        };
+        let app = App::start(&config, engines, Clock::system()).await.unwrap();
+        // It is tried again, but later.
+        failures.recv().await.unwrap();
+        store.refuse_commits(|_| false);
+        app.stop(Duration::ZERO).await;
+        let store = open_store(&data);
+        let kept = records::scan(&store, &Prefix::<RevisionRecord>::all(), None, 2).await;
+        assert_eq!(kept.unwrap().len(), 1);
         store.close().await;
     }
 }

@@ -52,7 +52,7 @@ pub use login::LoginConfig;
 pub use parse::{WrongUrl, base_url, duration as parse_duration};
 pub use provider::ProviderConfig;
 pub use recorded::RecordedConfig;
-pub use registry::{Credentials, RESERVED_NAMES, RegistryConfig};
+pub use registry::{Credentials, RESERVED_NAMES, RegistryConfig, fits};
 pub use requests::RequestsConfig;
 pub use root::{Anonymous, Mode};
 pub use secret::Secret;

@@ -12,6 +12,7 @@ pub mod finding;
 mod forget;
 pub mod npm;
 pub mod own;
+pub mod own_names;
 pub mod refusal;
 pub mod respond;
 pub mod searching;
@@ -36,7 +37,6 @@ use parking_lot::RwLock;
 use policies::decision::{Effect, Revision};
 use policies::facts::Stated;
 use policies::package::{Ecosystem, Package, PackageVersion, Version};
-use policies::rules::Pattern;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -60,6 +60,7 @@ use crate::upstream::{Upstream, has_passed_through_us};
 use bodies::BodyRoom;
 use cargo::documents::CargoDocuments;
 use npm::documents::NpmDocuments;
+use own_names::OwnNames;
 use uploads::{UploadLimits, Uploads};
 
 #[derive(Clone, Debug)]
@@ -172,16 +173,6 @@ impl Garden {
     }
 }
 
-/// The names that are published here and never asked of an upstream.
-#[derive(Clone, Debug)]
-pub struct OwnNames(Arc<[Pattern]>);
-
-impl OwnNames {
-    pub fn matches(&self, package: &Package) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(package))
-    }
-}
-
 /// One configured registry.
 #[derive(Debug)]
 pub struct Registry {
@@ -192,7 +183,9 @@ pub struct Registry {
     /// The upstream, where a search asks it, too.
     pub searched: Option<Upstream>,
     own: OwnNames,
-    own_patterns: Vec<String>,
+    /// Those of all registries of this format: a crate of the house that is asked of the wrong
+    /// registry is not asked of its upstream either, where anybody may have taken the name.
+    own_anywhere: OwnNames,
     /// Own versions may be taken away again.
     pub may_unpublish: bool,
     /// Other indexes that own crates may depend on.
@@ -202,21 +195,17 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// An error names the setting that can not be read.
+    /// One of `all` that are configured. An error names the setting that can not be read.
     pub fn new(
         config: &RegistryConfig,
+        all: &[RegistryConfig],
         ecosystem: Ecosystem,
         upstream: Option<Upstream>,
         garden: Arc<Garden>,
     ) -> Result<Self, String> {
         let name: Arc<str> = config.name.as_str().into();
-        let own = config
-            .own
-            .iter()
-            .map(|pattern| Pattern::parse_in(ecosystem, pattern))
-            .collect::<Result<_, _>>()
-            .map(OwnNames)
-            .map_err(|fault| format!("registry.{name}.own: {fault}"))?;
+        let own = OwnNames::of(config, ecosystem)?;
+        let own_anywhere = own.with_siblings(config, all, ecosystem)?;
         let freshness = Freshness { max_age: config.max_age, max_stale: config.max_stale };
         let source =
             |upstream| Arc::new(Source { registry: Arc::clone(&name), upstream, freshness });
@@ -229,7 +218,7 @@ impl Registry {
             source: source(upstream),
             own_source: source(None),
             own,
-            own_patterns: config.own.clone(),
+            own_anywhere,
             may_unpublish: config.unpublish,
             dependency_indexes: config.dependency_indexes.clone(),
             addresses: Addresses::default(),
@@ -244,9 +233,14 @@ impl Registry {
         self.source.upstream.is_none() || self.own.matches(package)
     }
 
+    /// Whether it is asked of no upstream, published here or in a sibling of this registry.
+    pub fn is_own_anywhere(&self, package: &Package) -> bool {
+        self.source.upstream.is_none() || self.own_anywhere.matches(package)
+    }
+
     /// As the settings have them.
     pub fn own_patterns(&self) -> &[String] {
-        &self.own_patterns
+        self.own.texts()
     }
 
     /// Has the gate decide whether this version may be sent, and records what it said.
@@ -316,7 +310,7 @@ impl Registry {
 
     /// Where this package may come from. Names of own packages never leave the house.
     pub fn source_of(&self, package: &Package) -> &Arc<Source> {
-        if self.is_own(package) { &self.own_source } else { &self.source }
+        if self.is_own_anywhere(package) { &self.own_source } else { &self.source }
     }
 
     /// What the document that is held of a package states of a version, without asking any upstream.
@@ -333,12 +327,17 @@ impl Registry {
     }
 
     pub fn has_own_names(&self) -> bool {
-        !self.own.0.is_empty()
+        !self.own.texts().is_empty()
     }
 
     /// The patterns of own names, for work that goes on elsewhere.
     pub fn own_names(&self) -> OwnNames {
         self.own.clone()
+    }
+
+    /// Those of all registries of this format.
+    pub fn names_own_anywhere(&self) -> OwnNames {
+        self.own_anywhere.clone()
     }
 
     /// How the upstream is called in texts.

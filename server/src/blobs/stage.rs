@@ -100,10 +100,12 @@ impl Stages {
 
     pub async fn create(self: &Arc<Self>, also: &[Algorithm]) -> Result<Stage, BlobError> {
         let turn = self.turn().await?;
-        let path = self.next_path();
-        let (stages, creating) = (Arc::clone(self), path.clone());
-        let file = off_executor(move || {
-            stages.create_file(&creating, 0).map_err(|error| BlobError::io("staging", &error))
+        let (stages, path) = (Arc::clone(self), self.next_path());
+        let (file, on_disk, turn) = off_executor(move || {
+            let file =
+                stages.create_file(&path, 0).map_err(|error| BlobError::io("staging", &error))?;
+            // With the file, since whoever waits for it may leave before it is made.
+            Ok((file, OnDisk { path: Some(path), stages }, turn))
         })
         .await?;
         let file = Arc::new(file);
@@ -122,7 +124,7 @@ impl Stages {
             pending,
             writer: WriterState::Idle(Box::new(writer)),
             digests: None,
-            on_disk: OnDisk { path: Some(path), stages: Arc::clone(self) },
+            on_disk,
             file,
             progress,
             _turn: turn,

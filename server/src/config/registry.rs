@@ -80,7 +80,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         key: "registry.*.token",
         kind: Kind::Secret,
         default: None,
-        text: "A bearer token (npm's _authToken), as { file = \"path\" } or { env = \"NAME\" }; instead \
+        text: "A token that the upstream takes (npm's _authToken, or cargo's), as { file = \"path\" } or { env = \"NAME\" }; instead \
                of `username` and `password`.",
     },
     SettingDoc {
@@ -94,7 +94,7 @@ pub(super) const SETTINGS: &[SettingDoc] = &[
         kind: Kind::Texts,
         default: None,
         text: "Patterns of package names that are published here, such as [\"@acme/*\", \"acme-*\"]. \
-               They are never asked of the upstream.",
+               They are never asked of the upstream, nor of that of another registry of the format.",
     },
     SettingDoc {
         key: "registry.*.unpublish",
@@ -260,10 +260,15 @@ fn read_format(reader: &mut Reader<'_>, name: &str, place: &Place) -> Option<For
     Some(format)
 }
 
+/// Whether a setting means something in registries of this format.
+pub fn fits(key: &str, format: Format) -> bool {
+    OF_ONE_FORMAT.iter().all(|&(of_one, of)| of_one != key || of == format)
+}
+
 /// A fault for each setting that would do nothing here.
 fn check_fit(reader: &mut Reader<'_>, name: &str, format: Option<Format>) {
     let Some(format) = format else { return };
-    for &(key, of) in OF_ONE_FORMAT.iter().filter(|&&(_, of)| of != format) {
+    for &(key, of) in OF_ONE_FORMAT.iter().filter(|&&(key, _)| !fits(key, format)) {
         let Some(place) = reader.place(key) else { continue };
         let setting = key.rsplit('.').next().unwrap_or(key);
         let told =

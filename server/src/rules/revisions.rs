@@ -16,8 +16,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use policies::decision::Revision;
 use policies::rules::{Origin, RuleSet};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::Rules;
 use crate::audit::{Action, Entry};
@@ -76,13 +77,54 @@ fn unknown(asked: &str, known: &[(String, Timestamp)]) -> String {
     format!("no rules of a revision {shown:?} are kept; the last ones are {}", known.join(", "))
 }
 
-/// Ends with it.
+/// The task that writes; it ends with this.
 #[derive(Debug)]
-pub struct Keeping(JoinHandle<()>);
+pub struct Keeping {
+    stop: Arc<Notify>,
+    job: JoinHandle<()>,
+}
+
+impl Keeping {
+    /// Writes down what came into force up to now, and ends. What the store does not take is tried
+    /// once.
+    pub async fn finish(mut self) {
+        self.stop.notify_one();
+        let _ = (&mut self.job).await;
+    }
+}
 
 impl Drop for Keeping {
     fn drop(&mut self) {
-        self.0.abort();
+        self.job.abort();
+    }
+}
+
+/// The sets that come into force, until the end; then those that are left.
+struct Coming {
+    /// Closed at the end.
+    sets: mpsc::Receiver<Arc<RuleSet>>,
+    stop: Arc<Notify>,
+}
+
+impl Coming {
+    async fn next(&mut self) -> Option<Arc<RuleSet>> {
+        tokio::select! {
+            set = self.sets.recv() => return set,
+            () = self.stop.notified() => self.sets.close(),
+        }
+        self.sets.recv().await
+    }
+
+    fn has_ended(&self) -> bool {
+        self.sets.is_closed()
+    }
+
+    /// Shorter at the end.
+    async fn pause(&mut self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = self.stop.notified() => self.sets.close(),
+        }
     }
 }
 
@@ -93,43 +135,55 @@ impl Revisions {
 
     /// Writes down what is in force, now and whenever it changes, until what is returned is gone.
     pub fn start(&self) -> Keeping {
-        let this = self.clone();
-        let mut sets = self.0.rules.follow();
-        Keeping(tokio::spawn(async move {
-            let mut cleaned: Option<tokio::time::Instant> = None;
+        let (this, stop) = (self.clone(), Arc::new(Notify::new()));
+        let mut coming = Coming { sets: self.0.rules.follow(), stop: Arc::clone(&stop) };
+        let job = tokio::spawn(async move {
+            let mut cleaned: Option<Instant> = None;
+            let mut last = None;
             loop {
-                let next = tokio::time::timeout(CLEANING, sets.recv()).await;
-                match next {
-                    Ok(Some(set)) => this.keep_until_it_works(&set, &mut sets).await,
-                    Ok(None) => return,
+                match tokio::time::timeout(CLEANING, coming.next()).await {
+                    Ok(Some(set)) => {
+                        let is_kept = this.keep_until_it_works(&set, &mut coming).await;
+                        last = is_kept.then(|| set.revision().clone());
+                    }
+                    Ok(None) => break,
                     Err(_) => {}
                 }
-                if cleaned.is_none_or(|at| at.elapsed() >= CLEANING) {
-                    cleaned = Some(tokio::time::Instant::now());
+                // The next start cleans, too.
+                if !coming.has_ended() && cleaned.is_none_or(|at| at.elapsed() >= CLEANING) {
+                    cleaned = Some(Instant::now());
                     if let Err(fault) = this.clean().await {
                         tracing::warn!(%fault, "old revisions of the rules could not be taken away; it is tried again");
                     }
                 }
             }
-        }))
+            // It may be one of those that a follower who is too far behind misses.
+            let set = this.0.rules.current();
+            if last.as_ref() != Some(set.revision()) {
+                this.keep_until_it_works(&set, &mut coming).await;
+            }
+        });
+        Keeping { stop, job }
     }
 
-    /// Gives up a set that can not be written when the next one is there.
-    async fn keep_until_it_works(
-        &self,
-        set: &Arc<RuleSet>,
-        sets: &mut mpsc::Receiver<Arc<RuleSet>>,
-    ) {
+    /// Gives up a set that can not be written when the next one is there, or at the end: then it
+    /// says `false`.
+    async fn keep_until_it_works(&self, set: &Arc<RuleSet>, coming: &mut Coming) -> bool {
         let mut is_told = false;
         while let Err(fault) = self.keep(set).await {
+            if coming.has_ended() {
+                tracing::warn!(revision = %set.revision(), %fault, "stopped before the rules of this revision were kept for later");
+                return false;
+            }
             if !std::mem::replace(&mut is_told, true) {
                 tracing::warn!(revision = %set.revision(), %fault, "the rules of this revision could not be kept for later; it is tried again");
             }
-            if !sets.is_empty() {
-                return;
+            if !coming.sets.is_empty() {
+                return false;
             }
-            tokio::time::sleep(AGAIN).await;
+            coming.pause(AGAIN).await;
         }
+        true
     }
 
     /// Writes down this set as the one that is in force.

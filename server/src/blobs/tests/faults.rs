@@ -1,5 +1,7 @@
 //! A disk that fails: nothing that was kept is lost by it.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,4 +105,34 @@ async fn nothing_is_staged_when_the_reserve_is_reached() {
     let blobs = Blobs::open(Arc::new(engine), stage, Arc::new(|_: &Digest, _: &str| ()), options);
     let refused = blobs.unwrap().stage(&[]).await;
     assert!(matches!(refused, Err(BlobError::Full(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn staged_file_goes_where_nobody_waited_until_it_was_made() {
+    let garden = Garden::new();
+    let gate = Arc::new(Mutex::new(()));
+    let (removing, removed) = std::sync::mpsc::channel();
+    let faults = Faults::hooked({
+        let gate = Arc::clone(&gate);
+        move |operation| {
+            match operation {
+                Operation::Create => drop(gate.lock()),
+                Operation::Remove => removing.send(()).unwrap(),
+                _ => {}
+            }
+            Ok(())
+        }
+    });
+    let blobs = garden.open_with(&faults).unwrap();
+    let shut = gate.lock();
+    assert!(blobs.stage(&[]).now_or_never().is_none(), "the file is not made yet");
+    drop(shut);
+    removed.recv_timeout(Duration::from_secs(10)).expect("the file was left");
+    for _ in 0..1000 {
+        if garden.staged_files() == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the file is still there");
 }

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use policies::rules::DEFAULTS;
 
-use crate::config::{Format, Kind, SettingDoc, settings, usual_hosts};
+use crate::config::{Format, Kind, SettingDoc, fits, settings, usual_hosts};
 use crate::discovery::Discovery;
 
 /// The data directory that is written into the file.
@@ -104,7 +104,7 @@ fn write_registry(text: &mut String, format: Format, discovery: &Discovery) -> f
     let upstream = found.map_or("https://registry.example.com/", |found| found.upstream.as_str());
     writeln!(text, "{off}upstream = {}", quoted(upstream))?;
     let hosts = found.map(|found| usual_hosts(format, &found.upstream)).unwrap_or_default();
-    for row in settings() {
+    for row in settings().iter().filter(|row| fits(row.key, format)) {
         let example = match row.key.strip_prefix("registry.*.") {
             None | Some("format" | "upstream") => continue,
             Some("allow_hosts") if !hosts.is_empty() => {

@@ -6,6 +6,7 @@ use policies::rules::Draft;
 use tempfile::TempDir;
 
 use super::*;
+use crate::metadata::refusing::Refusing;
 use crate::metadata::sled::{Sled, SledOptions};
 use crate::rules::RulesConfig;
 
@@ -13,6 +14,7 @@ const KEEP: Duration = Duration::from_hours(24 * 30);
 
 struct Kept {
     _home: TempDir,
+    store: Arc<Refusing>,
     metadata: Arc<dyn Metadata>,
     rules: Rules,
     now: Arc<Lock<Timestamp>>,
@@ -28,7 +30,8 @@ impl Kept {
             [[waiver]]\nname = 'w'\nwaives = 'from-file'\npackages = ['npm:ab']\nreason = 'r'\nowner = 'ann'\nexpires = 2040-01-01\n";
         tokio::fs::write(dir.join("a.toml"), text).await.unwrap();
         let store = Sled::open(&home.path().join("store"), SledOptions::default()).unwrap();
-        let metadata: Arc<dyn Metadata> = Arc::new(store);
+        let store = Refusing::new(store);
+        let metadata: Arc<dyn Metadata> = Arc::<Refusing>::clone(&store);
         let start: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
         let now = Arc::new(Lock::new(start));
         let clock = Clock::from_fn({
@@ -38,20 +41,38 @@ impl Kept {
         let config = RulesConfig { dir: Some(dir) };
         let rules = Rules::open(config, Arc::clone(&metadata), clock.clone()).await.unwrap();
         let revisions = Revisions::new(Arc::clone(&metadata), rules.clone(), clock, KEEP);
-        Self { _home: home, metadata, rules, now, revisions }
+        Self { _home: home, store, metadata, rules, now, revisions }
     }
 
     /// Allows it, keeps the set that comes of it, and gives back its revision.
     async fn allow(&self, packages: &[String]) -> Revision {
+        let set = self.put_in_force(packages).await;
+        self.revisions.keep(&set).await.unwrap();
+        set.revision().clone()
+    }
+
+    async fn put_in_force(&self, packages: &[String]) -> Arc<RuleSet> {
         let draft = Draft {
             effect: Some("allow".to_owned()),
             packages: packages.to_vec(),
             ..Draft::default()
         };
         self.rules.add(draft, "ann").await.unwrap();
-        let set = self.rules.current();
-        self.revisions.keep(&set).await.unwrap();
-        set.revision().clone()
+        self.rules.current()
+    }
+
+    /// Whoever writes could not write what is in force, and waits for its next try; it could now.
+    async fn start_with_a_failure(&self) -> Keeping {
+        let failed = Arc::new(Notify::new());
+        let fails = Arc::clone(&failed);
+        self.store.refuse_commits(move |_| {
+            fails.notify_one();
+            true
+        });
+        let keeping = self.revisions.start();
+        failed.notified().await;
+        self.store.refuse_commits(|_| false);
+        keeping
     }
 
     fn pass(&self, days: i64) {
@@ -205,4 +226,47 @@ async fn what_resembled_own_names_goes_by_those_of_then() {
     assert_eq!(past.similar_to(&look_alike), Some(""), "nothing of the name was there");
     let past = kept.revisions.find(&after).await.unwrap().set;
     assert_eq!(past.similar_to(&look_alike), Some("acme-ui"));
+}
+
+/// Shorter than what waits for its next try would take.
+async fn finish(keeping: Keeping) {
+    tokio::time::timeout(AGAIN / 2, keeping.finish()).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_set_that_waits_to_be_written_is_written_before_a_stop() {
+    let kept = Kept::new().await;
+    let mut sets = vec![kept.rules.current()];
+    let keeping = kept.start_with_a_failure().await;
+    for name in ["left-pad", "right-pad"] {
+        sets.push(kept.put_in_force(&one(name)).await);
+    }
+    assert_eq!(kept.count::<RevisionRecord>().await, 0);
+    finish(keeping).await;
+    for (n, set) in sets.iter().enumerate() {
+        let past = kept.revisions.find(set.revision()).await.unwrap();
+        assert_eq!(past.until.is_none(), n == 2, "the set {n}");
+    }
+}
+
+#[tokio::test]
+async fn the_set_in_force_is_written_at_a_stop_even_if_its_follower_missed_it() {
+    let kept = Kept::new().await;
+    let keeping = kept.start_with_a_failure().await;
+    for n in 0..=crate::rules::BEHIND {
+        kept.put_in_force(&one(&format!("p-{n}"))).await;
+    }
+    finish(keeping).await;
+    let past = kept.revisions.find(kept.rules.current().revision()).await.unwrap();
+    assert_eq!(past.until, None);
+}
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_does_not_hold_up_a_stop() {
+    let kept = Kept::new().await;
+    let keeping = kept.start_with_a_failure().await;
+    kept.put_in_force(&one("left-pad")).await;
+    kept.store.refuse_commits(|_| true);
+    finish(keeping).await;
+    assert_eq!(kept.count::<RevisionRecord>().await, 0);
 }

@@ -69,7 +69,7 @@ pub async fn find(
     at_most: usize,
 ) -> Vec<FoundElsewhere> {
     let Some(upstream) = registry.searched.clone() else { return Vec::new() };
-    if words.is_empty() || may_name_own(&words, registry.own_patterns()) {
+    if words.is_empty() || may_name_own(&words, registry.names_own_anywhere().texts()) {
         return Vec::new();
     }
     let places = Arc::clone(&registry.garden.searches_elsewhere);
@@ -84,7 +84,7 @@ pub async fn find(
         let rules = registry.garden.gate.rules();
         let may_be_shown = |find: &FoundElsewhere| {
             let package = &find.package;
-            let is_theirs = !registry.is_own(package) && may_read(package);
+            let is_theirs = !registry.is_own_anywhere(package) && may_read(package);
             is_theirs && registry.garden.gate.may_show(&rules, package, &asking, false)
         };
         let found = found?.into_iter().filter(may_be_shown);

@@ -49,7 +49,7 @@ pub async fn bulk(
     body: web::Payload,
 ) -> Result<HttpResponse, Refusal> {
     let received = receive(req, body, QUESTION_AT_MOST, &registry.garden.audit_room).await?;
-    let own = registry.own_names();
+    let own = registry.names_own_anywhere();
     if registry.garden.gate.rules().advisories().knows(Ecosystem::Npm) {
         let asked = reading(registry, move || {
             let asked: Bulk = received.read_json(QUESTION)?;
@@ -69,7 +69,7 @@ pub async fn bulk(
     let Some((answer, place)) = ask(registry, BULK, question, place).await? else {
         return Ok(json(Bytes::from_static(b"{}"), BodyPlace::default()));
     };
-    let own = registry.own_names();
+    let own = registry.names_own_anywhere();
     let upstream = registry.upstream_name();
     let answer = reading(registry, move || {
         let mut known: BTreeMap<String, Box<RawValue>> = read_answer(&upstream, &answer)?;
@@ -89,7 +89,7 @@ async fn answer_by_ourselves(
     asked: Bulk,
     place: BodyPlace,
 ) -> Result<HttpResponse, Refusal> {
-    let (rules, own) = (registry.garden.gate.rules(), registry.own_names());
+    let (rules, own) = (registry.garden.gate.rules(), registry.names_own_anywhere());
     let found = reading(registry, move || {
         Ok(known::ids(rules.advisories(), &asked, |package| own.matches(package)))
     })
@@ -115,7 +115,7 @@ pub async fn tree(
     quick: bool,
 ) -> Result<HttpResponse, Refusal> {
     let received = receive(req, body, QUESTION_AT_MOST, &registry.garden.audit_room).await?;
-    let own = registry.own_names();
+    let own = registry.names_own_anywhere();
     let (question, veil, size, place) = reading(registry, move || {
         let tree: Tree = received.read_json(QUESTION)?;
         let (asked, veil) = public_tree(&tree, &|package| !own.matches(package)).unzip();
