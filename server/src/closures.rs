@@ -45,7 +45,8 @@ impl Closures {
     /// What would be installed, with its decisions.
     pub async fn closure(&self, question: Question) -> Result<Closure, ClosureError> {
         let ecosystem = question.package.ecosystem();
-        let chosen = self.registry(&question.package, question.registry.as_deref())?;
+        let named = question.registry.as_deref();
+        let chosen = self.registry(ecosystem, named, Some(&question.package))?;
         let place = self.place().await?;
         match ecosystem {
             Ecosystem::Npm => npm::closure::closure(chosen, question, self.limits, place).await,
@@ -74,8 +75,10 @@ impl Closures {
                 .filter(|_| self.registries.iter().any(|(of, _)| *of == ecosystem))
                 .cloned()
                 .collect();
-            let Some(first) = served.first() else { continue };
-            let chosen = self.registry(&first.package, registry)?;
+            if served.is_empty() {
+                continue;
+            }
+            let chosen = self.registry(ecosystem, registry, None)?;
             let place = self.place().await?;
             let (rules, limits) = (Arc::clone(&rules), self.limits);
             let terms = Terms { rules, asking: asking.clone(), limits };
@@ -102,9 +105,17 @@ impl Closures {
         place.ok().and_then(Result::ok).ok_or(ClosureError::Busy)
     }
 
-    /// The registry that a client is set to, and beside it those that have names of their own.
-    fn registry(&self, package: &Package, name: Option<&str>) -> Result<Chosen, ClosureError> {
-        let ecosystem = package.ecosystem();
+    /// The registry that a client is set to, and beside it those that have names of their own. What
+    /// is asked for by one package alone is asked of the registry that it is published in.
+    fn registry(
+        &self,
+        ecosystem: Ecosystem,
+        name: Option<&str>,
+        package: Option<&Package>,
+    ) -> Result<Chosen, ClosureError> {
+        let is_own = |registry: &Registry| {
+            package.is_some_and(|package| registry.own_names().matches(package))
+        };
         let all: Vec<&Arc<Registry>> =
             self.registries.iter().filter(|(of, _)| *of == ecosystem).map(|(_, it)| it).collect();
         if all.is_empty() {
@@ -123,7 +134,7 @@ impl Closures {
                     .ok_or_else(|| ClosureError::NoSuchRegistry(name.chars().take(80).collect()))?,
             ),
             None => filtered(&|_| true)
-                .or_else(|| filtered(&|registry| registry.own_names().matches(package)))
+                .or_else(|| filtered(&is_own))
                 .or_else(|| filtered(&|registry| registry.source.upstream.is_some())),
         };
         let names = || all.iter().map(|registry| registry.name.to_string()).collect();

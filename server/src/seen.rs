@@ -98,10 +98,10 @@ impl Memory {
 }
 
 impl Memory {
-    /// Whether the package is published here, in the first registry that knows it.
-    pub async fn is_own(&self, package: &Package) -> Result<bool, MetadataError> {
+    /// Whether the package is published here: in this registry, or in the first one that knows it.
+    pub async fn is_own(&self, package: &Package, of: Option<&str>) -> Result<bool, MetadataError> {
         for (registry, ecosystem) in self.registries.iter() {
-            if *ecosystem != package.ecosystem() {
+            if *ecosystem != package.ecosystem() || of.is_some_and(|of| *of != **registry) {
                 continue;
             }
             let key = DocumentRecord::key(registry, package.name(), DocumentRecord::NEWEST);

@@ -15,11 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::rules::query;
+use super::status::no_such_registry;
 use super::table::{Endpoint, Needs, get};
 use super::{Api, By};
 use crate::access::rights::{Place, Right};
 use crate::config::Mode;
 use crate::facts::{About, Remembered, Said, gather_facts};
+use crate::metadata::records::VersionRecord;
+use crate::registries::Registry;
 use crate::rules::revisions::PastError;
 use crate::seen::{Recalled, Seen};
 
@@ -30,6 +33,8 @@ pub struct DecisionQuery {
     package: Option<String>,
     /// As whom: `web/shop`. Left out: as the token that asks.
     team: Option<String>,
+    /// Of which registry. Left out: of the first that has seen the version.
+    registry: Option<String>,
     /// A revision that was in force once: what its rules said.
     at: Option<String>,
 }
@@ -53,6 +58,9 @@ pub struct DecisionView {
     /// Who asks; nobody's team is known where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// The registry that it is asked of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
     /// The same as a package URL.
     pub purl: String,
     pub decision: Option<Decision>,
@@ -60,8 +68,7 @@ pub struct DecisionView {
     pub facts: Option<FactSheet>,
     /// The package is published here.
     pub own: bool,
-    /// What is remembered of the version, in each registry that has seen it. The decision goes by
-    /// the first one.
+    /// What is remembered of the version, in each registry that has seen it.
     pub seen: Vec<Seen>,
     /// The rules that name the package, in the order in which they win.
     pub considered: Vec<Considered>,
@@ -84,7 +91,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .query::<DecisionQuery>()
             .answers::<DecisionView>(200, "The decision, with what led to it.")
             .problems(&["missing-package", "invalid-package", "invalid-team"])
-            .problems(&["no-such-revision", "document-unavailable"]),
+            .problems(&["no-such-registry", "no-such-revision", "document-unavailable"]),
     ]
 }
 
@@ -102,7 +109,7 @@ pub async fn show(
     by.check(Right::Read, &Place::package(&package)).map_err(Problem::forbidden)?;
     let version = spelling.version.as_deref().map(Version::new).transpose()?;
     let team = query.team.map(team).transpose()?.or_else(|| by.team.as_deref().map(str::to_owned));
-    let asked = Asked { package, version, team };
+    let asked = Asked { package, version, team, registry: query.registry };
     Ok(web::Json(decision_of(&api, asked, query.at).await?))
 }
 
@@ -112,21 +119,31 @@ pub(super) async fn decision_of(
     asked: Asked,
     at: Option<String>,
 ) -> Result<DecisionView, Problem> {
-    let known = match &asked.version {
+    let registry = match &asked.registry {
+        Some(name) => Some(registry_of(api, &asked.package, name)?),
+        None => None,
+    };
+    let seen = match &asked.version {
         Some(version) => api.memory.recall(&asked.package, version).await?,
         None => Vec::new(),
     };
-    let own = api.memory.is_own(&asked.package).await?;
-    let stated = stated(api, &asked.package, asked.version.as_ref(), &known).await?;
+    let first = || seen.iter().find(|recalled| recalled.record.is_some());
+    let registry = registry
+        .or_else(|| first().and_then(|first| by_name(api, &asked.package, &first.registry)))
+        .or_else(|| of_ecosystem(api, &asked.package).next());
+    let by = asked.registry.as_ref().and(registry).map(|registry| &*registry.name);
+    let own = api.memory.is_own(&asked.package, by).await?;
+    let stated = stated(registry, &asked, &seen).await?;
+    let known = Known { registry, seen, stated, own };
     let Some(at) = at else {
         let set = api.rules.current();
-        return Ok(view(api, &set, api.clock.now(), asked, own, (known, stated)));
+        return Ok(view(api, &set, api.clock.now(), asked, known));
     };
     let revision = Revision(at.into());
     let past = api.revisions.find(&revision).await?;
     let now = past.until.unwrap_or_else(|| api.clock.now());
     let (since, until, advisories_of_now) = (past.since, past.until, past.advisories_of_now);
-    let view = view(api, &past.set, now, asked, own, (known, stated));
+    let view = view(api, &past.set, now, asked, known);
     let at = Some(AtRevision { since, until, advisories_of_now });
     // The name by which it was asked for, also where the advisories are others.
     Ok(DecisionView { at, revision, faults: Vec::new(), ..view })
@@ -141,20 +158,55 @@ impl From<PastError> for Problem {
     }
 }
 
-/// By the document of the registry whose memory counts.
-async fn stated(
-    api: &Api,
+/// Those that a package like this can be asked of.
+fn of_ecosystem<'a>(
+    api: &'a Api,
     package: &Package,
-    version: Option<&Version>,
-    known: &[Recalled],
+) -> impl Iterator<Item = &'a Registry> + use<'a> {
+    let ecosystem = package.ecosystem();
+    let registries = api.registries.iter().filter(move |(of, _)| *of == ecosystem);
+    registries.map(|(_, registry)| registry.as_ref())
+}
+
+fn by_name<'a>(api: &'a Api, package: &Package, name: &str) -> Option<&'a Registry> {
+    of_ecosystem(api, package).find(|registry| *registry.name == *name)
+}
+
+fn registry_of<'a>(api: &'a Api, package: &Package, name: &str) -> Result<&'a Registry, Problem> {
+    by_name(api, package, name).ok_or_else(|| no_such_registry(name))
+}
+
+/// What it is decided by.
+struct Known<'a> {
+    registry: Option<&'a Registry>,
+    /// By all registries of the format.
+    seen: Vec<Recalled>,
+    stated: Option<Stated>,
+    own: bool,
+}
+
+impl Known<'_> {
+    fn record(&self) -> Option<&VersionRecord> {
+        record_of(self.registry?, &self.seen)
+    }
+}
+
+fn record_of<'s>(registry: &Registry, seen: &'s [Recalled]) -> Option<&'s VersionRecord> {
+    let of_it = seen.iter().find(|recalled| recalled.registry == registry.name);
+    of_it.and_then(|recalled| recalled.record.as_ref())
+}
+
+/// By the document of the registry that is asked.
+async fn stated(
+    registry: Option<&Registry>,
+    asked: &Asked,
+    seen: &[Recalled],
 ) -> Result<Option<Stated>, Problem> {
-    let counts = known.iter().find(|recalled| recalled.record.is_some());
-    let (Some(version), Some(counts)) = (version, counts) else { return Ok(None) };
-    let mut registries = api.registries.iter().map(|(_, registry)| registry);
-    let Some(registry) = registries.find(|registry| registry.name == counts.registry) else {
+    let (Some(registry), Some(version)) = (registry, &asked.version) else { return Ok(None) };
+    if record_of(registry, seen).is_none() {
         return Ok(None);
-    };
-    registry.stated(package, version).await.map_err(|fault| {
+    }
+    registry.stated(&asked.package, version).await.map_err(|fault| {
         let detail = format!("what {} says of it can not be read: {fault}", registry.name);
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "document-unavailable", detail)
     })
@@ -173,24 +225,15 @@ pub(super) struct Asked {
     pub package: Package,
     pub version: Option<Version>,
     pub team: Option<String>,
+    /// Of which registry it is asked; left out, of the first that has seen the version.
+    pub registry: Option<String>,
 }
 
-fn view(
-    api: &Api,
-    set: &RuleSet,
-    now: Timestamp,
-    asked: Asked,
-    own: bool,
-    (known, stated): (Vec<Recalled>, Option<Stated>),
-) -> DecisionView {
-    let Asked { package, version, team } = asked;
-    let counts = known.iter().find(|recalled| recalled.record.is_some());
-    let mut possible = api.registries.iter().filter(|(of, _)| *of == package.ecosystem());
-    let registry = counts
-        .map(|recalled| &*recalled.registry)
-        .or_else(|| possible.next().map(|(_, registry)| &*registry.name));
-    let record = counts.and_then(|recalled| recalled.record.as_ref());
-    let remembered = Remembered { registry, record, stated: stated.as_ref() };
+fn view(api: &Api, set: &RuleSet, now: Timestamp, asked: Asked, known: Known<'_>) -> DecisionView {
+    let Asked { package, version, team, .. } = asked;
+    let name = known.registry.map(|registry| &*registry.name);
+    let (record, stated) = (known.record(), known.stated.as_ref());
+    let remembered = Remembered { registry: name, record, stated };
     let about = About {
         advisories: set.advisories().of(&package).map(Arc::new),
         similar_to: set.similar_to(&package),
@@ -205,12 +248,13 @@ fn view(
         let purl = package.purl();
         let overview = overview(set, &package, &facts);
         let (considered, others) = (overview.considered, overview.others);
-        let seen = known.into_iter().map(Seen::from).collect();
+        let (seen, own) = (Vec::new(), known.own);
         let (version, decision, facts) = (None, None, None);
         return DecisionView {
             package,
             version,
             team,
+            registry: name.map(str::to_owned),
             purl,
             decision,
             facts,
@@ -228,12 +272,15 @@ fn view(
     let asker = Asker { team: team.as_deref(), environment: None };
     let explanation = explain(set, &asked, &facts, &asker);
     let facts = Some(FactSheet::from(&facts));
-    let seen = known.into_iter().map(Seen::from).collect();
+    let registry = name.map(str::to_owned);
+    let Known { seen, own, .. } = known;
+    let seen = seen.into_iter().map(Seen::from).collect();
     DecisionView {
         purl: asked.purl(),
         package: asked.package,
         version: Some(asked.version),
         team,
+        registry,
         decision: Some(explanation.decision),
         facts,
         own,

@@ -363,7 +363,9 @@ pub async fn show(
     let view = held(&api, &registry.name, &package).await?.remove(&version);
     let view = view.ok_or_else(|| no_such_version(&package, &version))?;
     let team = by.team.as_deref().map(str::to_owned);
-    let decision = decision_of(&api, Asked { package, version: Some(version), team }, None).await?;
+    let registry = Some(registry.name.to_string());
+    let asked = Asked { package, version: Some(version), team, registry };
+    let decision = decision_of(&api, asked, None).await?;
     Ok(web::Json(VersionDetail { held: view, decision }))
 }
 

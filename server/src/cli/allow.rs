@@ -22,6 +22,7 @@ use super::remedy::{fetch_rule, remedy};
 use super::talk::{colours, painted, print, print_json, with_server};
 use crate::api::decisions::DecisionView;
 use crate::api::rules::RuleView;
+use crate::api::status::RegistryView;
 use crate::config::{EnvSnapshot, Format};
 
 /// The decisions that are shown at the end; for more packages than this they would hide the rest.
@@ -88,14 +89,16 @@ impl MakeRule {
     fn start(&self, effect: Effect, env: &EnvSnapshot) -> Result<Exit, String> {
         let colours = colours(env);
         if let Some(path) = &self.many.from {
-            let lockfile = lockfile::read(path)?;
+            let lockfile = lockfile::read(path, self.many.registry.as_deref())?;
             return Ok(with_server(&self.server, env, async |client: Client| {
+                self.check_registry(&client).await?;
                 lockfile::run(self, effect, &client, &lockfile, colours).await
             }));
         }
         if self.many.with_dependencies {
             closure::check(self, effect)?;
             return Ok(with_server(&self.server, env, async |client: Client| {
+                self.check_registry(&client).await?;
                 closure::run(self, &client, colours).await
             }));
         }
@@ -104,6 +107,7 @@ impl MakeRule {
         }
         let groups = self.groups()?;
         Ok(with_server(&self.server, env, async |client: Client| {
+            self.check_registry(&client).await?;
             let mut all = Vec::new();
             for group in &groups {
                 let made = self.make(&client, effect, group).await?;
@@ -117,6 +121,20 @@ impl MakeRule {
             }
             Ok(Exit::Done)
         }))
+    }
+
+    /// A rule for a registry that is not there, or is another format's, would hold nowhere.
+    async fn check_registry(&self, client: &Client) -> Result<(), ClientError> {
+        let Some(name) = &self.many.registry else { return Ok(()) };
+        let registry: RegistryView = client.get(&["registries", name], &[]).await?;
+        let of = registry.ecosystem;
+        let spellings = self.packages.iter().filter_map(|text| Spelling::parse(text).ok());
+        match spellings.map(|spelling| spelling.ecosystem).find(|asked| *asked != of) {
+            None => Ok(()),
+            Some(asked) => Err(ClientError::Unasked(format!(
+                "the registry {name} has packages of {of}, and none of {asked}: name another one, or none"
+            ))),
+        }
     }
 
     /// Packages by the range that is meant for them, in the order in which they were given.
@@ -155,7 +173,10 @@ impl MakeRule {
 
     /// What every rule of this command says.
     fn draft(&self, effect: Effect) -> Draft {
+        // The server has it, so it is no text that could mean something else.
+        let when = self.many.registry.as_ref().map(|name| format!("registry == '{name}'"));
         Draft {
+            when,
             name: self.name.clone(),
             effect: Some(effect.to_string()),
             teams: (!self.teams.is_empty()).then(|| self.teams.clone()),
@@ -182,6 +203,7 @@ impl MakeRule {
             if let Some(asked) = exact(asked) {
                 let mut query = vec![("package", asked.as_str())];
                 query.extend(self.one_team().map(|team| ("team", team)));
+                query.extend(self.many.registry.as_deref().map(|name| ("registry", name)));
                 decisions.push(client.get(&["decisions"], &query).await?);
             }
         }

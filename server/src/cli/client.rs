@@ -68,7 +68,7 @@ pub enum ClientError {
     Unreachable { url: Url, cause: String },
     #[error("{} can not be read: {cause}", path.display())]
     Unreadable { path: PathBuf, cause: String },
-    /// Before anybody was asked.
+    /// Before anything was changed.
     #[error("{0}")]
     Unasked(String),
     #[error("{0}")]

@@ -122,7 +122,7 @@ impl Request {
             ..AskBody::default()
         };
         if let Some(path) = &self.from {
-            let lockfile = lockfile::read(path)?.without_nameless();
+            let lockfile = lockfile::read(path, self.registry.as_deref())?.without_nameless();
             eprint!("{}", lockfile.left_out());
             let (name, versions) = lockfile.named();
             let lockfile = Some(LockfileBody { name: name.clone(), versions });

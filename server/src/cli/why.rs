@@ -30,6 +30,9 @@ pub struct Why {
     /// As a token of this team would be answered, like web/shop [default: as the token that asks]
     #[arg(long, value_name = "TEAM")]
     team: Option<String>,
+    /// Of which registry, where several have seen the version [default: of the first]
+    #[arg(long, value_name = "NAME")]
+    registry: Option<String>,
     /// By the rules of an older revision, as a refusal, the log or an earlier answer names it
     #[arg(long, value_name = "REVISION")]
     at: Option<String>,
@@ -51,6 +54,7 @@ impl Why {
         with_server(&self.server, env, async |client: Client| {
             let mut query = vec![("package", self.package.as_str())];
             query.extend(self.team.as_deref().map(|team| ("team", team)));
+            query.extend(self.registry.as_deref().map(|registry| ("registry", registry)));
             query.extend(self.at.as_deref().map(|revision| ("at", revision)));
             let view: DecisionView = client.get(&["decisions"], &query).await?;
             if self.json {
@@ -113,6 +117,7 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
     for seen in &view.seen {
         tell_seen(&mut text, seen);
     }
+    tell_others(&mut text, view);
     if let Some(known) = view.facts.as_ref().and_then(known) {
         let _ = writeln!(text, "{known}");
     }
@@ -193,6 +198,19 @@ fn is_own(view: &DecisionView) -> bool {
     }
 }
 
+/// Two registries may have two packages of one name, and decide otherwise.
+fn tell_others(text: &mut String, view: &DecisionView) {
+    let Some(registry) = &view.registry else { return };
+    let offered = view.seen.iter().filter(|seen| seen.first_seen.is_some());
+    let mut others = offered.map(|seen| &seen.registry).filter(|name| *name != registry);
+    if let Some(other) = others.next() {
+        let _ = writeln!(
+            text,
+            "This is decided as of the registry {registry}; another one may have another answer: --registry {other}"
+        );
+    }
+}
+
 /// Both dates, so that one that was forged is seen for what it is.
 fn tell_seen(text: &mut String, seen: &Seen) {
     let published = seen.published.map_or_else(
@@ -253,6 +271,7 @@ mod tests {
             package: asked.package,
             version: Some(asked.version),
             team: None,
+            registry: Some("npm".to_owned()),
             facts: None,
             decision: Some(explained.decision),
             own: false,

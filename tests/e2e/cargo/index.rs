@@ -1,10 +1,10 @@
 //! The index: where its files are, what of them is shown, and when they are sent again.
 
 use serde_json::json;
-use support::crates::{Crate, index_path, publish_lines};
+use support::crates::{Crate, CrateVersion, index_path, publish_lines};
 use support::http::Asked;
 
-use super::{lines, setup, upstream};
+use super::{lines, person, setup, upstream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn config_json_leads_to_this_garth_alone() {
@@ -125,4 +125,26 @@ async fn a_rule_about_a_name_is_about_all_of_its_spellings() {
         assert_eq!(answer.status, 403, "{path}: {}", answer.text());
     }
     assert_eq!(garth.get("/cargo/api/v1/crates/seed/1.0.0/download").await.status, 200);
+}
+
+/// The usual accident: a release is yanked and followed by another one, which nobody has allowed yet.
+/// cargo takes no yanked version that it has not locked, and would say nothing of why.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_only_what_is_yanked_is_allowed_cargo_is_told_what_stands_in_the_way() {
+    let up = upstream().await;
+    Crate::new("seed")
+        .version("1.0.0", CrateVersion::yanked)
+        .version("1.0.1", |version| version)
+        .publish(&up);
+    let garth = setup(&up).start();
+    garth.run(&["allow", "cargo:seed@1.0.0"]);
+    let person = person(&garth);
+    person.depend("seed = \"1\"");
+    let said = person.must_fail(&["fetch"]).text();
+    assert!(said.contains("cargo:seed@1.0.1 is not allowed"), "{said}");
+    assert!(said.contains("garth request cargo:seed@1.0.1"), "{said}");
+    // Whoever has it in a lockfile has it.
+    garth.run(&["allow", "cargo:seed@1.0.1", "--name", "next"]);
+    assert_eq!(garth.get("/cargo/api/v1/crates/seed/1.0.0/download").await.status, 200);
+    assert_eq!(lines(&garth.get("/cargo/se/ed/seed").await.text()), ["1.0.0", "1.0.1"]);
 }

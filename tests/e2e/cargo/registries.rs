@@ -1,7 +1,7 @@
 //! Several registries of crates side by side: each has its own upstream, its own crates and its own
 //! place for them, and none knows of another's.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::cargo::Cargo;
 use support::crates::{Crate, CrateVersion, crate_path, index_path};
 use support::server::{Setup, TestServer};
@@ -34,6 +34,85 @@ fn setup(public: &ScriptedUpstream, partner: &ScriptedUpstream) -> Setup {
         public.url(),
         partner.url()
     ))
+}
+
+/// A name says nothing of where a crate is from: a lockfile does, and so does --registry.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_allowed_of_one_registry_is_allowed_of_no_other() {
+    let (public, partner) = (upstream("open", "public").await, upstream("closed", "partner").await);
+    let garth = setup(&public, &partner).start();
+    garth.run(&["allow", "cargo:*", "--name", "all"]);
+    let person = person(&garth);
+    person.depend("open = \"1\"\nclosed = { version = \"1\", registry = \"partner\" }");
+    person.must(&["fetch"]);
+    garth.run(&["rules", "remove", "all"]);
+    let path = person.project().join("Cargo.lock").display().to_string();
+
+    let from = async |more: &[&str]| -> Value {
+        let arguments = [&["allow", "--from", &path, "--json"][..], more].concat();
+        serde_json::from_str(&garth.run(&arguments)).unwrap()
+    };
+    let status = async |path: &str| garth.get(path).await.status;
+    let closed = "/partner/api/v1/crates/closed/1.0.0/download";
+    let made = from(&["--registry", "crates"]).await;
+    assert_eq!(made["packages"], json!(["cargo:open@1.0.0"]), "{made}");
+    let index = format!("sparse+{}/partner/", garth.url);
+    assert_eq!(made["left_out"]["of_others"], json!({ (index.as_str()): 1 }), "{made}");
+    assert_eq!(status("/crates/api/v1/crates/open/1.0.0/download").await, 200);
+    assert_eq!(status(closed).await, 403);
+    let made = from(&["--registry", "partner"]).await;
+    assert_eq!(made["packages"], json!(["cargo:closed@1.0.0"]), "{made}");
+    assert_eq!(made["rule"]["when"], "registry == 'partner'", "{made}");
+    assert_eq!(status(closed).await, 200);
+    assert_eq!(public.requests(&index_path("closed")), 0, "it was asked where it is from");
+
+    garth.run(&["allow", "cargo:shared", "--registry", "partner"]);
+    for (registry, expected, exit) in [("partner", 200, 0), ("crates", 403, 1)] {
+        let path = format!("/{registry}/api/v1/crates/shared/1.0.0/download");
+        assert_eq!(status(&path).await, expected, "{registry}");
+        let why = garth.garth(&["why", "cargo:shared@1.0.0", "--registry", registry]);
+        assert_eq!(why.status.code(), Some(exit), "{registry}: {why:?}");
+    }
+    let why = garth.garth(&["why", "cargo:shared@1.0.0"]);
+    let said = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(said.contains("another one may have another answer: --registry partner"), "{said}");
+    for (what, name) in [("cargo:shared", "nowhere"), ("npm:shared", "partner")] {
+        let refused = garth.garth(&["allow", what, "--registry", name]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(name), "{what} {name}: {said}");
+    }
+}
+
+/// Whoever forgets to say that a crate is the house's gets nothing that a stranger calls the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_own_in_one_registry_is_asked_of_the_upstream_of_no_other() {
+    let stranger = ScriptedUpstream::start().await;
+    for name in ["acme-log", "acme_net", "open"] {
+        Crate::plain(name, &["9.9.9"]).publish(&stranger);
+    }
+    let crates =
+        format!("[registry.crates]\nformat = \"cargo\"\nupstream = \"{}\"\n", stranger.url());
+    let acme = |own| format!("{crates}\n[registry.acme]\nformat = \"cargo\"\nown = [{own}]\n");
+    let garth = Setup::new(&acme("\"acme-*\"")).start();
+    garth.run(&["allow", "cargo:*"]);
+    let person = person(&garth);
+    for name in ["acme-log", "acme_net"] {
+        person.depend(&format!("{name} = \"*\""));
+        let printed = person.must_fail(&["fetch"]).text();
+        assert!(
+            printed.contains(&format!("no matching package named `{name}` found")),
+            "{printed}"
+        );
+        assert_eq!(stranger.requests(&index_path(name)), 0, "{name}");
+        let crate_file = format!("/crates/api/v1/crates/{name}/9.9.9/download");
+        assert_eq!(garth.get(&crate_file).await.status, 404);
+    }
+    person.depend("open = \"*\"");
+    person.must(&["fetch"]);
+    // A sibling that takes every name says of none that it is the house's.
+    let garth = Setup::new(&acme("\"*\"")).start();
+    garth.run(&["allow", "cargo:*"]);
+    assert_eq!(garth.get("/crates/op/en/open").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,11 @@
 //! `--from LOCKFILE`: every version that a lockfile names, in one rule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use policies::decision::{Decision, DecisionCode, Effect};
-use policies::package::PackageVersion;
+use policies::package::{Ecosystem, PackageVersion};
 use policies::rules::{Draft, Pattern};
 use scanner::{Found, MAX_LOCKFILE_BYTES, Outcome, Scan, Source};
 use serde::Serialize;
@@ -22,13 +22,19 @@ use crate::registries::closure::{Decided, Standing, Verdict};
 /// Versions that are asked about in one request.
 const AT_ONCE: usize = 5000;
 
+/// The index that a lockfile of cargo's names without its address.
+const CARGOS_OWN: &str = "cargo's own registry";
+
 /// What a lockfile names.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Lockfile {
     name: String,
     /// Of the project that it belongs to.
     project: Option<String>,
+    /// Those of one registry: a name says nothing of where it is from, and nor does a rule.
     versions: BTreeSet<PackageVersion>,
+    /// How many others there are, by the registry that they come from.
+    of_others: BTreeMap<String, usize>,
     /// Entries that do not come from a registry.
     elsewhere: BTreeSet<String>,
     /// Inside the archives of others.
@@ -56,11 +62,13 @@ struct LeftOut {
     already: usize,
     bundled: usize,
     elsewhere: BTreeSet<String>,
+    of_others: BTreeMap<String, usize>,
     malicious: Vec<PackageVersion>,
     problems: Vec<String>,
 }
 
-pub(in crate::cli) fn read(path: &Path) -> Result<Lockfile, String> {
+/// What is of this registry, or of the one that a client is set to.
+pub(in crate::cli) fn read(path: &Path, registry: Option<&str>) -> Result<Lockfile, String> {
     let shown = path.display();
     let cannot = |fault: std::io::Error| format!("{shown} cannot be read: {fault}");
     #[allow(clippy::disallowed_methods, reason = "a command, before it has an executor")]
@@ -77,7 +85,7 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Lockfile, String> {
         let why = scan.problems.first().map_or("nothing was found in it", |problem| &problem.what);
         return Err(format!("{shown} {why}"));
     }
-    Ok(lockfile(scan))
+    Ok(lockfile(scan, registry))
 }
 
 impl Lockfile {
@@ -92,7 +100,7 @@ impl Lockfile {
 
     /// What is in it and is not asked about, what is wrong first.
     pub(in crate::cli) fn left_out(&self) -> String {
-        unread(&self.problems) + &without_registry(&self.elsewhere, self.bundled)
+        unread(&self.problems) + &left_aside(&self.elsewhere, &self.of_others, self.bundled)
     }
 
     /// Leaves out what no rule can name, and says so.
@@ -120,8 +128,20 @@ fn unread(problems: &[String]) -> String {
     text
 }
 
-fn without_registry(elsewhere: &BTreeSet<String>, bundled: usize) -> String {
+fn left_aside(
+    elsewhere: &BTreeSet<String>,
+    of_others: &BTreeMap<String, usize>,
+    bundled: usize,
+) -> String {
     let mut text = String::new();
+    for (registry, count) in of_others {
+        let versions = counted(*count, "version");
+        let then = match last_part(registry).filter(|_| registry != CARGOS_OWN) {
+            Some(name) => format!("if this garth serves it, --registry {name}"),
+            None => "without --registry".to_owned(),
+        };
+        let _ = writeln!(text, "left out: {versions} from {registry}; for these: {then}");
+    }
     if !elsewhere.is_empty() {
         let named: Vec<String> = elsewhere.iter().cloned().collect();
         let _ = writeln!(text, "left out, since no registry has them: {}", listed(&named));
@@ -133,13 +153,30 @@ fn without_registry(elsewhere: &BTreeSet<String>, bundled: usize) -> String {
     text
 }
 
-fn lockfile(scan: Scan) -> Lockfile {
+/// What the address of an index at a garth ends with: the name of the registry.
+fn last_part(address: &str) -> Option<&str> {
+    address.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty())
+}
+
+/// Of which registry the versions are that somebody asks about: the one that he names, where the lockfile has
+/// some from there, else the one that a client is set to.
+fn chosen<T>(by_index: &BTreeMap<Option<String>, T>, registry: Option<&str>) -> Option<String> {
+    let indexes = by_index.keys().flatten();
+    let mut named = indexes.filter(|index| registry.is_some() && last_part(index) == registry);
+    named.next().cloned()
+}
+
+fn lockfile(scan: Scan, registry: Option<&str>) -> Lockfile {
     let mut lockfile = Lockfile { name: scan.lockfile, ..Lockfile::default() };
+    let mut by_index: BTreeMap<Option<String>, BTreeSet<PackageVersion>> = BTreeMap::new();
     for found in scan.packages {
         match (&found.source, found.package(), &found.version) {
             (Source::Local(folder), ..) if folder.is_empty() => lockfile.project = Some(found.name),
-            (Source::Registry(_), Some(package), Some(version)) if !found.bundled => {
-                lockfile.versions.insert(PackageVersion { package, version: version.clone() });
+            (Source::Registry(index), Some(package), Some(version)) if !found.bundled => {
+                // npm writes where a file lies, which says nothing of its registry.
+                let index = index.clone().filter(|_| found.ecosystem == Ecosystem::Cargo);
+                let version = PackageVersion { package, version: version.clone() };
+                by_index.entry(index).or_default().insert(version);
             }
             (Source::Registry(_), ..) if found.bundled => lockfile.bundled += 1,
             (Source::Registry(_), ..) => lockfile
@@ -150,6 +187,10 @@ fn lockfile(scan: Scan) -> Lockfile {
             }
         }
     }
+    lockfile.versions = by_index.remove(&chosen(&by_index, registry)).unwrap_or_default();
+    let named = |index: Option<String>| index.unwrap_or_else(|| CARGOS_OWN.to_owned());
+    let others = by_index.into_iter().map(|(index, versions)| (named(index), versions.len()));
+    lockfile.of_others = others.collect();
     let told =
         scan.problems.into_iter().map(|problem| format!("{} {}", problem.place, problem.what));
     lockfile.problems.extend(told.map(|text| text.trim().to_owned()));
@@ -219,6 +260,7 @@ fn sorted(effect: Effect, lockfile: &Lockfile, verdicts: Vec<Verdict>) -> Made {
             already: 0,
             bundled: lockfile.bundled,
             elsewhere: lockfile.elsewhere.clone(),
+            of_others: lockfile.of_others.clone(),
             malicious: Vec::new(),
             problems: lockfile.problems.clone(),
         },
@@ -267,7 +309,7 @@ fn is_already(effect: Effect, decision: &Decision) -> bool {
 
 /// What is wrong comes first.
 fn told(effect: Effect, lockfile: &Lockfile, made: &Made, colours: bool) -> String {
-    let LeftOut { already, bundled, elsewhere, problems, .. } = &made.left_out;
+    let LeftOut { already, bundled, elsewhere, of_others, problems, .. } = &made.left_out;
     let mut text = unread(problems);
     if effect == Effect::Allow {
         let refused = made.refused.iter().map(|verdict| (&verdict.subject, &verdict.decision));
@@ -282,7 +324,7 @@ fn told(effect: Effect, lockfile: &Lockfile, made: &Made, colours: bool) -> Stri
         let _ = writeln!(text, "and {more} more that were not looked up");
     }
     text.push_str(&many::undecided(made.undecided));
-    text.push_str(&without_registry(elsewhere, *bundled));
+    text.push_str(&left_aside(elsewhere, of_others, *bundled));
     let _ = writeln!(
         text,
         "{} names {}: {already} {} already, {} to {effect}",

@@ -33,7 +33,7 @@ pub struct ManyArgs {
     /// Take versions that are allowed already where they will do
     #[arg(long, requires = "with_dependencies")]
     pub prefer_allowed: bool,
-    /// The registry that is asked, where there are several
+    /// Of this registry alone, where there are several: what it is asked for, and where the rule holds
     #[arg(long, value_name = "NAME")]
     pub registry: Option<String>,
     /// Show what would be done, and do nothing

@@ -122,7 +122,10 @@ impl Lines {
         let entries = &content.parsed.entries;
         let is_shown = |place: &usize| screened.shows(*place) || screened.is_undecided(*place);
         let mut shown: Vec<usize> = (0..entries.len()).filter(is_shown).collect();
-        if shown.is_empty() {
+        // Where a build could take none of them, cargo is let choose and told at the download why
+        // not: of what is yanked it takes nothing new, and says of it nothing that is ours.
+        let may_be_taken = |place: &usize| entries[*place].stated.yanked != Some(true);
+        if !shown.iter().any(may_be_taken) {
             shown = (0..entries.len()).collect();
         }
         bindery.bind(&screened, None, &IndexText::new(&content.parsed, shown))

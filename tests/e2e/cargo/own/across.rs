@@ -70,6 +70,9 @@ async fn a_crate_needs_one_of_another_registry_of_this_garth() {
     bob.forget();
     let refused = bob.must_fail(&["fetch", "--locked"]).text();
     assert!(refused.contains("/base/") && refused.contains("it leaks"), "{refused}");
+    // A rule for one registry says nothing of what another has under the same name.
+    let theirs = garth.get("/shop/api/v1/crates/acme-log/1.0.0/download").await;
+    assert_eq!(theirs.status, 200, "{}", theirs.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
