@@ -78,8 +78,12 @@ fn registry_of<'a>(
         let detail = format!("there is no registry {name:?} for packages of {ecosystem}");
         return Err(Problem::not_found("no-such-registry", detail));
     }
-    let own: Vec<&Registry> =
-        asked.into_iter().filter(|registry| registry.is_own(package)).collect();
+    // A stranger's under a name that became own in a sibling goes where somebody says where it lies.
+    let is_meant = |registry: &Registry| match name {
+        Some(_) => registry.is_own_anywhere(package),
+        None => registry.is_own(package),
+    };
+    let own: Vec<&Registry> = asked.into_iter().filter(|registry| is_meant(registry)).collect();
     match own.as_slice() {
         [registry] => Ok(registry),
         [] => Err(Problem::new(

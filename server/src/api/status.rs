@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::{HttpRequest, web};
 use jiff::Timestamp;
 use policies::decision::Revision;
 use policies::package::Ecosystem;
@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use super::Api;
 use super::problem::Problem;
-use super::table::{ADMINISTER, Endpoint, READ, get};
+use super::table::{ADMINISTER, Endpoint, Needs, READ, get};
+use crate::access::rights::Right;
 use crate::blobs::Blobs;
 use crate::blobs::scrub::ScrubProgress;
 use crate::config::Mode;
@@ -49,10 +50,16 @@ pub fn endpoints() -> Vec<Endpoint> {
             .answers::<SettingsView>(200, "Settings by their names in garth.toml."),
         get("list_registries", "/registries", READ, "Registries, by name", list)
             .answers::<RegistryList>(200, "All of them."),
-        get("show_registry", "/registries/{registry}", READ, "One registry", show)
-            .part::<String>("registry", "Its name, which its addresses begin with.")
-            .answers::<RegistryView>(200, "The registry, and how its upstream is.")
-            .problem("no-such-registry"),
+        get(
+            "show_registry",
+            "/registries/{registry}",
+            Needs::Some(Right::Read),
+            "One registry",
+            show,
+        )
+        .part::<String>("registry", "Its name, which its addresses begin with.")
+        .answers::<RegistryView>(200, "The registry, and how its upstream is.")
+        .problem("no-such-registry"),
     ]
 }
 
@@ -142,6 +149,9 @@ pub struct RegistryView {
     /// Its addresses begin with it.
     pub name: String,
     pub ecosystem: Ecosystem,
+    /// Where clients find it, by `public_url` or else by the name that this garth was asked by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The address of the upstream, without user information; absent for a registry of own packages
     /// alone.
     pub upstream: Option<String>,
@@ -222,20 +232,20 @@ pub async fn settings(vitals: web::Data<Vitals>) -> web::Json<SettingsView> {
     web::Json(SettingsView { settings: vitals.settings.clone() })
 }
 
-pub async fn list(api: web::Data<Api>) -> web::Json<RegistryList> {
-    let registries = api.registries.iter().map(|(_, registry)| registry);
-    let ecosystems = api.registries.iter().map(|(ecosystem, _)| *ecosystem);
-    let registries = registries.zip(ecosystems).map(|(one, of)| RegistryView::new(one, of));
-    web::Json(RegistryList { registries: registries.collect() })
+pub async fn list(api: web::Data<Api>, request: HttpRequest) -> web::Json<RegistryList> {
+    let registries = api.registries.iter();
+    let views = registries.map(|(of, registry)| RegistryView::new(registry, *of, &request));
+    web::Json(RegistryList { registries: views.collect() })
 }
 
 pub async fn show(
     api: web::Data<Api>,
     name: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<web::Json<RegistryView>, Problem> {
     let found = api.registries.iter().find(|(_, registry)| *registry.name == **name);
     let (ecosystem, registry) = found.ok_or_else(|| no_such_registry(&name))?;
-    Ok(web::Json(RegistryView::new(registry, *ecosystem)))
+    Ok(web::Json(RegistryView::new(registry, *ecosystem, &request)))
 }
 
 pub(super) fn no_such_registry(name: &str) -> Problem {
@@ -244,10 +254,11 @@ pub(super) fn no_such_registry(name: &str) -> Problem {
 }
 
 impl RegistryView {
-    fn new(registry: &Registry, ecosystem: Ecosystem) -> Self {
+    fn new(registry: &Registry, ecosystem: Ecosystem, request: &HttpRequest) -> Self {
         Self {
             name: registry.name.to_string(),
             ecosystem,
+            address: registry.base_url(request).ok().map(|base| format!("{base}/")),
             upstream: registry.source.address(),
             own: registry.own_patterns().to_vec(),
             unpublish: registry.may_unpublish,

@@ -75,7 +75,6 @@ pub struct Stages {
     directory: PathBuf,
     space: Space,
     faults: Faults,
-    next: AtomicU64,
     turns: Arc<Semaphore>,
 }
 
@@ -95,7 +94,7 @@ impl Stages {
             }
         }
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Ok(Self { directory, space, faults, next: AtomicU64::new(0), turns })
+        Ok(Self { directory, space, faults, turns })
     }
 
     pub async fn create(self: &Arc<Self>, also: &[Algorithm]) -> Result<Stage, BlobError> {
@@ -139,8 +138,10 @@ impl Stages {
             .ok_or_else(|| BlobError::Unavailable("too many transfers at once".to_owned()))
     }
 
+    /// No two in a process are called the same, so that what is removed late is no other one.
     fn next_path(&self) -> PathBuf {
-        self.directory.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        self.directory.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
     #[allow(clippy::disallowed_methods, reason = "runs off the executor")]

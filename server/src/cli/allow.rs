@@ -24,6 +24,7 @@ use crate::api::decisions::DecisionView;
 use crate::api::rules::RuleView;
 use crate::api::status::RegistryView;
 use crate::config::{EnvSnapshot, Format};
+use crate::registries::closure::only_in;
 
 /// The decisions that are shown at the end; for more packages than this they would hide the rest.
 const MAX_SHOWN: usize = 10;
@@ -89,16 +90,21 @@ impl MakeRule {
     fn start(&self, effect: Effect, env: &EnvSnapshot) -> Result<Exit, String> {
         let colours = colours(env);
         if let Some(path) = &self.many.from {
-            let lockfile = lockfile::read(path, self.many.registry.as_deref())?;
-            return Ok(with_server(&self.server, env, async |client: Client| {
-                self.check_registry(&client).await?;
+            let lockfile = lockfile::read(path)?;
+            return Ok(with_server(&self.server, env, async move |client: Client| {
+                let registry = self.named_registry(&client).await?;
+                let named = registry.map(|registry| lockfile::Named {
+                    address: registry.address.unwrap_or_else(|| client.address_of(&registry.name)),
+                    has_upstream: registry.upstream.is_some(),
+                });
+                let lockfile = lockfile.of_registry(named.as_ref());
                 lockfile::run(self, effect, &client, &lockfile, colours).await
             }));
         }
         if self.many.with_dependencies {
             closure::check(self, effect)?;
             return Ok(with_server(&self.server, env, async |client: Client| {
-                self.check_registry(&client).await?;
+                self.named_registry(&client).await?;
                 closure::run(self, &client, colours).await
             }));
         }
@@ -107,7 +113,7 @@ impl MakeRule {
         }
         let groups = self.groups()?;
         Ok(with_server(&self.server, env, async |client: Client| {
-            self.check_registry(&client).await?;
+            self.named_registry(&client).await?;
             let mut all = Vec::new();
             for group in &groups {
                 let made = self.make(&client, effect, group).await?;
@@ -124,13 +130,13 @@ impl MakeRule {
     }
 
     /// A rule for a registry that is not there, or is another format's, would hold nowhere.
-    async fn check_registry(&self, client: &Client) -> Result<(), ClientError> {
-        let Some(name) = &self.many.registry else { return Ok(()) };
+    async fn named_registry(&self, client: &Client) -> Result<Option<RegistryView>, ClientError> {
+        let Some(name) = &self.many.registry else { return Ok(None) };
         let registry: RegistryView = client.get(&["registries", name], &[]).await?;
         let of = registry.ecosystem;
         let spellings = self.packages.iter().filter_map(|text| Spelling::parse(text).ok());
         match spellings.map(|spelling| spelling.ecosystem).find(|asked| *asked != of) {
-            None => Ok(()),
+            None => Ok(Some(registry)),
             Some(asked) => Err(ClientError::Unasked(format!(
                 "the registry {name} has packages of {of}, and none of {asked}: name another one, or none"
             ))),
@@ -174,7 +180,7 @@ impl MakeRule {
     /// What every rule of this command says.
     fn draft(&self, effect: Effect) -> Draft {
         // The server has it, so it is no text that could mean something else.
-        let when = self.many.registry.as_ref().map(|name| format!("registry == '{name}'"));
+        let when = self.many.registry.as_deref().map(only_in);
         Draft {
             when,
             name: self.name.clone(),
@@ -298,6 +304,9 @@ fn told(made: &Made, colours: bool) -> String {
     }
     if !rule.terms.teams.is_empty() {
         let _ = write!(text, " for {}", rule.terms.teams.join(", "));
+    }
+    if let Some(when) = &rule.terms.when {
+        let _ = write!(text, " when {when}");
     }
     if let Some(expires) = &rule.expires {
         let _ = write!(text, " until {expires}");

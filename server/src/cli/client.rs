@@ -116,6 +116,11 @@ impl Client {
         Self::new(base, Some(token))
     }
 
+    /// Where clients find a registry of this server, by the name that it is called by here.
+    pub fn address_of(&self, registry: &str) -> String {
+        format!("{}/{registry}/", self.base.as_str().trim_end_matches('/'))
+    }
+
     pub fn base(&self) -> &Url {
         &self.base
     }

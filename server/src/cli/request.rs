@@ -7,7 +7,7 @@ use clap::Args;
 use policies::package::Spelling;
 
 use super::Exit;
-use super::allow::lockfile;
+use super::allow::lockfile::{self, Lockfile, Named};
 use super::client::{Client, ClientError, ServerArgs};
 use super::requests::shown;
 use super::talk::{print, print_json, tell, with_client};
@@ -54,10 +54,13 @@ pub struct Request {
     server: ServerArgs,
 }
 
+/// What is asked for, by what it is called in a message.
+type Wish = (String, AskBody);
+
 impl Request {
     pub fn run(self, env: &EnvSnapshot) -> Exit {
-        let wishes = match self.wishes() {
-            Ok(wishes) => wishes,
+        let (lockfile, wishes) = match self.read() {
+            Ok(read) => read,
             Err(told) => {
                 eprintln!("garth: {told}");
                 return Exit::Failed;
@@ -67,7 +70,12 @@ impl Request {
             Some(_) => Client::without_token(&self.server, env),
             None => Client::find(&self.server, env),
         };
-        with_client(find, async |client: Client| {
+        let this = &self;
+        with_client(find, async move |client: Client| {
+            let wishes = match lockfile {
+                Some(lockfile) => vec![this.wish_for(lockfile, &client)],
+                None => wishes,
+            };
             let (mut asked, mut failed, mut lacking) = (Vec::new(), 0, false);
             for (what, body) in &wishes {
                 let is_long = body.with_dependencies || body.lockfile.is_some();
@@ -79,14 +87,14 @@ impl Request {
                 match answer {
                     Ok((view, created)) => {
                         lacking |= view.unmet.iter().any(|unmet| !unmet.optional);
-                        if !self.json {
+                        if !this.json {
                             print(&told(&view, created));
                         }
                         asked.push(view);
                     }
                     // That is what was wanted.
                     Err(ClientError::Refused(problem)) if problem.code == "allowed-already" => {
-                        if !self.json {
+                        if !this.json {
                             print(&format!("{problem}\n"));
                         }
                     }
@@ -98,7 +106,7 @@ impl Request {
                     Err(error) => return Err(error),
                 }
             }
-            if self.json {
+            if this.json {
                 print_json(&asked);
             }
             Ok(match failed {
@@ -110,30 +118,39 @@ impl Request {
         })
     }
 
-    /// What is asked for, by what it is called in a message. What can be told without a server is
-    /// told at once.
-    fn wishes(&self) -> Result<Vec<(String, AskBody)>, String> {
-        let body = AskBody {
+    /// What can be told without a server is told at once.
+    fn read(&self) -> Result<(Option<Lockfile>, Vec<Wish>), String> {
+        if let Some(path) = &self.from {
+            return Ok((Some(lockfile::read(path)?), Vec::new()));
+        }
+        let wish = |package: &String| {
+            Spelling::parse(package).map_err(|error| error.to_string())?;
+            let (with_dependencies, asked) = (self.with_dependencies, Some(package.clone()));
+            Ok((package.clone(), AskBody { package: asked, with_dependencies, ..self.body() }))
+        };
+        Ok((None, self.packages.iter().map(wish).collect::<Result<_, String>>()?))
+    }
+
+    /// Whoever asks may not be let see which registries there are: that one is where the others are.
+    fn wish_for(&self, lockfile: Lockfile, client: &Client) -> Wish {
+        let address = self.registry.as_deref().map(|name| client.address_of(name));
+        let named = address.map(|address| Named { address, has_upstream: true });
+        let lockfile = lockfile.of_registry(named.as_ref()).without_nameless();
+        eprint!("{}", lockfile.left_out());
+        let (name, versions) = lockfile.named();
+        let lockfile = Some(LockfileBody { name: name.clone(), versions });
+        (name, AskBody { lockfile, ..self.body() })
+    }
+
+    fn body(&self) -> AskBody {
+        AskBody {
             registry: self.registry.clone(),
             reason: self.reason.clone(),
             team: self.team.clone(),
             name: self.name.clone(),
             build: self.build.clone(),
             ..AskBody::default()
-        };
-        if let Some(path) = &self.from {
-            let lockfile = lockfile::read(path, self.registry.as_deref())?.without_nameless();
-            eprint!("{}", lockfile.left_out());
-            let (name, versions) = lockfile.named();
-            let lockfile = Some(LockfileBody { name: name.clone(), versions });
-            return Ok(vec![(name, AskBody { lockfile, ..body })]);
         }
-        let wish = |package: &String| {
-            Spelling::parse(package).map_err(|error| error.to_string())?;
-            let (with_dependencies, asked) = (self.with_dependencies, Some(package.clone()));
-            Ok((package.clone(), AskBody { package: asked, with_dependencies, ..body.clone() }))
-        };
-        self.packages.iter().map(wish).collect()
     }
 }
 

@@ -167,7 +167,9 @@ fn told(view: &DecisionView, deciding: Option<&RuleView>, colours: bool) -> Stri
                     .to_string()
             },
         );
-        let _ = writeln!(text, "To allow it: garth allow {asked}");
+        let there = others(view).next().and(view.registry.as_deref());
+        let there = there.map_or_else(String::new, |registry| format!(" --registry {registry}"));
+        let _ = writeln!(text, "To allow it: garth allow {asked}{there}");
     }
     if let Some(rule) = deciding {
         let _ = writeln!(text, "To {}", remedy(rule));
@@ -198,12 +200,16 @@ fn is_own(view: &DecisionView) -> bool {
     }
 }
 
+/// Registries beside the one that decides that have offered the version, too.
+fn others(view: &DecisionView) -> impl Iterator<Item = &str> {
+    let offered = view.seen.iter().filter(|seen| seen.first_seen.is_some());
+    let names = offered.map(|seen| seen.registry.as_str());
+    names.filter(|name| view.registry.as_deref().is_some_and(|registry| registry != *name))
+}
+
 /// Two registries may have two packages of one name, and decide otherwise.
 fn tell_others(text: &mut String, view: &DecisionView) {
-    let Some(registry) = &view.registry else { return };
-    let offered = view.seen.iter().filter(|seen| seen.first_seen.is_some());
-    let mut others = offered.map(|seen| &seen.registry).filter(|name| *name != registry);
-    if let Some(other) = others.next() {
+    if let (Some(registry), Some(other)) = (&view.registry, others(view).next()) {
         let _ = writeln!(
             text,
             "This is decided as of the registry {registry}; another one may have another answer: --registry {other}"

@@ -40,9 +40,9 @@ use crate::metadata::records::{
 
 /// Comparisons that are made at once: each takes a processor for as long as it is let.
 const AT_ONCE: u32 = 2;
-/// Clients give up after half a minute of silence; whoever waits for what a comparison tells is answered
-/// before, and asks again.
-const LOOKED_FOR: Duration = Duration::from_secs(25);
+/// Clients give up after half a minute of silence, which a download may have begun: whoever waits for
+/// what a comparison tells is answered before, and asks again.
+const LOOKED_FOR: Duration = Duration::from_secs(20);
 /// Who finds no place by then is compared when it is next served: each of those before it has an end.
 const QUEUED: Duration = Duration::from_mins(30);
 /// Comparisons that wait for a place; more are made when their artifacts are next served.
@@ -73,7 +73,7 @@ impl std::fmt::Debug for WhenHeld {
 pub(super) struct Comparisons {
     places: Semaphore,
     /// For those who wait for what comes of it, so that they wait for no others.
-    looks: Arc<Semaphore>,
+    looks: Semaphore,
     waiting: AtomicUsize,
     /// By what was said: where the document says something else, it is another comparison.
     begun: Cache<(DocumentKey, String), ()>,
@@ -84,7 +84,7 @@ impl Default for Comparisons {
     fn default() -> Self {
         Self {
             places: Semaphore::new(AT_ONCE as usize),
-            looks: Arc::new(Semaphore::new(AT_ONCE as usize)),
+            looks: Semaphore::new(AT_ONCE as usize),
             waiting: AtomicUsize::new(0),
             begun: Cache::builder().max_capacity(BEGUN_AT_MOST).time_to_live(PAUSE).build(),
             stopping: Arc::default(),
@@ -140,27 +140,37 @@ impl<F: DocumentFormat> Documents<F> {
         due: Due,
         record: &ArtifactRecord,
     ) -> Result<(), PullError> {
-        in_time(wait, self.look_at(due, record)).await?
+        let waiting = &self.comparisons.waiting;
+        if waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(PullError::Busy);
+        }
+        // It keeps its place among those that wait, and is done, whoever waits for it.
+        let (this, record) = (Arc::clone(self), record.clone());
+        let looking = self.store().runtime.spawn(async move {
+            let place = this.comparisons.looks.acquire().await;
+            this.comparisons.waiting.fetch_sub(1, Ordering::Relaxed);
+            // Stopping.
+            let _place = place.map_err(|_| PullError::Busy)?;
+            let looked = this.look_at(&due, &record).await;
+            if let Err(fault) = &looked {
+                let (registry, package) = (&due.source.registry, &due.request.package);
+                tracing::warn!(%registry, %package, version = %due.version, %fault, "an artifact could not be looked into; it is when it is next asked for");
+            }
+            looked
+        });
+        in_time(wait, looking).await?.map_err(|_| PullError::Internal)?
     }
 
-    async fn look_at(self: &Arc<Self>, due: Due, record: &ArtifactRecord) -> Result<(), PullError> {
-        let place = Arc::clone(&self.comparisons.looks).acquire_owned().await;
-        let place = place.map_err(|_| PullError::Internal)?;
+    async fn look_at(&self, due: &Due, record: &ArtifactRecord) -> Result<(), PullError> {
         let key = (key_of(&due.source, &due.request), due.version.clone());
         let known = self.known.get(&key);
         let remembered = known.as_ref().and_then(|known| known.remembered.as_ref());
         if remembered.is_some_and(|remembered| !is_due::<F>(remembered)) {
-            // Whoever waited for the place before has looked.
+            // Whoever had the place before has looked.
             return Ok(());
         }
-        // The place is taken until the work is done, whoever waits for it.
-        let (this, record) = (Arc::clone(self), record.clone());
-        let looking = self.store().runtime.spawn(async move {
-            let looked = this.compare(&due, &record).await;
-            drop(place);
-            looked
-        });
-        looking.await.map_err(|_| PullError::Internal)?
+        self.compare(due, record).await
     }
 
     /// Returns when every comparison that is due was made, and begins no other.
@@ -176,6 +186,7 @@ impl<F: DocumentFormat> Documents<F> {
     pub fn give_up(&self) {
         self.comparisons.stopping.store(true, Ordering::Relaxed);
         self.comparisons.places.close();
+        self.comparisons.looks.close();
     }
 
     fn begin(self: &Arc<Self>, due: &Due, said: &str, record: &Arc<ArtifactRecord>) {

@@ -30,6 +30,11 @@ pub enum Among {
     Everything,
 }
 
+/// The condition of a rule that is about what is asked of one registry alone.
+pub fn only_in(registry: &str) -> String {
+    format!("registry == '{registry}'")
+}
+
 /// What is asked.
 #[derive(Clone, Debug)]
 pub struct Question {

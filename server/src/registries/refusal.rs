@@ -146,9 +146,7 @@ pub fn unknown(registry: &Registry, source: &Source) -> String {
             let place = upstream.base().origin().ascii_serialization();
             format!("unknown at {place}, the upstream of {name}")
         }
-        (None, Some(_)) => format!(
-            "not published here, and no upstream is asked, because the name is under `own` of the registry {name}"
-        ),
+        (None, Some(_)) => "not published here, and no upstream is asked, because the name is under `own` of a registry here".to_owned(),
         (None, None) => format!("not published here, and the registry {name} has no upstream"),
     }
 }

@@ -21,7 +21,7 @@ use crate::gate::Asking;
 use crate::metadata::records::{self, ClosureRecord, RequestRecord, RequestVersions};
 use crate::metadata::{Batch, MAX_VALUE, MetadataError};
 use crate::registries::closure::{
-    Among, Closure, ClosureError, Decided, Member, Question, Standing, Verdict,
+    Among, Closure, ClosureError, Decided, Member, Question, Standing, Verdict, only_in,
 };
 use crate::rules::MAX_MADE;
 
@@ -69,6 +69,7 @@ pub struct AskedClosure {
 pub(super) struct Whole {
     pub lockfile: Option<String>,
     registry: Option<String>,
+    is_named: bool,
     /// Sorted, each once.
     pub versions: Vec<PackageVersion>,
     allowed: u32,
@@ -95,7 +96,7 @@ impl Whole {
             ));
         }
         let allowed = u32::try_from(allowed.len()).unwrap_or(u32::MAX);
-        Ok(Self { lockfile, registry, versions, allowed })
+        Ok(Self { lockfile, registry, is_named: false, versions, allowed })
     }
 
     fn parts(&self) -> Vec<RequestVersions> {
@@ -120,6 +121,7 @@ impl Whole {
         ClosureRecord {
             lockfile: self.lockfile.clone(),
             registry: self.registry.clone(),
+            is_named: self.is_named,
             versions: count(self.versions.len()),
             parts: count(self.parts().len()),
             allowed: self.allowed,
@@ -192,7 +194,8 @@ impl Requests {
         let versions = Some(exactly(root.package.ecosystem(), root.version.as_str()));
         // It alone is an ordinary wish, which others may have, too.
         let is_plain = whole.versions == std::slice::from_ref(&root);
-        let whole = Some(whole).filter(|_| !is_plain);
+        let is_named = ask.registry.is_some();
+        let whole = Some(Whole { is_named, ..whole }).filter(|_| !is_plain || is_named);
         let package = root.package;
         let wish = Wish { package, versions, closure: whole, reason, who: &ask.who };
         Ok(AskedClosure { asked: self.ask_for(wish).await?, closure })
@@ -327,6 +330,13 @@ impl Requests {
                 "all that request {number} asks for is malicious by an advisory: approve it with a waiver (--waive and --expires), or reject it"
             )));
         }
+        let asked = record.closure.as_ref().filter(|closure| closure.is_named);
+        let there = asked.and_then(|closure| closure.registry.as_deref()).map(only_in);
+        let when = match (there, &draft.when) {
+            (Some(there), Some(when)) => Some(format!("{there} && ({when})")),
+            (there, when) => there.or_else(|| when.clone()),
+        };
+        let draft = Draft { when, ..draft.clone() };
         let allow = Draft { packages: open, versions: None, ..draft.clone() };
         let waive = waivers.into_iter().map(|(rule, packages)| Draft {
             packages,

@@ -60,10 +60,14 @@ pub fn pause(attempts: u32, asked: Option<Duration>) -> Duration {
 }
 
 /// Since when nothing was delivered, behind a try of this delivery that failed: what waits for as
-/// long is given up and stops the webhook in one go.
-pub fn failing_since(cursor: &WebhookCursor, delivery: &DeliveryRecord) -> Timestamp {
-    let since = delivery.since.max(cursor.delivered.unwrap_or(delivery.since));
-    cursor.failing.unwrap_or(since)
+/// long is given up and stops the webhook in one go. While garth was down, nothing failed.
+pub fn failing_since(
+    cursor: &WebhookCursor,
+    delivery: &DeliveryRecord,
+    started: Timestamp,
+) -> Timestamp {
+    let tried = delivery.since.max(started);
+    cursor.failing.unwrap_or_else(|| cursor.delivered.map_or(tried, |at| at.max(tried)))
 }
 
 pub fn later(now: Timestamp, pause: Duration) -> Timestamp {
@@ -112,12 +116,17 @@ mod tests {
     #[test]
     fn a_webhook_fails_since_what_it_tries_waits_or_since_it_last_delivered() {
         let delivery = DeliveryRecord { since: at(10), ..waiting(&[(7, 1, 100)])[&7].clone() };
-        for (failing, delivered, expected) in
-            [(None, None, 10), (None, Some(5), 10), (None, Some(20), 20), (Some(3), Some(1), 3)]
-        {
+        for (failing, delivered, started, expected) in [
+            (None, None, 0, 10),
+            (None, Some(5), 0, 10),
+            (None, Some(20), 0, 20),
+            (None, Some(20), 30, 30),
+            (None, None, 30, 30),
+            (Some(3), Some(1), 30, 3),
+        ] {
             let (failing, delivered) = (failing.map(at), delivered.map(at));
             let cursor = WebhookCursor { failing, delivered, ..WebhookCursor::default() };
-            assert_eq!(failing_since(&cursor, &delivery), at(expected));
+            assert_eq!(failing_since(&cursor, &delivery, at(started)), at(expected));
         }
     }
 

@@ -43,6 +43,7 @@ pub struct Worker {
     stopping: watch::Receiver<bool>,
     /// How many wait, for others to see.
     waiting: Arc<AtomicUsize>,
+    started: Timestamp,
     state: Option<State>,
 }
 
@@ -89,6 +90,7 @@ impl Worker {
             size: inner.parts.log.watch(),
             stopping: inner.stopping.subscribe(),
             waiting,
+            started: inner.parts.clock.now(),
             state: None,
         }
     }
@@ -245,7 +247,7 @@ impl Worker {
         outcome: &Outcome,
     ) -> Result<(), MetadataError> {
         let (name, now) = (self.name.clone(), self.inner.parts.clock.now());
-        let give_up = self.inner.parts.give_up;
+        let (give_up, started) = (self.inner.parts.give_up, self.started);
         let Some(state) = self.read().await? else { return Ok(()) };
         let Some(mut delivery) = state.waiting.get(&n).cloned() else { return Ok(()) };
         delivery.attempts += 1;
@@ -264,7 +266,7 @@ impl Worker {
                 stop = Some("its receiver says that it is gone (410)".to_owned());
             }
             Outcome::Failed { pause } => {
-                let failing = queue::failing_since(&cursor, &delivery);
+                let failing = queue::failing_since(&cursor, &delivery, started);
                 cursor.failing = Some(failing);
                 delivery.next = later(now, queue::pause(delivery.attempts, *pause));
                 if is_over(delivery.since) {

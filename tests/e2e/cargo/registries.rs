@@ -66,6 +66,15 @@ async fn what_is_allowed_of_one_registry_is_allowed_of_no_other() {
     assert_eq!(status(closed).await, 200);
     assert_eq!(public.requests(&index_path("closed")), 0, "it was asked where it is from");
 
+    // So does a request, once it is approved.
+    garth.run(&["rules", "remove", made["rule"]["name"].as_str().unwrap()]);
+    assert_eq!(status(closed).await, 403);
+    garth.run(&["request", "--from", &path, "--registry", "partner", "--as", "ann"]);
+    garth.run(&["requests", "approve", "1"]);
+    assert_eq!(status(closed).await, 200);
+    let rule: Value = serde_json::from_str(&garth.run(&["rules", "list", "--json"])).unwrap();
+    assert!(rule.to_string().contains("registry == 'partner'"), "{rule}");
+
     garth.run(&["allow", "cargo:shared", "--registry", "partner"]);
     for (registry, expected, exit) in [("partner", 200, 0), ("crates", 403, 1)] {
         let path = format!("/{registry}/api/v1/crates/shared/1.0.0/download");

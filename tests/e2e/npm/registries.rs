@@ -291,3 +291,50 @@ async fn what_came_from_the_upstream_before_its_name_was_own_is_served_no_more()
     }
     assert_eq!(up.total_requests(), 0, "{:?}", up.recorded());
 }
+
+/// What is the house's in one registry is told to the upstream of no other, whatever is asked about it.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_names_of_a_sibling_leave_the_house_nowhere() {
+    let up = ScriptedUpstream::start().await;
+    up.npm("@acme/ui").plain_version("9.9.9").publish();
+    up.npm("open").plain_version("1.0.0").publish();
+    let npm = format!("[registry.npm]\nformat = \"npm\"\nupstream = \"{}\"\n", up.url());
+    let acme = "[registry.acme]\nformat = \"npm\"\nown = [\"@acme/*\"]\n";
+    let setup = Setup::new(&npm);
+    let garth = setup.start();
+    garth.run(&["allow", "npm:*"]);
+    assert_eq!(garth.get("/npm/@acme%2fui").await.status, 200, "nobody said that it is ours");
+    let (setup, _) = garth.stop();
+    let garth = setup.with_settings(acme).start();
+    up.forget_requests();
+    for path in [
+        "/npm/@acme%2fui",
+        "/npm/@acme/ui/-/ui-9.9.9.tgz",
+        "/npm/-/package/@acme%2fui/dist-tags",
+        "/npm/-/npm/v1/attestations/@acme%2fui@9.9.9",
+    ] {
+        let answer = garth.get(path).await;
+        assert_eq!(answer.status, 404, "{path}: {}", answer.text());
+    }
+    let packument = garth.get("/npm/@acme%2fui").await.text();
+    assert!(packument.contains("under `own` of a registry here"), "{packument}");
+    let tree = r#"{"name":"x","dependencies":{"@acme/ui":{"version":"9.9.9"},"open":{"version":"1.0.0"}}}"#;
+    for (path, body) in [
+        ("/npm/-/npm/v1/security/advisories/bulk", r#"{"@acme/ui":["9.9.9"],"open":["1.0.0"]}"#),
+        ("/npm/-/npm/v1/security/audits", tree),
+        ("/npm/-/npm/v1/security/audits/quick", tree),
+    ] {
+        garth.ask(&Asked::new("POST", path).body(body)).await;
+    }
+    let asked = up.recorded();
+    assert!(asked.iter().any(|asked| asked.says("open")), "{asked:?}");
+    for asked in &asked {
+        assert!(!asked.says("acme") && !asked.says("9.9.9"), "{asked:?}");
+    }
+    // What was a stranger's goes where somebody says where it lies.
+    let kept = garth.garth(&["why", "npm:@acme/ui@9.9.9"]);
+    assert!(String::from_utf8_lossy(&kept.stdout).contains("In the registry npm"), "{kept:?}");
+    garth.run(&["forget", "npm:@acme/ui", "--registry", "npm"]);
+    let gone = garth.garth(&["why", "npm:@acme/ui@9.9.9"]);
+    assert!(!String::from_utf8_lossy(&gone.stdout).contains("In the registry npm"), "{gone:?}");
+}

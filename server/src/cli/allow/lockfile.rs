@@ -31,7 +31,10 @@ pub(in crate::cli) struct Lockfile {
     name: String,
     /// Of the project that it belongs to.
     project: Option<String>,
-    /// Those of one registry: a name says nothing of where it is from, and nor does a rule.
+    /// By the address of the registry that each is from; of cargo's own there is none.
+    by_address: BTreeMap<Option<String>, BTreeSet<PackageVersion>>,
+    /// Those of one registry, once it was [chosen](Self::of_registry): a name says nothing of where it
+    /// is from.
     versions: BTreeSet<PackageVersion>,
     /// How many others there are, by the registry that they come from.
     of_others: BTreeMap<String, usize>,
@@ -67,8 +70,7 @@ struct LeftOut {
     problems: Vec<String>,
 }
 
-/// What is of this registry, or of the one that a client is set to.
-pub(in crate::cli) fn read(path: &Path, registry: Option<&str>) -> Result<Lockfile, String> {
+pub(in crate::cli) fn read(path: &Path) -> Result<Lockfile, String> {
     let shown = path.display();
     let cannot = |fault: std::io::Error| format!("{shown} cannot be read: {fault}");
     #[allow(clippy::disallowed_methods, reason = "a command, before it has an executor")]
@@ -85,10 +87,32 @@ pub(in crate::cli) fn read(path: &Path, registry: Option<&str>) -> Result<Lockfi
         let why = scan.problems.first().map_or("nothing was found in it", |problem| &problem.what);
         return Err(format!("{shown} {why}"));
     }
-    Ok(lockfile(scan, registry))
+    Ok(lockfile(scan))
 }
 
 impl Lockfile {
+    /// Takes those of this registry, or of the one that a client is set to, and tells of the others.
+    pub(in crate::cli) fn of_registry(mut self, named: Option<&Named>) -> Self {
+        let place = |address: &Option<String>, versions: &BTreeSet<PackageVersion>| {
+            let ecosystem =
+                versions.first().map_or(Ecosystem::Cargo, |one| one.package.ecosystem());
+            from(address.as_deref(), ecosystem, named)
+        };
+        let by_address = std::mem::take(&mut self.by_address);
+        let has_some = by_address.iter().any(|(at, versions)| place(at, versions) == From::There);
+        let has_upstream = named.is_none_or(|named| named.has_upstream);
+        let taken = if has_some || !has_upstream { From::There } else { From::Default };
+        for (address, versions) in by_address {
+            if place(&address, &versions) == taken {
+                self.versions.extend(versions);
+            } else {
+                let named = address.unwrap_or_else(|| CARGOS_OWN.to_owned());
+                self.of_others.insert(named, versions.len());
+            }
+        }
+        self
+    }
+
     /// What it is called for people, and all that it names out of registries.
     pub(in crate::cli) fn named(self) -> (String, Vec<PackageVersion>) {
         let name = match &self.project {
@@ -137,7 +161,7 @@ fn left_aside(
     for (registry, count) in of_others {
         let versions = counted(*count, "version");
         let then = match last_part(registry).filter(|_| registry != CARGOS_OWN) {
-            Some(name) => format!("if this garth serves it, --registry {name}"),
+            Some(name) => format!("--registry {name}, if that is a registry of this garth"),
             None => "without --registry".to_owned(),
         };
         let _ = writeln!(text, "left out: {versions} from {registry}; for these: {then}");
@@ -153,30 +177,54 @@ fn left_aside(
     text
 }
 
-/// What the address of an index at a garth ends with: the name of the registry.
+/// What the address of a registry of a garth ends with: its name.
 fn last_part(address: &str) -> Option<&str> {
     address.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty())
 }
 
-/// Of which registry the versions are that somebody asks about: the one that he names, where the lockfile has
-/// some from there, else the one that a client is set to.
-fn chosen<T>(by_index: &BTreeMap<Option<String>, T>, registry: Option<&str>) -> Option<String> {
-    let indexes = by_index.keys().flatten();
-    let mut named = indexes.filter(|index| registry.is_some() && last_part(index) == registry);
-    named.next().cloned()
+/// A registry that somebody names, as a lockfile may have it.
+#[derive(Debug)]
+pub(in crate::cli) struct Named {
+    pub address: String,
+    pub has_upstream: bool,
 }
 
-fn lockfile(scan: Scan, registry: Option<&str>) -> Lockfile {
+/// Where a version is from, to somebody who asks about one registry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// From that one.
+    There,
+    /// From where a client looks that is told nothing else.
+    Default,
+    Other,
+}
+
+/// npm writes where a file lies, which is its registry at a garth alone.
+fn from(address: Option<&str>, ecosystem: Ecosystem, named: Option<&Named>) -> From {
+    let plain =
+        |address: &str| address.trim_start_matches("sparse+").trim_end_matches('/').to_owned();
+    let there = named.map(|named| plain(&named.address));
+    let Some(address) = address.map(plain) else { return From::Default };
+    let Some(there) = there else {
+        return if ecosystem == Ecosystem::Cargo { From::Other } else { From::Default };
+    };
+    let garth = there.rsplit_once('/').map_or(there.as_str(), |(garth, _)| garth);
+    let is_here = address.strip_prefix(garth).is_some_and(|rest| rest.starts_with('/'));
+    match () {
+        () if address == there => From::There,
+        () if is_here || ecosystem == Ecosystem::Cargo => From::Other,
+        () => From::Default,
+    }
+}
+
+fn lockfile(scan: Scan) -> Lockfile {
     let mut lockfile = Lockfile { name: scan.lockfile, ..Lockfile::default() };
-    let mut by_index: BTreeMap<Option<String>, BTreeSet<PackageVersion>> = BTreeMap::new();
     for found in scan.packages {
         match (&found.source, found.package(), &found.version) {
             (Source::Local(folder), ..) if folder.is_empty() => lockfile.project = Some(found.name),
-            (Source::Registry(index), Some(package), Some(version)) if !found.bundled => {
-                // npm writes where a file lies, which says nothing of its registry.
-                let index = index.clone().filter(|_| found.ecosystem == Ecosystem::Cargo);
+            (Source::Registry(address), Some(package), Some(version)) if !found.bundled => {
                 let version = PackageVersion { package, version: version.clone() };
-                by_index.entry(index).or_default().insert(version);
+                lockfile.by_address.entry(address.clone()).or_default().insert(version);
             }
             (Source::Registry(_), ..) if found.bundled => lockfile.bundled += 1,
             (Source::Registry(_), ..) => lockfile
@@ -187,10 +235,6 @@ fn lockfile(scan: Scan, registry: Option<&str>) -> Lockfile {
             }
         }
     }
-    lockfile.versions = by_index.remove(&chosen(&by_index, registry)).unwrap_or_default();
-    let named = |index: Option<String>| index.unwrap_or_else(|| CARGOS_OWN.to_owned());
-    let others = by_index.into_iter().map(|(index, versions)| (named(index), versions.len()));
-    lockfile.of_others = others.collect();
     let told =
         scan.problems.into_iter().map(|problem| format!("{} {}", problem.place, problem.what));
     lockfile.problems.extend(told.map(|text| text.trim().to_owned()));

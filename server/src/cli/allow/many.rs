@@ -143,6 +143,9 @@ pub(super) fn made(rule: &RuleView, colours: bool) -> String {
     if rule.packages.len() > 1 {
         let _ = write!(text, " and {} more", rule.packages.len() - 1);
     }
+    if let Some(when) = &rule.terms.when {
+        let _ = write!(text, " when {when}");
+    }
     if let Some(expires) = &rule.expires {
         let _ = write!(text, " until {expires}");
     }

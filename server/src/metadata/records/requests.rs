@@ -93,6 +93,9 @@ pub struct ClosureRecord {
     pub lockfile: Option<String>,
     /// The registry that was asked about them; absent: the only one that can be meant.
     pub registry: Option<String>,
+    /// Somebody named it: they are asked for there alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_named: bool,
     /// So many versions are asked for,
     pub versions: u32,
     /// which lie in so many [`RequestVersions`], numbered from 0.

@@ -61,7 +61,8 @@ pub fn config(registry: &Registry, req: &HttpRequest) -> Result<HttpResponse, Re
     Ok(response.insert_header((ETAG, etag)).content_type("application/json").body(text))
 }
 
-/// The lines of the allowed versions; those of all versions where none is allowed (see [`super`]).
+/// The lines of the allowed versions; those of all versions where a build could take none of these (see
+/// [`super`]).
 pub async fn index(
     registry: &Registry,
     req: &HttpRequest,
