@@ -144,6 +144,8 @@ fn in_words(what: &ObservationKind) -> String {
         ObservationKind::Returned => "the upstream lists it again".to_owned(),
         ObservationKind::Deprecated => "it is deprecated".to_owned(),
         ObservationKind::Undeprecated => "it is deprecated no more".to_owned(),
+        ObservationKind::Yanked => "it is yanked".to_owned(),
+        ObservationKind::Unyanked => "it is yanked no more".to_owned(),
         ObservationKind::LeftOut { why } => format!("it is left out here: {why}"),
         ObservationKind::TagMoved { tag, .. } => format!("the tag {tag} was moved"),
         ObservationKind::BytesChanged { .. } => {

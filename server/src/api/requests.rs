@@ -246,7 +246,8 @@ pub async fn show(
         let judged = api.requests.judge(&package, &version, team.as_deref()).await?;
         detail.standing = judged.standing.into_iter().map(StandingView::from).collect();
         detail.advisories = advisories(&api, &package, &version);
-        let asked = decisions::Asked { package, version: Some(version), team, registry: None };
+        let asked =
+            decisions::Asked { package, version: Some(version), team, registry: judged.registry };
         detail.decision = Some(decision_of(&api, asked, None).await?);
     }
     Ok(web::Json(detail))

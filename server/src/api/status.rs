@@ -12,8 +12,7 @@ use tokio::sync::watch;
 
 use super::Api;
 use super::problem::Problem;
-use super::table::{ADMINISTER, Endpoint, Needs, READ, get};
-use crate::access::rights::Right;
+use super::table::{ADMINISTER, Endpoint, READ, get};
 use crate::blobs::Blobs;
 use crate::blobs::scrub::ScrubProgress;
 use crate::config::Mode;
@@ -50,16 +49,10 @@ pub fn endpoints() -> Vec<Endpoint> {
             .answers::<SettingsView>(200, "Settings by their names in garth.toml."),
         get("list_registries", "/registries", READ, "Registries, by name", list)
             .answers::<RegistryList>(200, "All of them."),
-        get(
-            "show_registry",
-            "/registries/{registry}",
-            Needs::Some(Right::Read),
-            "One registry",
-            show,
-        )
-        .part::<String>("registry", "Its name, which its addresses begin with.")
-        .answers::<RegistryView>(200, "The registry, and how its upstream is.")
-        .problem("no-such-registry"),
+        get("show_registry", "/registries/{registry}", READ, "One registry", show)
+            .part::<String>("registry", "Its name, which its addresses begin with.")
+            .answers::<RegistryView>(200, "The registry, and how its upstream is.")
+            .problem("no-such-registry"),
     ]
 }
 

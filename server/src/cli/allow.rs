@@ -16,6 +16,7 @@ use policies::rules::{Draft, Pattern};
 use policies::versions::{Parsed, exactly};
 use serde::Serialize;
 
+use self::lockfile::Named;
 use super::Exit;
 use super::client::{Client, ClientError, ServerArgs};
 use super::remedy::{fetch_rule, remedy};
@@ -26,6 +27,7 @@ use crate::api::status::RegistryView;
 use crate::config::{EnvSnapshot, Format};
 use crate::registries::closure::only_in;
 
+const FORBIDDEN: u16 = 403;
 /// The decisions that are shown at the end; for more packages than this they would hide the rest.
 const MAX_SHOWN: usize = 10;
 
@@ -92,11 +94,7 @@ impl MakeRule {
         if let Some(path) = &self.many.from {
             let lockfile = lockfile::read(path)?;
             return Ok(with_server(&self.server, env, async move |client: Client| {
-                let registry = self.named_registry(&client).await?;
-                let named = registry.map(|registry| lockfile::Named {
-                    address: registry.address.unwrap_or_else(|| client.address_of(&registry.name)),
-                    has_upstream: registry.upstream.is_some(),
-                });
+                let named = self.named_registry(&client).await?;
                 let lockfile = lockfile.of_registry(named.as_ref());
                 lockfile::run(self, effect, &client, &lockfile, colours).await
             }));
@@ -129,18 +127,30 @@ impl MakeRule {
         }))
     }
 
-    /// A rule for a registry that is not there, or is another format's, would hold nowhere.
-    async fn named_registry(&self, client: &Client) -> Result<Option<RegistryView>, ClientError> {
+    /// A rule for a registry that is not there, or is another format's, would hold nowhere. Whoever may
+    /// make rules for some packages alone may not be let see the registries.
+    async fn named_registry(&self, client: &Client) -> Result<Option<Named>, ClientError> {
         let Some(name) = &self.many.registry else { return Ok(None) };
-        let registry: RegistryView = client.get(&["registries", name], &[]).await?;
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || char == '-';
+        if name.is_empty() || !name.chars().all(is_plain) {
+            return Err(ClientError::Unasked(format!("{name:?} is the name of no registry")));
+        }
+        let registry: RegistryView = match client.get(&["registries", name], &[]).await {
+            Err(ClientError::Refused(problem)) if problem.status == FORBIDDEN => {
+                let address = client.address_of(name);
+                return Ok(Some(Named { address, has_upstream: true }));
+            }
+            answer => answer?,
+        };
         let of = registry.ecosystem;
         let spellings = self.packages.iter().filter_map(|text| Spelling::parse(text).ok());
-        match spellings.map(|spelling| spelling.ecosystem).find(|asked| *asked != of) {
-            None => Ok(Some(registry)),
-            Some(asked) => Err(ClientError::Unasked(format!(
+        if let Some(asked) = spellings.map(|one| one.ecosystem).find(|asked| *asked != of) {
+            return Err(ClientError::Unasked(format!(
                 "the registry {name} has packages of {of}, and none of {asked}: name another one, or none"
-            ))),
+            )));
         }
+        let address = registry.address.unwrap_or_else(|| client.address_of(name));
+        Ok(Some(Named { address, has_upstream: registry.upstream.is_some() }))
     }
 
     /// Packages by the range that is meant for them, in the order in which they were given.
@@ -179,7 +189,7 @@ impl MakeRule {
 
     /// What every rule of this command says.
     fn draft(&self, effect: Effect) -> Draft {
-        // The server has it, so it is no text that could mean something else.
+        // It is a name, and no text that could mean something else.
         let when = self.many.registry.as_deref().map(only_in);
         Draft {
             when,

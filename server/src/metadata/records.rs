@@ -267,6 +267,8 @@ pub enum ObservationKind {
     Returned,
     Deprecated,
     Undeprecated,
+    Yanked,
+    Unyanked,
     /// It is not offered here, because it can not be checked or can not be ours.
     LeftOut {
         why: String,

@@ -87,6 +87,7 @@ pub struct VersionClaim {
     /// What is promised about its bytes.
     pub digests: Arc<[Digest]>,
     pub deprecated: bool,
+    pub yanked: bool,
 }
 
 /// What a document promises of the file of one version.

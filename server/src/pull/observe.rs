@@ -60,11 +60,21 @@ pub fn observe(
     }
     changes.note_left_out(before.map_or(&[], |before| before.left_out), newest.left_out, now);
     if let Some(before) = before {
-        changes.note_deprecations(before.versions, newest.versions, now);
+        for (mark, set, taken_back) in MARKS {
+            changes.note_marks(before.versions, newest.versions, (mark, [set, taken_back]), now);
+        }
         changes.note_tags(before.tags, newest.tags, now);
     }
     changes
 }
+
+/// What an upstream says of a version and may take back.
+type Mark = fn(&VersionClaim) -> bool;
+
+const MARKS: [(Mark, ObservationKind, ObservationKind); 2] = [
+    (|claim| claim.deprecated, ObservationKind::Deprecated, ObservationKind::Undeprecated),
+    (|claim| claim.yanked, ObservationKind::Yanked, ObservationKind::Unyanked),
+];
 
 impl Changes {
     /// An artifact that was compared with what the document says no more was compared with nothing.
@@ -149,22 +159,19 @@ impl Changes {
         }
     }
 
-    fn note_deprecations(
+    fn note_marks(
         &mut self,
         before: &[VersionClaim],
         newest: &[VersionClaim],
+        (mark, [set, taken_back]): (Mark, [ObservationKind; 2]),
         now: Timestamp,
     ) {
         let was: HashMap<&Version, bool> =
-            before.iter().map(|claim| (&claim.version, claim.deprecated)).collect();
+            before.iter().map(|claim| (&claim.version, mark(claim))).collect();
         for claim in newest {
-            match (was.get(&claim.version), claim.deprecated) {
-                (Some(false), true) => {
-                    self.note(now, Some(&claim.version), ObservationKind::Deprecated);
-                }
-                (Some(true), false) => {
-                    self.note(now, Some(&claim.version), ObservationKind::Undeprecated);
-                }
+            match (was.get(&claim.version), mark(claim)) {
+                (Some(false), true) => self.note(now, Some(&claim.version), set.clone()),
+                (Some(true), false) => self.note(now, Some(&claim.version), taken_back.clone()),
                 _ => {}
             }
         }
@@ -299,6 +306,7 @@ mod tests {
             published: None,
             digests: digests.into(),
             deprecated: false,
+            yanked: false,
         }
     }
 
@@ -476,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_tag_and_a_deprecation_are_dated() {
+    fn a_moved_tag_a_deprecation_and_a_yank_are_dated() {
         let before = [claim("1.0.0", &[digest("sha1", "a")])];
         let newest = [VersionClaim { deprecated: true, ..before[0].clone() }];
         let mut known = HashMap::new();
@@ -491,5 +499,10 @@ mod tests {
             to: Some("1.0.0".into()),
         };
         assert_eq!(kinds(&changes), [&ObservationKind::Deprecated, &moved]);
+        let yanked = [VersionClaim { yanked: true, ..before[0].clone() }];
+        let there = observe(&known, Some(said(&before, &[])), said(&yanked, &[]), at(3));
+        assert_eq!(kinds(&there), [&ObservationKind::Yanked]);
+        let back = observe(&known, Some(said(&yanked, &[])), said(&before, &[]), at(4));
+        assert_eq!(kinds(&back), [&ObservationKind::Unyanked]);
     }
 }

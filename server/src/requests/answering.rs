@@ -19,6 +19,7 @@ use policies::versions::Range;
 use tokio::time::Instant;
 
 use super::closing::moving;
+use super::judging::Sight;
 use super::{PAGE, Requests};
 use crate::audit::{Action, GARTH};
 use crate::metadata::records::{
@@ -132,9 +133,10 @@ impl Requests {
             (None, None) => Vec::new(),
         };
         let teams = teams(record);
+        let sight = Sight::of(record, teams.first().copied().flatten());
         let mut found = BTreeSet::new();
         for PackageVersion { package, version } in &versions {
-            let deciding = self.with_facts(rules, package, version, |facts| {
+            let deciding = self.with_facts(rules, (package, version), sight, |facts| {
                 let asked = PackageVersion { package: package.clone(), version: version.clone() };
                 let decide = |team: Option<&str>| {
                     let asker = Asker { team, environment: None };

@@ -8,6 +8,7 @@ use policies::package::{PackageVersion, Version};
 use policies::versions::{Parsed, Range, exactly};
 
 use super::closing::CloseError;
+use super::judging::Sight;
 use super::{Approval, Requests};
 use crate::metadata::MetadataError;
 use crate::metadata::records::{self, RequestRecord, Stage};
@@ -43,13 +44,14 @@ impl Requests {
         let record = records::read(self.0.metadata.as_ref(), &key).await?;
         let Some(record) = record else { return Ok(None) };
         let teams = teams(&record);
+        let sight = Sight::of(&record, teams.first().copied().flatten());
         let found = if record.closure.is_some() {
             let policy = self.policy_for_all(number, &record, &policies, &teams).await?;
             policy.map(|policy| (policy, None))
         } else {
             let Some((package, version)) = Self::example(&record) else { return Ok(None) };
             let rules = self.0.rules.current();
-            let approving = self.with_facts(&rules, &package, &version, |facts| {
+            let approving = self.with_facts(&rules, (&package, &version), sight, |facts| {
                 policies.iter().find(|policy| policy.approves(&package, &version, facts, &teams))
             });
             let range =
@@ -92,12 +94,13 @@ impl Requests {
         let names_all =
             |policy: &&Policy| versions.iter().all(|version| policy.rule.names(&version.package));
         let mut left: Vec<&Policy> = policies.iter().filter(names_all).collect();
+        let sight = Sight::of(record, teams.first().copied().flatten());
         let rules = self.0.rules.current();
         for PackageVersion { package, version } in &versions {
             if left.is_empty() {
                 return Ok(None);
             }
-            let approving = self.with_facts(&rules, package, version, |facts| {
+            let approving = self.with_facts(&rules, (package, version), sight, |facts| {
                 left.retain(|policy| policy.approves(package, version, facts, teams));
             });
             approving.await?;

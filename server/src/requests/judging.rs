@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 
 use policies::asker::Asker;
-use policies::decide::explain;
+use policies::decide::{decide, explain};
 use policies::decision::{Decision, DecisionCode, Effect};
-use policies::facts::Facts;
+use policies::facts::{Facts, Stated};
 use policies::package::{Package, PackageVersion, Version};
 use policies::rules::{MALICIOUS, RuleSet};
 use policies::versions::{Parsed, Range};
@@ -14,11 +14,14 @@ use super::Requests;
 use crate::facts::{About, Remembered, Said, gather_facts};
 use crate::metadata::MetadataError;
 use crate::metadata::records::RequestRecord;
+use crate::seen::Recalled;
 
 /// One version, looked at as an example of what is asked for.
 #[derive(Clone, Debug)]
 pub struct Judged {
     pub asked: PackageVersion,
+    /// Of which registry.
+    pub registry: Option<String>,
     pub decision: Decision,
     /// The denies and holds that speak of it: an allow does not open what one of them closes.
     pub standing: Vec<Standing>,
@@ -30,6 +33,20 @@ pub struct Standing {
     pub rule: String,
     pub effect: Effect,
     pub why: String,
+}
+
+/// For whom something is decided, and of which registry, where one was named.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sight<'a> {
+    pub team: Option<&'a str>,
+    pub registry: Option<&'a str>,
+}
+
+impl<'a> Sight<'a> {
+    pub fn of(record: &'a RequestRecord, team: Option<&'a str>) -> Self {
+        let named = record.closure.as_ref().filter(|closure| closure.is_named);
+        Self { team, registry: named.and_then(|closure| closure.registry.as_deref()) }
+    }
 }
 
 impl Requests {
@@ -66,7 +83,8 @@ impl Requests {
         team: Option<&str>,
     ) -> Result<Judged, MetadataError> {
         let rules = self.0.rules.current();
-        self.with_facts(&rules, package, version, |facts| {
+        let sight = Sight { team, registry: None };
+        self.with_facts(&rules, (package, version), sight, |facts| {
             let asked = PackageVersion { package: package.clone(), version: version.clone() };
             let explained = explain(&rules, &asked, facts, &Asker { team, environment: None });
             let malicious =
@@ -85,44 +103,84 @@ impl Requests {
                     why: one.why.clone(),
                 });
             let standing = malicious.into_iter().chain(by_rules).collect();
-            Judged { asked, decision: explained.decision, standing }
+            let registry = facts.registry.map(str::to_owned);
+            Judged { registry, asked, decision: explained.decision, standing }
         })
         .await
     }
 
-    /// Gathers what is known of the version, as the gate does, and works with it.
+    /// Gathers what is known of the version, as the gate does, and works with it. Where several
+    /// registries have seen it, that one counts which refuses it: what is asked for is not to be had
+    /// there.
     pub(super) async fn with_facts<T>(
         &self,
         rules: &RuleSet,
-        package: &Package,
-        version: &Version,
+        (package, version): (&Package, &Version),
+        sight: Sight<'_>,
         work: impl FnOnce(&Facts<'_>) -> T,
     ) -> Result<T, MetadataError> {
         let known = self.0.memory.recall(package, version).await?;
-        let counts = known.iter().find(|recalled| recalled.record.is_some());
+        let is_meant = |recalled: &&Recalled| {
+            recalled.record.is_some()
+                && sight.registry.is_none_or(|named| *named == *recalled.registry)
+        };
+        let meant: Vec<&Recalled> = known.iter().filter(is_meant).collect();
+        let mut counts = (meant.first().copied(), None);
+        if let [_, _, ..] = meant.as_slice() {
+            let of_package = rules.for_package(package);
+            let asker = Asker { team: sight.team, environment: None };
+            for recalled in meant {
+                let stated = self.stated_in(recalled, package, version).await;
+                let decide = |facts: &Facts<'_>| decide(&of_package, version, facts, &asker);
+                let of_it = (Some(recalled), stated.as_ref());
+                if !self.facts_of(rules, (package, version), of_it, decide).is_allowed() {
+                    counts = (Some(recalled), stated);
+                    break;
+                }
+            }
+        }
+        let (recalled, mut stated) = counts;
+        if let (Some(recalled), None) = (recalled, &stated) {
+            stated = self.stated_in(recalled, package, version).await;
+        }
+        Ok(self.facts_of(rules, (package, version), (recalled, stated.as_ref()), work))
+    }
+
+    async fn stated_in(
+        &self,
+        recalled: &Recalled,
+        package: &Package,
+        version: &Version,
+    ) -> Option<Stated> {
         let registries = self.0.registries.get().map(Vec::as_slice).unwrap_or_default();
         let registry = registries
             .iter()
             .filter_map(Weak::upgrade)
-            .find(|registry| counts.is_some_and(|recalled| recalled.registry == registry.name));
-        let stated = match &registry {
-            // What can not be read is unknown, and what is unknown opens nothing.
-            Some(registry) => registry.stated(package, version).await.unwrap_or_else(|fault| {
-                tracing::warn!(%fault, %package, "what its registry says of it can not be read");
-                None
-            }),
-            None => None,
-        };
+            .find(|registry| recalled.registry == registry.name)?;
+        // What can not be read is unknown, and what is unknown opens nothing.
+        registry.stated(package, version).await.unwrap_or_else(|fault| {
+            tracing::warn!(%fault, %package, "what its registry says of it can not be read");
+            None
+        })
+    }
+
+    fn facts_of<T>(
+        &self,
+        rules: &RuleSet,
+        (package, version): (&Package, &Version),
+        (recalled, stated): (Option<&Recalled>, Option<&Stated>),
+        work: impl FnOnce(&Facts<'_>) -> T,
+    ) -> T {
         let remembered = Remembered {
-            registry: counts.map(|recalled| &*recalled.registry),
-            record: counts.and_then(|recalled| recalled.record.as_ref()),
-            stated: stated.as_ref(),
+            registry: recalled.map(|recalled| &*recalled.registry),
+            record: recalled.and_then(|recalled| recalled.record.as_ref()),
+            stated,
         };
         let about = About {
             advisories: rules.advisories().of(package).map(Arc::new),
             similar_to: rules.similar_to(package),
         };
         let said = Said::of(&about, version);
-        Ok(work(&gather_facts(self.0.clock.now(), &remembered, &said)))
+        work(&gather_facts(self.0.clock.now(), &remembered, &said))
     }
 }

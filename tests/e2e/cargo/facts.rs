@@ -11,7 +11,7 @@ use support::server::TestServer;
 use support::upstream::{Answer, Body, ScriptedUpstream};
 use tar::{EntryType, Header};
 
-use super::{lines, setup, upstream};
+use super::{lines, registry, setup, upstream};
 
 pub fn download(name: &str, version: &str) -> String {
     format!("/cargo/api/v1/crates/{name}/{version}/download")
@@ -304,6 +304,26 @@ async fn yanked_and_the_date_are_as_the_index_says_them() {
     let garth = setup.start();
     assert_eq!(lines(&garth.get("/cargo/se/ed/seed").await.text()), ["1.0.0"]);
     assert_eq!(garth.get(&download("seed", "2.0.0")).await.status, 403);
+}
+
+/// What an upstream said of a version has a date, whatever it says now.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_upstream_yanked_a_version_and_took_it_back_is_told() {
+    let up = upstream().await;
+    let garth = registry(&up, "max_age = \"0s\"").start();
+    garth.run(&["allow", "cargo:*"]);
+    let publish = |yanked: bool| {
+        let mark = |version: CrateVersion| if yanked { version.yanked() } else { version };
+        Crate::new("seed").version("1.0.0", mark).publish(&up);
+    };
+    for (yanked, told) in [(false, ""), (true, "it is yanked\n"), (false, "it is yanked no more\n")]
+    {
+        publish(yanked);
+        assert_eq!(garth.get("/cargo/se/ed/seed").await.status, 200);
+        let why = garth.run(&["why", "cargo:seed@1.0.0"]);
+        assert!(why.contains(told), "{why}");
+        assert!(!told.is_empty() || !why.contains("yanked"), "{why}");
+    }
 }
 
 /// cargo resolves by the index and builds by the manifest.

@@ -75,7 +75,7 @@ async fn what_is_allowed_of_one_registry_is_allowed_of_no_other() {
     let rule: Value = serde_json::from_str(&garth.run(&["rules", "list", "--json"])).unwrap();
     assert!(rule.to_string().contains("registry == 'partner'"), "{rule}");
 
-    garth.run(&["allow", "cargo:shared", "--registry", "partner"]);
+    garth.run(&["allow", "cargo:shared", "--registry", "partner", "--name", "there"]);
     for (registry, expected, exit) in [("partner", 200, 0), ("crates", 403, 1)] {
         let path = format!("/{registry}/api/v1/crates/shared/1.0.0/download");
         assert_eq!(status(&path).await, expected, "{registry}");
@@ -85,6 +85,13 @@ async fn what_is_allowed_of_one_registry_is_allowed_of_no_other() {
     let why = garth.garth(&["why", "cargo:shared@1.0.0"]);
     let said = String::from_utf8_lossy(&why.stdout).into_owned();
     assert!(said.contains("another one may have another answer: --registry partner"), "{said}");
+    // Whoever was refused by one may ask, though another one that has seen it lets it through.
+    garth.run(&["rules", "remove", "there"]);
+    garth.run(&["allow", "cargo:shared", "--registry", "crates"]);
+    let said = garth.run(&["request", "cargo:shared@1.0.0", "--as", "ann"]);
+    assert!(said.contains("request 2: cargo:shared in =1.0.0 is asked for"), "{said}");
+    let shown = garth.run(&["requests", "show", "2"]);
+    assert!(shown.contains("cargo:shared@1.0.0 is denied"), "{shown}");
     for (what, name) in [("cargo:shared", "nowhere"), ("npm:shared", "partner")] {
         let refused = garth.garth(&["allow", what, "--registry", name]);
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();

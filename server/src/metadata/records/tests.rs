@@ -104,6 +104,8 @@ fn every_kind_of_observation_round_trips() {
         ObservationKind::Returned,
         ObservationKind::Deprecated,
         ObservationKind::Undeprecated,
+        ObservationKind::Yanked,
+        ObservationKind::Unyanked,
         ObservationKind::TagMoved { tag: "latest".into(), from: None, to: Some("1".into()) },
         ObservationKind::BytesChanged { from: vec![digest(1)], to: vec![digest(2)] },
         ObservationKind::Contradicts {

@@ -149,6 +149,7 @@ impl DocumentFormat for CargoDocuments {
             published: entry.published,
             digests: Arc::clone(&entry.digests),
             deprecated: false,
+            yanked: entry.stated.yanked == Some(true),
         };
         parsed.entries.iter().map(claim).collect()
     }

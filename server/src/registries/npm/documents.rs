@@ -220,6 +220,7 @@ impl DocumentFormat for NpmDocuments {
                 published: entry.published,
                 digests: Arc::clone(&entry.digests),
                 deprecated: entry.stated.deprecated == Some(true),
+                yanked: false,
             })
             .collect()
     }

@@ -124,7 +124,8 @@ fn why_unmet(stock: &Stock, package: &Result<Package, String>, end: &End) -> (Un
     match (end, stock.shelf(package)) {
         (End::Elsewhere, _) => (
             UnmetCode::Elsewhere,
-            "it comes from another registry: nothing here decides about it".to_owned(),
+            "it comes from another registry: where this garth serves that, it is asked of by --registry"
+                .to_owned(),
         ),
         (End::Conflict, _) => (
             UnmetCode::Conflict,
