@@ -1,15 +1,18 @@
 //! `--from LOCKFILE`: every version that a lockfile names, in one rule.
 
+mod choosing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use policies::decision::{Decision, DecisionCode, Effect};
-use policies::package::{Ecosystem, PackageVersion};
+use policies::package::PackageVersion;
 use policies::rules::{Draft, Pattern};
 use scanner::{Found, MAX_LOCKFILE_BYTES, Outcome, Scan, Source};
 use serde::Serialize;
 
+pub(in crate::cli) use self::choosing::Named;
 use super::MakeRule;
 use super::many::{self, Ranges, counted, entry, is_malicious, listed};
 use crate::api::closures::DecisionsRequest;
@@ -22,8 +25,8 @@ use crate::registries::closure::{Decided, Standing, Verdict};
 /// Versions that are asked about in one request.
 const AT_ONCE: usize = 5000;
 
-/// The index that a lockfile of cargo's names without its address.
-const CARGOS_OWN: &str = "cargo's own registry";
+/// The one that a lockfile means where it says no other.
+const DEFAULT: &str = "the default registry";
 
 /// What a lockfile names.
 #[derive(Debug, Default)]
@@ -31,7 +34,7 @@ pub(in crate::cli) struct Lockfile {
     name: String,
     /// Of the project that it belongs to.
     project: Option<String>,
-    /// By the address of the registry that each is from; of cargo's own there is none.
+    /// By the address of the registry that each is from; the default one may have none.
     by_address: BTreeMap<Option<String>, BTreeSet<PackageVersion>>,
     /// Those of one registry, once it was [chosen](Self::of_registry): a name says nothing of where it
     /// is from.
@@ -91,28 +94,6 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Lockfile, String> {
 }
 
 impl Lockfile {
-    /// Takes those of this registry, or of the one that a client is set to, and tells of the others.
-    pub(in crate::cli) fn of_registry(mut self, named: Option<&Named>) -> Self {
-        let place = |address: &Option<String>, versions: &BTreeSet<PackageVersion>| {
-            let ecosystem =
-                versions.first().map_or(Ecosystem::Cargo, |one| one.package.ecosystem());
-            from(address.as_deref(), ecosystem, named)
-        };
-        let by_address = std::mem::take(&mut self.by_address);
-        let has_some = by_address.iter().any(|(at, versions)| place(at, versions) == From::There);
-        let has_upstream = named.is_none_or(|named| named.has_upstream);
-        let taken = if has_some || !has_upstream { From::There } else { From::Default };
-        for (address, versions) in by_address {
-            if place(&address, &versions) == taken {
-                self.versions.extend(versions);
-            } else {
-                let named = address.unwrap_or_else(|| CARGOS_OWN.to_owned());
-                self.of_others.insert(named, versions.len());
-            }
-        }
-        self
-    }
-
     /// What it is called for people, and all that it names out of registries.
     pub(in crate::cli) fn named(self) -> (String, Vec<PackageVersion>) {
         let name = match &self.project {
@@ -160,7 +141,7 @@ fn left_aside(
     let mut text = String::new();
     for (registry, count) in of_others {
         let versions = counted(*count, "version");
-        let then = match last_part(registry).filter(|_| registry != CARGOS_OWN) {
+        let then = match last_part(registry).filter(|_| registry != DEFAULT) {
             Some(name) => format!("--registry {name}, if that is a registry of this garth"),
             None => "without --registry".to_owned(),
         };
@@ -180,41 +161,6 @@ fn left_aside(
 /// What the address of a registry of a garth ends with: its name.
 fn last_part(address: &str) -> Option<&str> {
     address.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty())
-}
-
-/// A registry that somebody names, as a lockfile may have it.
-#[derive(Debug)]
-pub(in crate::cli) struct Named {
-    pub address: String,
-    pub has_upstream: bool,
-}
-
-/// Where a version is from, to somebody who asks about one registry.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
-    /// From that one.
-    There,
-    /// From where a client looks that is told nothing else.
-    Default,
-    Other,
-}
-
-/// npm writes where a file lies, which is its registry at a garth alone.
-fn from(address: Option<&str>, ecosystem: Ecosystem, named: Option<&Named>) -> From {
-    let plain =
-        |address: &str| address.trim_start_matches("sparse+").trim_end_matches('/').to_owned();
-    let there = named.map(|named| plain(&named.address));
-    let Some(address) = address.map(plain) else { return From::Default };
-    let Some(there) = there else {
-        return if ecosystem == Ecosystem::Cargo { From::Other } else { From::Default };
-    };
-    let garth = there.rsplit_once('/').map_or(there.as_str(), |(garth, _)| garth);
-    let is_here = address.strip_prefix(garth).is_some_and(|rest| rest.starts_with('/'));
-    match () {
-        () if address == there => From::There,
-        () if is_here || ecosystem == Ecosystem::Cargo => From::Other,
-        () => From::Default,
-    }
 }
 
 fn lockfile(scan: Scan) -> Lockfile {
